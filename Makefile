@@ -209,6 +209,12 @@ CPPCHECK := --quiet --std=c99 --language=c --error-exitcode=1 --inline-suppr -j 
 format: lint-deps
 	clang-format -i $(C_FILES)
 
+# One symbol leaves the module; everything else is ours alone.
+.PHONY: check-exports
+check-exports: build
+	@names="$$(nm -D --defined-only $(CORE) | awk '{ print $$3 }')"; [ "$$names" = luaopen_veo_core ] || { \
+	  echo "exported, but only luaopen_veo_core may be:" $$names; exit 1; }
+
 MEMORY_SPECS ?= spec
 MEMORY_ARGS ?=
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -237,12 +243,20 @@ check-valgrind: build
 
 # ---- installing ------------------------------------------------------------------------------------------------------
 
-# `bin/veo` finds its modules by itself when they lie where Lua would not look; LuaRocks, which names LUADIR, has its
-# own wrapper for that.
-ifeq ($(origin LUADIR)$(filter /usr /usr/local,$(PREFIX)),undefined)
-SCRIPT_PATHS := package.path = "$(PREFIX)/share/lua/$(LUA_ABI)/?.lua;$(PREFIX)/share/lua/$(LUA_ABI)/?/init.lua;" .. package.path\n
-SCRIPT_PATHS := $(SCRIPT_PATHS)package.cpath = "$(PREFIX)/lib/lua/$(LUA_ABI)/?.so;" .. package.cpath\n
-endif
+# `bin/veo` finds its modules by itself where Lua would not look (LuaRocks' own wrapper does not with --deps-mode=none).
+# The version is asked of the Lua that runs it, because LuaRocks does not tell us which it builds for.
+define SCRIPT
+#!$(if $(findstring /,$(LUA)),$(LUA),/usr/bin/env $(LUA))
+$(if $(filter /usr /usr/local,$(abspath $(PREFIX))),,$(SCRIPT_PATHS)
+)require "veo.main"
+endef
+define SCRIPT_PATHS
+local here, version = "$(abspath $(PREFIX))", _VERSION:match("%d+%.%d+")
+local modules = here .. "/share/lua/" .. version
+package.path = modules .. "/?.lua;" .. modules .. "/?/init.lua;" .. package.path
+package.cpath = here .. "/lib/lua/" .. version .. "/?.so;" .. package.cpath
+endef
+export SCRIPT
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_ABI)
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_ABI)
 BINDIR ?= $(PREFIX)/bin
@@ -257,8 +271,7 @@ install: build
 	$(INSTALL) -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/veo/core.so"
 ifneq ($(MAIN),)
 	@mkdir -p "$(DESTDIR)$(BINDIR)"
-	@printf '#!%s\n$(SCRIPT_PATHS)require "veo.main"\n' \
-	  '$(if $(findstring /,$(LUA)),$(LUA),/usr/bin/env $(LUA))' > "$(DESTDIR)$(BINDIR)/veo"
+	@printf '%s\n' "$$SCRIPT" > "$(DESTDIR)$(BINDIR)/veo"
 	@chmod 755 "$(DESTDIR)$(BINDIR)/veo"
 endif
 
