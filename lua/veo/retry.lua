@@ -1,0 +1,128 @@
+--- When a call is repeated, how long before, and from which budget. The numbers stand here and nowhere else.
+
+local errors = require "veo.errors"
+
+local M = {}
+
+---@class veo.RetryPolicy
+---@field attempts integer    exchanges of one call at most, the first one included
+---@field base number         seconds: bound of the first pause
+---@field max number          seconds: bound of any pause
+---@field ambiguous boolean   repeat a billable call whose fate is unknown (can be charged twice)
+---@field budget table|false  false: without a budget
+
+M.defaults = {
+  attempts = 4,
+  base = 0.5,
+  max = 8,
+  ambiguous = false,
+  -- One client in trouble must not become a storm: a repeat costs tokens, a success gives one back.
+  budget = { tokens = 500, retry = 5, timeout = 10, success = 1 },
+}
+
+---A longer Retry-After than this is not waited for: the call ends and its error carries the value.
+M.retry_after_limit = 120
+
+local function finite(value)
+  return type(value) == "number" and value == value and value ~= math.huge and value ~= -math.huge
+end
+
+-- Rule of each option: test, and what it expects.
+local function not_negative(v) return finite(v) and v >= 0 end
+
+local seconds = { not_negative, "seconds, 0 or more" }
+local rules = {
+  attempts = { function(v) return finite(v) and v >= 1 and v <= 100 and v % 1 == 0 end, "a whole number, 1 to 100" },
+  base = seconds,
+  max = seconds,
+  ambiguous = { function(v) return type(v) == "boolean" end, "true or false" },
+  budget = { function(v) return v == false or type(v) == "table" end, "a table or false" },
+}
+
+local tokens = { not_negative, "a number, 0 or more" }
+local budget_rules = { tokens = tokens, retry = tokens, timeout = tokens, success = tokens }
+
+-- Defaults overlaid with checked options, or nil and an error that names the option.
+local function overlay(prefix, defaults, rule_set, options)
+  local out = {}
+  for name, value in pairs(defaults) do out[name] = value end
+  for name, value in pairs(options or {}) do
+    local rule = rule_set[name]
+    if not rule or not rule[1](value) then
+      local field = prefix .. tostring(name)
+      local expected = rule and rule[2] or "an option that exists"
+      return nil, errors.new {
+        code = "invalid", field = field, given = tostring(value), expected = expected,
+        message = rule and ("%s: given %s, expected %s"):format(field, tostring(value), expected)
+          or "unknown option " .. field,
+      }
+    end
+    out[name] = value
+  end
+  return out
+end
+
+---@param options table|nil
+---@return veo.RetryPolicy|nil, veo.Error|nil
+function M.policy(options)
+  local policy, err = overlay("retry.", M.defaults, rules, options)
+  if not policy then return nil, err end
+  if policy.budget then
+    policy.budget, err = overlay("retry.budget.", M.defaults.budget, budget_rules, policy.budget)
+    if not policy.budget then return nil, err end
+  end
+  return policy
+end
+
+---Seconds to pause before the nth repeat (n from 1), or nil when the service asks for more than we wait.
+---Full jitter: anything between nothing and the bound, so that clients that failed together come back apart.
+---@param policy veo.RetryPolicy
+---@param n integer
+---@param random fun(): number      in [0, 1)
+---@param retry_after number|nil    seconds the service asks for
+---@return number|nil
+function M.delay(policy, n, random, retry_after)
+  local bound = math.min(policy.max, policy.base * 2 ^ (n - 1))
+  if finite(retry_after) and retry_after > 0 then
+    if retry_after > M.retry_after_limit then return nil end
+    -- Never earlier than asked, and not all at the same instant either.
+    return retry_after + random() * math.min(bound, policy.base)
+  end
+  return random() * bound
+end
+
+local Bucket = {}
+Bucket.__index = Bucket
+
+---Takes the price of one repeat; false when the client has used its repeats up.
+---@param kind "retry"|"timeout"|nil   a time-out costs more: it has already held resources for long
+---@return boolean
+function Bucket:spend(kind)
+  if not self.limit then return true end
+  local price = kind == "timeout" and self.timeout or self.retry
+  if self.tokens < price then return false end
+  self.tokens = self.tokens - price
+  return true
+end
+
+---An exchange went well: gives a little back, up to the full budget.
+function Bucket:success()
+  if self.limit then self.tokens = math.min(self.limit, self.tokens + self.gain) end
+end
+
+---@param options table|false|nil  `policy.budget`
+function M.budget(options)
+  if options == false then return setmetatable({ tokens = 0 }, Bucket) end
+  local defaults = M.defaults.budget
+  options = options or defaults
+  local limit = options.tokens or defaults.tokens
+  return setmetatable({
+    tokens = limit,
+    limit = limit,
+    retry = options.retry or defaults.retry,
+    timeout = options.timeout or defaults.timeout,
+    gain = options.success or defaults.success,
+  }, Bucket)
+end
+
+return M

@@ -1,0 +1,233 @@
+--- The service's contract, without any exchange: what may be sent, and what a reply means. Pure functions over data.
+---
+---   wire/veo.lua, wire/jobs.lua   endpoints and parameter rules     wire/fields.lua  how rules are checked
+---   wire/codes.lua                the code table                    wire/reply.lua   how a reply becomes an error
+---   wire/status.lua               how a record becomes a status     wire/urls.lua, wire/time.lua  irregular forms
+
+local codes = require "veo.wire.codes"
+local fields = require "veo.wire.fields"
+local replies = require "veo.wire.reply"
+local statuses = require "veo.wire.status"
+local text = require "veo.wire.text"
+local times = require "veo.wire.time"
+local urls = require "veo.wire.urls"
+
+local M = {
+  veo = require "veo.wire.veo",
+  jobs = require "veo.wire.jobs",
+  codes = codes.table,
+}
+
+---URL list in any of its forms → list of http(s) URLs, or nil when there is none.
+---@type fun(value: any): string[]|nil
+M.urls = urls.list
+
+---A time of the service → epoch seconds when that is certain, else nil.
+---@type fun(value: any): number|nil
+M.time = times.epoch
+
+---A task id as it may be sent → true, or nil and an `invalid` error.
+---@type fun(value: any, operation: string|nil): true|nil, veo.Error|nil
+M.task_id = fields.task_id
+
+---One short printable line from any text, for messages and logs.
+---@type fun(s: string, limit: integer|nil): string
+M.printable = text.printable
+
+---A URL without user, query and fragment, for messages and logs.
+---@type fun(url: string): string
+M.bare_url = text.bare_url
+
+local function operation_of(api, operation)
+  local spec = api.operations[operation]
+  if not spec then
+    return nil, fields.invalid(operation, "api", api.name, "an API that has the call " .. operation, nil,
+      ("the API \"%s\" has no call %s"):format(api.name, operation))
+  end
+  return spec
+end
+
+-- Lays flat fields out as the body that an operation wants.
+local function layout(body, flat)
+  local out, inner = {}, {}
+  for name, value in pairs(body.constants) do out[name] = value end
+  out[body.inside] = inner
+  for name, value in pairs(flat) do
+    local target = body.top[name] and out or inner
+    target[body.names[name] or name] = value
+  end
+  return out
+end
+
+---Checks the parameters of a call.
+---@param api table            wire.veo or wire.jobs
+---@param operation string     "extend", "status", …
+---@param params table
+---@return table|nil body      for a GET: the query's fields
+---@return string[]|veo.Error  warnings (the request is sent all the same), or the error
+function M.check(api, operation, params)
+  local spec, missing = operation_of(api, operation)
+  if not spec then return nil, missing end
+  local flat, warnings = fields.check(operation, spec.fields, params)
+  if not flat then return nil, warnings end
+  if spec.body then
+    for name, alias in pairs(spec.body.names) do
+      if flat[alias] ~= nil then
+        return nil, fields.invalid(operation, "extra." .. alias, "a field that " .. operation .. " knows",
+          name .. " beside extra", name)
+      end
+    end
+    flat = layout(spec.body, flat)
+  end
+  return flat, warnings
+end
+
+---Judges the answer to a billable call.
+---@param api table
+---@param operation string
+---@param reply table|nil      as veo.core gives it
+---@param failure table|nil
+---@return { taskId: string, raw: table|nil, resultUrls: string[]|nil, processing: boolean|nil }|nil accepted
+---@return veo.Error|nil err
+---@return "repeat"|"refused"|"uncertain"|nil verdict
+function M.accepted(api, operation, reply, failure)
+  if reply then
+    local code = replies.code(reply)
+    local data = reply.data
+    local taskId = replies.task_id(data)
+    if code == 200 and taskId then
+      return { taskId = taskId, raw = reply.body, resultUrls = urls.list(data.resultUrls) }
+    end
+    local spec = api.operations[operation]
+    if spec and spec.not_ready and spec.not_ready[code] and type(data) == "table" then
+      -- 4K asked for again answers 422 both while it works ("processing") and when it is done (links filled in).
+      local list = urls.list(data.resultUrls)
+      local working = type(reply.msg) == "string" and reply.msg:lower():find("processing", 1, true) ~= nil
+      if list or working and taskId then
+        return { taskId = taskId, raw = reply.body, resultUrls = list, processing = not list or nil }
+      end
+    end
+  end
+  local err, verdict = replies.submit_error(operation, reply, failure)
+  return nil, err, verdict
+end
+
+local function empty(data)
+  return data == nil or data == "" or type(data) == "table" and next(data) == nil or type(data) == "userdata"
+end
+
+---Judges the answer to a status call.
+---@param api table
+---@param reply table|nil
+---@param failure table|nil
+---@param taskId string|nil    the id that was asked for: named by the status or the error when the reply names none
+---@return veo.Status|nil, veo.Error|nil
+function M.status(api, reply, failure, taskId)
+  if reply then
+    local code, from = replies.code(reply)
+    local data = reply.data
+    if code == 200 then
+      if type(data) == "table" and next(data) ~= nil and data[1] == nil then
+        return statuses[api.reader](data, reply.body, taskId)
+      end
+      local err
+      if empty(data) then
+        err = replies.malformed("status", reply, "no such task (the reply holds no record)")
+        err.code = "not_found"
+      else
+        err = replies.malformed("status", reply, "the record is " .. text.show(data) .. " instead of an object")
+      end
+      err.taskId = taskId
+      return nil, err
+    end
+    if code == 501 and from == "body" then return statuses.from_code("failed", reply, taskId) end
+    if code == 422 then
+      local special = replies.unprocessable(reply.msg)
+      if special and special.state then
+        return statuses.from_code(special.state, reply, taskId, "the service says: " .. text.printable(reply.msg, 100))
+      end
+    end
+  end
+  local err = replies.free_error("status", reply, failure)
+  err.taskId = err.taskId or taskId
+  return nil, err
+end
+
+-- What a free call returns, by the word its operation has for it.
+local results = {}
+
+function results.number(data)
+  if type(data) == "number" then return data end
+  return type(data) == "string" and #data < 40 and data:find("^%-?%d+%.?%d*$") and tonumber(data) or nil
+end
+
+function results.url(data)
+  local list = urls.list(data)
+  return list and list[1]
+end
+
+function results.downloadUrl(data)
+  return type(data) == "table" and results.url(data.downloadUrl) and data or nil
+end
+
+---Judges the answer to another free call (credits, download_url, …).
+---@param api table
+---@param operation string
+---@param reply table|nil
+---@param failure table|nil
+---@return any data            a number, a URL or `data` as it came, by the operation
+---@return veo.Error|nil
+function M.free(api, operation, reply, failure)
+  if not reply or replies.code(reply) ~= 200 then return nil, replies.free_error(operation, reply, failure) end
+  local spec = api.operations[operation]
+  local read = spec and results[spec.result]
+  local data = reply.data
+  if read then data = read(data) end
+  if data == nil then
+    return nil, replies.malformed(operation, reply, "the reply holds no " .. (spec and spec.result or "data"))
+  end
+  return data
+end
+
+---Judges the answer to get_1080p: the link, or that it is not ready (400, 404 and 422 have been seen for that).
+---@param api table
+---@param operation string
+---@param reply table|nil
+---@param failure table|nil
+---@return { ready: boolean, url: string|nil, raw: table|nil, err: veo.Error|nil }|nil
+---@return veo.Error|nil
+function M.upgrade(api, operation, reply, failure)
+  local spec = api.operations[operation]
+  if reply then
+    local code = replies.code(reply)
+    local data = reply.data
+    local url = type(data) == "table" and (results.url(data.resultUrl) or results.url(data.resultUrls)) or nil
+    if url and (code == 200 or spec.not_ready[code]) then return { ready = true, url = url, raw = reply.body } end
+    if code == 200 or spec.not_ready[code] then
+      local err = code ~= 200 and replies.free_error(operation, reply)
+        or replies.malformed(operation, reply, "the reply holds no link yet")
+      -- Records over 14 days and the gateway's own pages do not become ready.
+      if err.code ~= "expired" and err.code ~= "unavailable" then
+        return { ready = false, err = err, raw = reply.body }
+      end
+      return nil, err
+    end
+  end
+  return nil, replies.free_error(operation, reply, failure)
+end
+
+---Whether a free call that ended so may simply be made again.
+---@param err veo.Error
+---@return boolean
+function M.repeatable(err)
+  return codes.repeatable[err.code] == true
+end
+
+---Whether every further call would end the same way: bad key, no credits, blocked, bad parameter.
+---@param err veo.Error
+---@return boolean
+function M.fatal(err)
+  return codes.fatal[err.code] == true
+end
+
+return M
