@@ -128,10 +128,10 @@ define need
 	if [ "$$(id -u)" = 0 ]; then root=; elif command -v sudo >/dev/null; then root=sudo; \
 	else echo "Neither root nor sudo here. As root: apt-get install$$missing" >&2; exit 1; fi; \
 	echo "installing:$$missing"; \
-	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=600"; \
+	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600"; \
 	get="$$apt install -y --no-install-recommends$$missing"; \
 	apt-get -s -q install$$missing >/dev/null 2>&1 || $$apt update; \
-	$$get </dev/null || { $$apt update && $$get </dev/null; }
+	$$get </dev/null >/dev/null || { $$apt update && $$get </dev/null >/dev/null; }
 endef
 
 .PHONY: deps demo-deps lint-deps memory-deps bench-deps test-all-deps
@@ -231,13 +231,20 @@ check-memory: memory-deps
 	@$(MAKE) --no-print-directory check-valgrind
 
 check-asan:
-	@$(MAKE) --no-print-directory build BUILD=build/asan CFLAGS='$(SANITIZE)'
+	@$(MAKE) --no-print-directory build build/asan/keep.so BUILD=build/asan CFLAGS='$(SANITIZE)'
 	@$(MAKE) --no-print-directory run-asan BUILD=build/asan
+
+# lua_close unmaps modules before leaks are looked for, and a leak in an unmapped lua-cjson cannot be told from ours by
+# name; so nothing is unmapped. LeakSanitizer is told what lua-cjson does in spec/support/lsan.supp.
+build/asan/keep.so:
+	@mkdir -p $(@D)
+	@echo 'int dlclose(void *handle); int dlclose(void *handle) { (void)handle; return 0; }' | \
+	  $(CC) -shared -fPIC -x c -o $@ -
 
 .PHONY: run-asan
 run-asan:
 	@echo "busted under $(LUA), ASAN and UBSAN: $(MEMORY_SPECS)"
-	@$(RUN) LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+	@$(RUN) LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $(CURDIR)/build/asan/keep.so" \
 	  ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LSAN_OPTIONS=suppressions=$(CURDIR)/spec/support/lsan.supp:print_suppressions=0 \
 	  $(LUA) $(BUSTED) $(MEMORY_ARGS) $(MEMORY_SPECS)
