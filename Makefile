@@ -199,7 +199,9 @@ lint-lua:
 lint-c:
 ifneq ($(SOURCES),)
 	clang-format --dry-run -Werror $(C_FILES)
-	$(call EACH,$(SOURCES)) sh -c 'clang-tidy --quiet "$$0" -- $(COMPILE_FOR_LINT) 2>/dev/null'
+	@# Its stderr only counts the warnings it does not show.
+	@echo clang-tidy $(SOURCES); $(call EACH,$(SOURCES)) sh -c \
+	  'clang-tidy --quiet "$$0" -- $(COMPILE_FOR_LINT) 2>/dev/null || { echo "clang-tidy failed on $$0"; exit 1; }'
 	cppcheck $(CPPCHECK) src
 endif
 
