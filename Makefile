@@ -231,8 +231,7 @@ VALGRIND ?= valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite 
 	--keep-debuginfo=yes --num-callers=30 --error-exitcode=99 --suppressions=spec/support/valgrind.supp
 .PHONY: check-memory check-asan check-valgrind
 check-memory: memory-deps
-	@$(MAKE) --no-print-directory check-asan
-	@$(MAKE) --no-print-directory check-valgrind
+	@$(MAKE) --no-print-directory -k check-asan check-valgrind
 
 check-asan:
 	@$(MAKE) --no-print-directory build build/asan/keep.so BUILD=build/asan CFLAGS='$(SANITIZE)'
