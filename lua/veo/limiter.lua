@@ -78,6 +78,7 @@ function M.polls(options)
     step = rate and 1 / rate or 0,
     now = options.now,
     next = -math.huge, -- the first instant nobody has booked
+    hold = -math.huge, -- no look before this instant
   }, Polls)
 end
 
@@ -86,14 +87,11 @@ end
 ---@param active integer|nil  waits in progress: bookings of waits that ended meanwhile are forgotten beyond that many
 ---@return number
 function Polls:reserve(active)
-  if self.step == 0 then return 0 end
   local now = self.now()
-  local at = self.next
-  if at < now then at = now end
-  if active then
-    local furthest = now + active * self.step
-    if at > furthest then at = furthest end
-  end
+  local first = self.hold > now and self.hold or now
+  if self.step == 0 then return first - now end
+  local at = self.next > first and self.next or first
+  if active and at > first + active * self.step then at = first + active * self.step end
   self.next = at + self.step
   return at - now
 end
@@ -111,10 +109,9 @@ end
 ---The service refused a look for its rate: moves all further looks.
 ---@param retry_after number|nil  seconds, 1 when the service names none
 function Polls:refused(retry_after)
-  if self.step == 0 and not retry_after then return end
   if not is_positive(retry_after) then retry_after = 1 end
-  local at = self.now() + retry_after
-  if at > self.next then self.next = at end
+  local hold = self.now() + retry_after
+  if hold > self.hold then self.hold = hold end
 end
 
 return M

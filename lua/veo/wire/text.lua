@@ -88,7 +88,7 @@ function M.show(value, limit)
   local kind = type(value)
   if value == nil then return "nothing" end
   if kind == "string" then return '"' .. M.printable(value, limit or 40) .. '"' end
-  if kind == "number" then return ("%.14g"):format(value) end
+  if kind == "number" then return value == value and ("%.14g"):format(value) or "NaN" end
   if kind == "boolean" then return tostring(value) end
   return "a " .. kind
 end

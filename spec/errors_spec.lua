@@ -1,0 +1,112 @@
+--- errors.lua: the class table is complete, explanations say cause and next step, copies stay errors.
+
+local errors = require "veo.errors"
+
+-- Every code that design and interfaces name.
+local CODES = {
+  "invalid", "unauthorized", "insufficient_credits", "forbidden", "key_limit", "rejected", "not_found", "expired",
+  "rate_limited", "unavailable", "disabled", "failed", "server", "malformed", "network", "timeout", "uncertain",
+  "not_video", "exists", "io", "too_large", "cancelled", "closed", "busy", "no_result", "duplicate", "budget",
+  "ledger", "unverified",
+}
+
+describe("errors", function()
+  for _, code in ipairs(CODES) do
+    it("explains " .. code .. " with cause, next step and money", function()
+      local class = assert(errors.codes[code])
+      assert.is_truthy(class.summary:find("%.$"))
+      assert.is_truthy(class.next:find("%.$"))
+      assert.is_truthy(({ no = true, maybe = true, yes = true })[class.charged])
+      local told = errors.new({ code = code, message = "something happened" }):explain()
+      assert.is_truthy(told:find("something happened", 1, true))
+      assert.is_truthy(told:find(class.summary, 1, true))
+      assert.is_truthy(told:find(class.next, 1, true))
+      local _, sentences = told:gsub("%.%f[%s%z]", "")
+      assert.is_true(sentences >= 3, told)
+    end)
+  end
+
+  it("has no class that nobody names", function()
+    local named = {}
+    for _, code in ipairs(CODES) do named[code] = true end
+    for code in pairs(errors.codes) do assert.is_true(named[code], code) end
+  end)
+
+  it("prints as code and message, and joins texts", function()
+    local err = errors.new { code = "network", message = "status: no route", excerpt = "hidden body" }
+    assert.are.equal("network: status: no route", tostring(err))
+    assert.are.equal("oh: network: status: no route", "oh: " .. err)
+    assert.are.equal("network: status: no route!", err .. "!")
+  end)
+
+  it("takes the class's words when there is no message", function()
+    assert.are.equal(errors.codes.busy.summary, errors.new({ code = "busy" }).message)
+  end)
+
+  it("refuses a code that is not in the table, at the caller's line", function()
+    local ok, message = pcall(errors.new, { code = "odd", message = "x" })
+    assert.is_false(ok)
+    assert.is_truthy(tostring(message):find("unknown error code: odd", 1, true))
+  end)
+
+  it("does not keep the table it was made from", function()
+    local fields = { code = "io", message = "m", path = "a" }
+    local err = errors.new(fields)
+    fields.path = "b"
+    assert.are.equal("a", err.path)
+  end)
+
+  it("survives copying without its metatable", function()
+    local copy = {}
+    for name, value in pairs(errors.new { code = "timeout", message = "m", taskId = "t" }) do copy[name] = value end
+    assert.is_true(errors.is(copy))
+    assert.is_truthy(errors.explain(copy):find("waiting again is free", 1, true))
+    assert.is_truthy(errors.new(copy):explain():find("waiting again is free", 1, true))
+  end)
+
+  it("tells errors from other values", function()
+    assert.is_true(errors.is(errors.new { code = "io", message = "m" }))
+    for _, other in ipairs { "io: m", 5, true, {}, { code = 200, message = "ok" }, { code = "io" },
+      { code = "strange", message = "m" }, { state = "failed", taskId = "t" } } do
+      assert.is_false(errors.is(other))
+    end
+    assert.is_false(errors.is(nil))
+  end)
+
+  it("says that a timed-out task goes on and costs all the same", function()
+    local told = errors.new({ code = "timeout", message = "wait: 1200 s are over", taskId = "t" }):explain()
+    assert.is_truthy(told:find("goes on at the service", 1, true))
+    assert.is_truthy(told:find("is charged", 1, true))
+  end)
+
+  it("says why an uncertain call was not repeated and how to find out", function()
+    local err = errors.new { code = "uncertain", message = "extend: no answer" }
+    local told = err:explain()
+    for _, part in ipairs { "may have reached the service", "not repeated", "credits()", "may have been charged" } do
+      assert.is_truthy(told:find(part, 1, true), part)
+    end
+    err.taskId = "t9"
+    assert.is_truthy(err:explain():find("name the task t9", 1, true))
+  end)
+
+  it("adds what it knows: suggestion, Retry-After, attempts, an own word on money", function()
+    local told = errors.new({
+      code = "rate_limited", message = "m", field = "model", suggestion = "fast", retry_after = 130, attempts = 4,
+      charged = "maybe",
+    }):explain()
+    for _, part in ipairs { "Did you mean fast?", "130 seconds", "tried 4 times", "may have been charged" } do
+      assert.is_truthy(told:find(part, 1, true), part)
+    end
+  end)
+
+  it("takes a key out of every text", function()
+    local key = "sk-a.b%c1"
+    local err = errors.redact(errors.new {
+      code = "unauthorized", message = "bad key " .. key, service_msg = key .. key, http_status = 401,
+    }, key)
+    assert.are.equal("bad key (hidden)", err.message)
+    assert.are.equal("(hidden)(hidden)", err.service_msg)
+    assert.are.equal(401, err.http_status)
+    assert.are.equal("m", errors.redact(errors.new { code = "io", message = "m" }, nil).message)
+  end)
+end)
