@@ -1,0 +1,16 @@
+/* libcurl's callbacks for one exchange. They fill C memory and files; none touches Lua. */
+#ifndef VEO_CALLBACKS_H
+#define VEO_CALLBACKS_H
+
+#include "exchange.h"
+
+/* The body of an API reply, capped. */
+size_t veo_on_body(char *data, size_t size, size_t count, void *user);
+/* The body of a result file, to its sink. */
+size_t veo_on_file(char *data, size_t size, size_t count, void *user);
+/* The headers of a result file. */
+size_t veo_on_header(char *data, size_t size, size_t count, void *user);
+/* A socket is about to be connected: the host name is resolved. */
+int veo_on_socket(void *user, curl_socket_t fd, curlsocktype purpose);
+
+#endif

@@ -1,0 +1,419 @@
+/* The engine; see engine.h. */
+#include "engine.h"
+
+#include "clock.h"
+#include "sigpipe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_SAVES = 4 };           /* threads that sync at a time; a disk gains nothing from more */
+static const long max_streams = 1000; /* on one HTTP/2 connection; libcurl's default is 100 */
+
+/* The only mutable static: libcurl wants one global init per process, and is never cleaned up,
+ * because other users of libcurl may live in the same process. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void init_curl(void)
+{
+  curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* ------------------------------------------------------------------- lists */
+
+static void append(veo_list *list, veo_exchange *exchange)
+{
+  exchange->prev = list->last;
+  exchange->next = NULL;
+  if(list->last)
+    list->last->next = exchange;
+  else
+    list->first = exchange;
+  list->last = exchange;
+  list->count++;
+}
+
+static void unlink_from(veo_list *list, veo_exchange *exchange)
+{
+  if(exchange->prev)
+    exchange->prev->next = exchange->next;
+  else
+    list->first = exchange->next;
+  if(exchange->next)
+    exchange->next->prev = exchange->prev;
+  else
+    list->last = exchange->prev;
+  exchange->prev = NULL;
+  exchange->next = NULL;
+  list->count--;
+}
+
+static veo_list *list_of(veo_engine *engine, const veo_exchange *exchange)
+{
+  switch(exchange->state) {
+  case VEO_STATE_IDLE:
+    return &engine->idle;
+  case VEO_STATE_PREPARED:
+    return &engine->prepared;
+  case VEO_STATE_QUEUED:
+    return exchange->kind == VEO_KIND_SAVE ? &engine->saves_queued : &engine->queued;
+  case VEO_STATE_ACTIVE:
+    return &engine->active;
+  case VEO_STATE_TAKEN:
+    return &engine->taken;
+  default:
+    return &engine->done;
+  }
+}
+
+/* Moves between the lists of states. The state must still be the one whose list holds it. */
+static void move(veo_engine *engine, veo_exchange *exchange, veo_state state)
+{
+  unlink_from(list_of(engine, exchange), exchange);
+  exchange->state = state;
+  append(list_of(engine, exchange), exchange);
+}
+
+/* -------------------------------------------------------------------- life */
+
+const char *veo_engine_open(veo_engine *engine)
+{
+  pthread_once(&once, init_curl);
+  engine->owner = getpid();
+  engine->wake_at = VEO_NEVER;
+  engine->poller.fd = -1;
+  engine->poller.timer_fd = -1;
+  engine->poller.event_fd = -1;
+  engine->multi = curl_multi_init();
+  if(!engine->multi)
+    return "out of memory";
+  curl_multi_setopt(engine->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, max_streams);
+  return veo_poller_open(&engine->poller, engine->multi);
+}
+
+void veo_engine_limit(veo_engine *engine, int max_in_flight)
+{
+  engine->max_in_flight = max_in_flight;
+  /* Idle connections kept: by default libcurl keeps four times the handles added at the moment. */
+  curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long)max_in_flight + 8);
+}
+
+int veo_engine_is_ours(const veo_engine *engine)
+{
+  return engine->owner == getpid();
+}
+
+static void free_list(veo_engine *engine, veo_list *list, void (*orphan)(veo_exchange *exchange))
+{
+  while(list->first) {
+    veo_exchange *exchange = list->first;
+    if(exchange->state == VEO_STATE_ACTIVE && exchange->kind != VEO_KIND_SAVE)
+      curl_multi_remove_handle(engine->multi, exchange->easy);
+    unlink_from(list, exchange);
+    if(exchange->state < VEO_STATE_DONE)
+      veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
+    if(exchange->owner)
+      orphan(exchange);
+    veo_exchange_free(exchange);
+  }
+}
+
+void veo_engine_close(veo_engine *engine, void (*orphan)(veo_exchange *exchange))
+{
+  veo_sigpipe guard;
+  if(!engine->multi)
+    return;
+  veo_sigpipe_block(&guard); /* TLS says goodbye on connections that may be gone */
+  free_list(engine, &engine->active, orphan);
+  free_list(engine, &engine->queued, orphan);
+  free_list(engine, &engine->saves_queued, orphan);
+  free_list(engine, &engine->prepared, orphan);
+  free_list(engine, &engine->done, orphan);
+  free_list(engine, &engine->taken, orphan);
+  free_list(engine, &engine->idle, orphan);
+  curl_multi_cleanup(engine->multi);
+  veo_sigpipe_restore(&guard);
+  engine->multi = NULL;
+  veo_poller_close(&engine->poller);
+  veo_saver_close(engine->saver);
+  engine->saver = NULL;
+}
+
+/* -------------------------------------------------------------------- pool */
+
+veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
+{
+  veo_exchange *exchange = engine->idle.first;
+  /* The last released is the likeliest to fit; a poll follows a poll. */
+  if(engine->idle.last && engine->idle.last->kind == kind)
+    exchange = engine->idle.last;
+  if(exchange) {
+    move(engine, exchange, VEO_STATE_PREPARED);
+    return exchange;
+  }
+  exchange = veo_exchange_new();
+  if(exchange) {
+    exchange->state = VEO_STATE_PREPARED;
+    append(&engine->prepared, exchange);
+    veo_exchange_recycle(exchange);
+  }
+  return exchange;
+}
+
+void veo_engine_release(veo_engine *engine, veo_exchange *exchange)
+{
+  veo_exchange_recycle(exchange);
+  if(engine->idle.count > engine->max_in_flight) {
+    unlink_from(list_of(engine, exchange), exchange);
+    veo_exchange_free(exchange);
+    return;
+  }
+  move(engine, exchange, VEO_STATE_IDLE);
+}
+
+/* ------------------------------------------------------------------- hosts */
+
+/* The number of the URL's host; -1 when it needs no gate: an address, or too many hosts to know. */
+static int find_host(veo_engine *engine, const char *url)
+{
+  char origin[sizeof engine->hosts[0].origin];
+  int i;
+  if(!url || veo_is_address(url) || !veo_origin(url, origin, sizeof origin))
+    return -1;
+  for(i = 0; i < engine->host_count; i++) {
+    if(strcmp(engine->hosts[i].origin, origin) == 0)
+      return engine->hosts[i].known ? -1 : i;
+  }
+  if(engine->host_count == VEO_HOSTS)
+    return -1;
+  memcpy(engine->hosts[i].origin, origin, sizeof origin);
+  engine->hosts[i].known = 0;
+  engine->hosts[i].probe = NULL;
+  return engine->host_count++;
+}
+
+/* True when the exchange may go now. Whatever becomes of the first one opens the gate: a name that
+ * does not resolve must not make the others wait in line. */
+static int host_is_open(veo_engine *engine, veo_exchange *exchange)
+{
+  veo_host *host;
+  if(exchange->host < 0)
+    return 1;
+  host = &engine->hosts[exchange->host];
+  if(host->probe && host->probe->resolved)
+    host->known = 1;
+  if(host->known)
+    return 1;
+  if(host->probe)
+    return 0;
+  host->probe = exchange;
+  return 1;
+}
+
+static void leave_host(veo_engine *engine, const veo_exchange *exchange)
+{
+  if(exchange->host >= 0 && engine->hosts[exchange->host].probe == exchange) {
+    engine->hosts[exchange->host].probe = NULL;
+    engine->hosts[exchange->host].known = 1;
+  }
+}
+
+/* ------------------------------------------------------------------ saving */
+
+static int start_save(veo_engine *engine, veo_exchange *exchange)
+{
+  int fd;
+  if(!engine->saver) {
+    engine->saver = veo_saver_open();
+    if(!engine->saver)
+      return ENOMEM;
+    if(!veo_poller_extra(&engine->poller, veo_saver_fd(engine->saver)))
+      return ENOMEM;
+  }
+  fd = fcntl(exchange->sink->fd, F_DUPFD_CLOEXEC, 0);
+  if(fd < 0)
+    return errno;
+  return veo_saver_start(engine->saver, fd, exchange->sink->path, exchange->save_to,
+                         exchange->overwrite, exchange);
+}
+
+static void end_save(veo_engine *engine, veo_exchange *exchange, int error, const char *stage)
+{
+  exchange->outcome = error ? VEO_OUTCOME_IO : VEO_OUTCOME_REPLY;
+  exchange->io_error = error;
+  exchange->io_stage = stage;
+  move(engine, exchange, VEO_STATE_DONE);
+}
+
+static void collect_saves(veo_engine *engine)
+{
+  veo_saved saved;
+  while(engine->saves && veo_saver_collect(engine->saver, &saved)) {
+    engine->saves--;
+    end_save(engine, saved.tag, saved.error, saved.stage);
+  }
+}
+
+/* -------------------------------------------------------------------- work */
+
+static void begin(veo_engine *engine, veo_exchange *exchange)
+{
+  move(engine, exchange, VEO_STATE_ACTIVE);
+  if(exchange->kind == VEO_KIND_SAVE) {
+    int error = start_save(engine, exchange);
+    if(error)
+      end_save(engine, exchange, error, "starting to save");
+    else
+      engine->saves++;
+  } else if(curl_multi_add_handle(engine->multi, exchange->easy) != CURLM_OK) {
+    /* Nothing left: it was never added. */
+    leave_host(engine, exchange);
+    exchange->outcome = VEO_OUTCOME_NETWORK;
+    exchange->result = CURLE_OUT_OF_MEMORY;
+    move(engine, exchange, VEO_STATE_DONE);
+  }
+}
+
+/* Starts what may start, in the order of submission. Behind a closed host others are looked for, but
+ * not through the whole of a long queue. */
+static void pump(veo_engine *engine)
+{
+  veo_exchange *exchange = engine->queued.first;
+  int skipped = 0;
+  while(exchange && skipped < engine->max_in_flight &&
+        engine->active.count - engine->saves < engine->max_in_flight) {
+    veo_exchange *next = exchange->next;
+    if(host_is_open(engine, exchange))
+      begin(engine, exchange);
+    else
+      skipped++;
+    exchange = next;
+  }
+  while(engine->saves_queued.first && engine->saves < MAX_SAVES)
+    begin(engine, engine->saves_queued.first);
+}
+
+static void collect(veo_engine *engine)
+{
+  CURLMsg *message;
+  int left;
+  while((message = curl_multi_info_read(engine->multi, &left)) != NULL) {
+    /* The message dies with remove_handle: copy first. */
+    CURL *easy = message->easy_handle;
+    CURLcode result = message->data.result;
+    veo_exchange *exchange = NULL;
+    if(message->msg != CURLMSG_DONE)
+      continue;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange);
+    curl_multi_remove_handle(engine->multi, easy);
+    leave_host(engine, exchange);
+    unlink_from(&engine->active, exchange);
+    veo_exchange_finish(exchange, result);
+    append(&engine->done, exchange);
+  }
+}
+
+static void publish(veo_engine *engine)
+{
+  veo_poller_publish(&engine->poller, engine->wake_at, engine->done.count > 0);
+}
+
+void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url)
+{
+  exchange->host = find_host(engine, url);
+  move(engine, exchange, VEO_STATE_QUEUED);
+  pump(engine);
+  publish(engine);
+}
+
+/* How long step may sleep. */
+static double sleep_limit(const veo_engine *engine, double until, const veo_exchange *awaited)
+{
+  if(awaited)
+    return awaited->state >= VEO_STATE_DONE ? 0 : until;
+  if(engine->done.count)
+    return 0;
+  return engine->wake_at < until ? engine->wake_at : until;
+}
+
+void veo_engine_step(veo_engine *engine, double until, const veo_exchange *awaited)
+{
+  int awake = 1;
+  do {
+    double now = veo_now();
+    double limit = sleep_limit(engine, until, awaited);
+    /* Nothing under way and no time to sleep: nothing to ask the system for. */
+    if(limit <= now && !engine->active.count && !veo_poller_due(&engine->poller, now))
+      break;
+    awake = veo_poller_run(&engine->poller, limit);
+    collect(engine);
+    collect_saves(engine);
+    pump(engine);
+  } while(awake && sleep_limit(engine, until, awaited) > veo_now());
+  publish(engine);
+}
+
+veo_exchange *veo_engine_take(veo_engine *engine)
+{
+  veo_exchange *exchange;
+  while((exchange = engine->done.first) != NULL && !exchange->owner)
+    veo_engine_release(engine, exchange);
+  if(exchange)
+    veo_engine_hand_out(engine, exchange);
+  return exchange;
+}
+
+void veo_engine_hand_out(veo_engine *engine, veo_exchange *exchange)
+{
+  if(exchange->state == VEO_STATE_DONE)
+    move(engine, exchange, VEO_STATE_TAKEN);
+  publish(engine);
+}
+
+int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange)
+{
+  if(exchange->state == VEO_STATE_ACTIVE) {
+    veo_sigpipe guard;
+    if(exchange->kind == VEO_KIND_SAVE)
+      return 0;
+    if(exchange->billable && veo_exchange_sent(exchange) != VEO_SENT_NO)
+      return 0;
+    exchange->sent = veo_exchange_sent(exchange);
+    veo_sigpipe_block(&guard);
+    curl_multi_remove_handle(engine->multi, exchange->easy);
+    veo_sigpipe_restore(&guard);
+    leave_host(engine, exchange);
+  } else if(exchange->state != VEO_STATE_QUEUED) {
+    return 0;
+  }
+  exchange->outcome = VEO_OUTCOME_CANCELLED;
+  move(engine, exchange, VEO_STATE_DONE);
+  pump(engine);
+  publish(engine);
+  return 1;
+}
+
+void veo_engine_wake_at(veo_engine *engine, double deadline)
+{
+  engine->wake_at = deadline;
+  publish(engine);
+}
+
+double veo_engine_deadline(const veo_engine *engine)
+{
+  double deadline = engine->wake_at;
+  if(engine->poller.curl_deadline < deadline)
+    deadline = engine->poller.curl_deadline;
+  return engine->done.count ? 0 : deadline;
+}
+
+int veo_engine_pollfd(veo_engine *engine)
+{
+  int fd = veo_poller_fd(&engine->poller);
+  publish(engine);
+  return fd;
+}

@@ -1,0 +1,76 @@
+/* Runs exchanges: one multi handle for life, a queue in front of it, a pool behind it. No Lua. */
+#ifndef VEO_ENGINE_H
+#define VEO_ENGINE_H
+
+#include <sys/types.h>
+
+#include "exchange.h"
+#include "poller.h"
+#include "saver.h"
+
+typedef struct {
+  veo_exchange *first;
+  veo_exchange *last;
+  int count;
+} veo_list;
+
+enum { VEO_HOSTS = 32 };
+
+/* A name not yet resolved starts one resolver thread per transfer, so the first exchange with a
+ * host goes alone until its name is known. */
+typedef struct {
+  char origin[128];
+  int known;
+  const veo_exchange *probe; /* the one that goes alone, or NULL */
+} veo_host;
+
+typedef struct {
+  CURLM *multi;
+  veo_poller poller;
+  veo_saver *saver; /* made at the first save */
+  pid_t owner;      /* after a fork nothing of it may be touched */
+  int max_in_flight;
+  int saves; /* threads under way */
+  double wake_at;
+  veo_list prepared;
+  veo_list queued;
+  veo_list saves_queued;
+  veo_list active;
+  veo_list done;  /* ended and not taken yet */
+  veo_list taken; /* ended and taken, held by the transfer that will read its result */
+  veo_list idle;
+  veo_host hosts[VEO_HOSTS];
+  int host_count;
+} veo_engine;
+
+/* NULL, or what failed; close can be called either way. */
+const char *veo_engine_open(veo_engine *engine);
+void veo_engine_limit(veo_engine *engine, int max_in_flight);
+/* Ends everything. Exchanges with an owner are handed to `orphan` first, so that it lets go. */
+void veo_engine_close(veo_engine *engine, void (*orphan)(veo_exchange *exchange));
+/* True in the process that opened it. */
+int veo_engine_is_ours(const veo_engine *engine);
+
+/* An exchange to prepare, or NULL when memory is short. `kind` picks one that is set up for it. */
+veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind);
+/* Gives back an exchange that is prepared or done. */
+void veo_engine_release(veo_engine *engine, veo_exchange *exchange);
+/* Queues a prepared exchange to the URL (NULL for a save). */
+void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url);
+/* Lets things happen until `until`, an exchange is done, the wake time has come or a signal came.
+ * With `awaited`, until that one is done or a signal came, whatever else is. */
+void veo_engine_step(veo_engine *engine, double until, const veo_exchange *awaited);
+/* The next done exchange that has an owner, or NULL; those without are released. It stays in the
+ * pool's books until it is released. */
+veo_exchange *veo_engine_take(veo_engine *engine);
+/* Marks a done exchange as taken. */
+void veo_engine_hand_out(veo_engine *engine, veo_exchange *exchange);
+/* Cuts it; 0 when it may not be cut, because bytes of a billable request may have left. */
+int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange);
+void veo_engine_wake_at(veo_engine *engine, double deadline);
+/* When step wants to be called next: VEO_NEVER, or a time that may have passed. */
+double veo_engine_deadline(const veo_engine *engine);
+/* The one descriptor for foreign event loops, or -1. */
+int veo_engine_pollfd(veo_engine *engine);
+
+#endif

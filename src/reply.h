@@ -1,0 +1,14 @@
+/* What a finished exchange looks like to Lua: a reply table, or nil and a failure table. */
+#ifndef VEO_REPLY_H
+#define VEO_REPLY_H
+
+#include "compat.h"
+#include "exchange.h"
+
+/* Pushes the result of a done exchange and returns the number of values; `decode` is the stack index
+ * of the JSON decoder, `secret` the key, which no text may show. */
+int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char *secret);
+/* Pushes nil and a failure with nothing but a reason and whether anything was sent. */
+int veo_push_failure(lua_State *L, const char *reason, const char *message, veo_sent sent);
+
+#endif

@@ -1,0 +1,302 @@
+/* From Lua arguments to a prepared exchange; see request.h.
+ *
+ * An operation first reads its arguments into a `request`, whose strings live on the Lua stack: that
+ * may raise, and holds nothing. Only then is an exchange acquired and prepared, which cannot raise. */
+#include "request.h"
+
+#include "arguments.h"
+#include "clock.h"
+#include "defaults.h"
+#include "json.h"
+#include "reply.h"
+#include "transfer.h"
+
+#include <string.h>
+#include <strings.h>
+
+typedef struct {
+  veo_kind kind;
+  const char *task_id; /* status */
+  size_t task_id_length;
+  veo_call call;
+  veo_fetch fetch;
+  veo_sink *sink;
+  const char *save_to;
+  int overwrite;
+  long timeout_ms;
+  long connect_timeout_ms;
+} request;
+
+/* ------------------------------------------------------------------- reading */
+
+static long to_ms(double seconds)
+{
+  double ms = seconds * 1000.0;
+  if(ms > 86400000.0)
+    ms = 86400000.0;
+  return ms < 1.0 ? 1 : (long)ms;
+}
+
+/* The options { timeout, connect_timeout } in seconds at `index`, or the client's. `timeout` is what
+ * the operation has by default; 0 is none. */
+static void read_timeouts(lua_State *L, int index, const veo_client *client, request *r,
+                          double timeout)
+{
+  double connect_timeout = client->settings.connect_timeout;
+  if(!lua_isnoneornil(L, index)) {
+    static const char *const known[] = {"timeout", "connect_timeout", NULL};
+    luaL_checktype(L, index, LUA_TTABLE);
+    veo_only_fields(L, index, known);
+    timeout = veo_number_field(L, index, "timeout", timeout, 0);
+    connect_timeout = veo_number_field(L, index, "connect_timeout", connect_timeout, 0);
+  }
+  r->timeout_ms = timeout > 0 ? to_ms(timeout) : 0;
+  r->connect_timeout_ms = to_ms(connect_timeout);
+}
+
+static void push_encoded(lua_State *L, int value)
+{
+  value = veo_absindex(L, value);
+  veo_getuservalue(L, 1);
+  lua_rawgeti(L, -1, VEO_ENV_ENCODE);
+  veo_json_encode(L, lua_gettop(L), value);
+}
+
+/* The key goes only to a host whose transport keeps it: https, or plain http on loopback. */
+static void check_transport(lua_State *L, const veo_client *client, const char *url)
+{
+  if(strncasecmp(url, "https://", 8) == 0)
+    return;
+  if(strncasecmp(url, "http://", 7) != 0)
+    luaL_error(L, "url: http or https expected");
+  if(!client->settings.allow_http && !veo_is_loopback(url))
+    luaL_error(L, "url: plain http to another machine would show the key; https expected "
+                  "(or allow_http = true)");
+}
+
+static void read_body(lua_State *L, int value, request *r)
+{
+  push_encoded(L, value);
+  r->call.body = lua_tolstring(L, -1, &r->call.body_length);
+}
+
+static void read_status(lua_State *L, int index, const veo_client *client, request *r)
+{
+  luaL_checktype(L, index, LUA_TSTRING);
+  r->kind = VEO_KIND_STATUS;
+  r->task_id = lua_tolstring(L, index, &r->task_id_length);
+  luaL_argcheck(L, r->task_id_length < 4096, index, "a task id is shorter than 4096 bytes");
+  read_timeouts(L, index + 1, client, r, client->settings.timeout);
+}
+
+static void read_extend(lua_State *L, int index, const veo_client *client, request *r)
+{
+  luaL_checktype(L, index, LUA_TTABLE);
+  r->kind = VEO_KIND_CALL;
+  r->call.method = "POST";
+  r->call.billable = 1;
+  read_timeouts(L, index + 1, client, r, client->settings.timeout);
+  read_body(L, index, r);
+  r->call.url = lua_pushfstring(L, "%s%s", client->settings.base_url, client->settings.extend_path);
+}
+
+static void read_call(lua_State *L, int index, const veo_client *client, request *r)
+{
+  static const char *const known[] = {"method", "path", "url", "query", "body", "billable", NULL};
+  const char *path;
+  luaL_checktype(L, index, LUA_TTABLE);
+  veo_only_fields(L, index, known);
+  r->kind = VEO_KIND_CALL;
+  r->call.billable = veo_boolean_field(L, index, "billable");
+  read_timeouts(L, index + 1, client, r, client->settings.timeout);
+  r->call.method = veo_text_field(L, index, "method");
+  if(!r->call.method)
+    r->call.method = "GET";
+  if(strcmp(r->call.method, "GET") != 0 && strcmp(r->call.method, "POST") != 0)
+    luaL_error(L, "method: GET or POST expected");
+  lua_getfield(L, index, "body");
+  if(!lua_isnil(L, -1))
+    read_body(L, -1, r);
+  lua_getfield(L, index, "query");
+  if(!lua_isnil(L, -1)) {
+    veo_push_query(L, -1);
+    r->call.query = lua_tostring(L, -1);
+  }
+  path = veo_text_field(L, index, "path");
+  r->call.url = veo_text_field(L, index, "url");
+  if((path != NULL) == (r->call.url != NULL))
+    luaL_error(L, "path or url: one of the two expected");
+  if(path)
+    r->call.url = lua_pushfstring(L, "%s%s", client->settings.base_url, path);
+  check_transport(L, client, r->call.url);
+}
+
+static void read_download(lua_State *L, int index, const veo_client *client, request *r)
+{
+  static const char *const known[] = {"url", "sink", "offset", "if_range", "max_bytes", NULL};
+  luaL_checktype(L, index, LUA_TTABLE);
+  veo_only_fields(L, index, known);
+  r->kind = VEO_KIND_DOWNLOAD;
+  read_timeouts(L, index + 1, client, r, 0);
+  r->fetch.offset = (curl_off_t)veo_number_field(L, index, "offset", 0, 0);
+  r->fetch.max_bytes = (curl_off_t)veo_number_field(L, index, "max_bytes", 0, 0);
+  r->fetch.if_range = veo_text_field(L, index, "if_range");
+  if(r->fetch.if_range && strlen(r->fetch.if_range) > 256)
+    luaL_error(L, "if_range: at most 256 bytes expected");
+  r->fetch.url = veo_text_field(L, index, "url");
+  if(!r->fetch.url)
+    luaL_error(L, "url: string expected, got nil");
+  lua_getfield(L, index, "sink");
+  r->sink = veo_check_sink(L, lua_gettop(L));
+}
+
+static void read_save(lua_State *L, int index, request *r)
+{
+  static const char *const known[] = {"sink", "to", "overwrite", NULL};
+  luaL_checktype(L, index, LUA_TTABLE);
+  veo_only_fields(L, index, known);
+  r->kind = VEO_KIND_SAVE;
+  r->overwrite = veo_boolean_field(L, index, "overwrite");
+  r->save_to = veo_text_field(L, index, "to");
+  if(!r->save_to)
+    luaL_error(L, "to: string expected, got nil");
+  lua_getfield(L, index, "sink");
+  r->sink = veo_check_sink(L, lua_gettop(L));
+}
+
+static void read_warm(lua_State *L, int index, const veo_client *client, request *r)
+{
+  r->kind = VEO_KIND_WARM;
+  read_timeouts(L, index, client, r, client->settings.timeout);
+}
+
+/* ---------------------------------------------------------------- submitting */
+
+static const char *prepare(const veo_client *client, veo_exchange *exchange, const request *r)
+{
+  const veo_settings *settings = &client->settings;
+  switch(r->kind) {
+  case VEO_KIND_STATUS:
+    return veo_prepare_status(exchange, settings, r->task_id, r->task_id_length, r->timeout_ms,
+                              r->connect_timeout_ms);
+  case VEO_KIND_DOWNLOAD:
+    return veo_prepare_download(exchange, settings, &r->fetch, r->sink, r->timeout_ms,
+                                r->connect_timeout_ms);
+  case VEO_KIND_SAVE:
+    return veo_prepare_save(exchange, r->sink, r->save_to, r->overwrite);
+  case VEO_KIND_WARM:
+    return veo_prepare_warm(exchange, settings, r->timeout_ms, r->connect_timeout_ms);
+  default:
+    return veo_prepare_call(exchange, settings, &r->call, r->timeout_ms, r->connect_timeout_ms);
+  }
+}
+
+/* An exchange that is ready to be submitted; NULL with *wrong when it cannot be. Does not raise. */
+static veo_exchange *acquire(veo_client *client, const request *r, const char **wrong)
+{
+  veo_exchange *exchange = veo_engine_acquire(&client->engine, r->kind);
+  *wrong = "out of memory";
+  if(!exchange)
+    return NULL;
+  *wrong = prepare(client, exchange, r);
+  if(!*wrong)
+    return exchange;
+  veo_engine_release(&client->engine, exchange);
+  return NULL;
+}
+
+static const char *url_of(const veo_client *client, const request *r)
+{
+  switch(r->kind) {
+  case VEO_KIND_SAVE:
+    return NULL;
+  case VEO_KIND_DOWNLOAD:
+    return r->fetch.url;
+  case VEO_KIND_CALL:
+    return r->call.url;
+  default:
+    return client->settings.base_url;
+  }
+}
+
+/* Runs a request to its end. Should building the result raise, the exchange stands in the engine's
+ * list without an owner and is given back at the next take. */
+static int run(lua_State *L, veo_client *client, const request *r)
+{
+  const char *wrong;
+  int count;
+  veo_exchange *exchange = acquire(client, r, &wrong);
+  if(!exchange)
+    return veo_push_failure(L, "invalid", wrong, VEO_SENT_NO);
+  veo_engine_submit(&client->engine, exchange, url_of(client, r));
+  while(exchange->state < VEO_STATE_DONE)
+    veo_engine_step(&client->engine, veo_now() + 60.0, exchange);
+  veo_getuservalue(L, 1);
+  lua_rawgeti(L, -1, VEO_ENV_DECODE);
+  count = veo_push_result(L, -1, exchange, client->settings.api_key);
+  veo_engine_release(&client->engine, exchange);
+  return count;
+}
+
+int veo_request_extend(lua_State *L)
+{
+  veo_client *client = veo_check_client(L, 1);
+  request r = {0};
+  read_extend(L, 2, client, &r);
+  return run(L, client, &r);
+}
+
+int veo_request_status(lua_State *L)
+{
+  veo_client *client = veo_check_client(L, 1);
+  request r = {0};
+  read_status(L, 2, client, &r);
+  return run(L, client, &r);
+}
+
+int veo_request_warm(lua_State *L)
+{
+  veo_client *client = veo_check_client(L, 1);
+  request r = {0};
+  read_warm(L, 2, client, &r);
+  return run(L, client, &r);
+}
+
+int veo_request_start(lua_State *L)
+{
+  static const char *const operations[] = {"extend", "status", "request", "download",
+                                           "save",   "warm",   NULL};
+  veo_client *client = veo_check_client(L, 1);
+  request r = {0};
+  veo_transfer *transfer;
+  veo_exchange *exchange;
+  const char *wrong;
+  luaL_checkstack(L, 30, "too many arguments");
+  switch(luaL_checkoption(L, 2, NULL, operations)) {
+  case 0:
+    read_extend(L, 3, client, &r);
+    break;
+  case 1:
+    read_status(L, 3, client, &r);
+    break;
+  case 2:
+    read_call(L, 3, client, &r);
+    break;
+  case 3:
+    read_download(L, 3, client, &r);
+    break;
+  case 4:
+    read_save(L, 3, &r);
+    break;
+  default:
+    read_warm(L, 3, client, &r);
+    break;
+  }
+  transfer = veo_transfer_new(L, 1, client);
+  exchange = acquire(client, &r, &wrong);
+  if(!exchange)
+    return veo_push_failure(L, "invalid", wrong, VEO_SENT_NO);
+  veo_transfer_bind(L, transfer, exchange);
+  veo_engine_submit(&client->engine, exchange, url_of(client, &r));
+  return 1;
+}

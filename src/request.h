@@ -1,0 +1,15 @@
+/* Turns what a script asks for into a prepared exchange. */
+#ifndef VEO_REQUEST_H
+#define VEO_REQUEST_H
+
+#include "client.h"
+
+/* client:extend(params [, options]) and client:status(taskId [, options]): one attempt, blocking. */
+int veo_request_extend(lua_State *L);
+int veo_request_status(lua_State *L);
+/* client:start(operation, …) -> transfer | nil, failure */
+int veo_request_start(lua_State *L);
+/* client:warm() -> reply | nil, failure: blocking */
+int veo_request_warm(lua_State *L);
+
+#endif

@@ -1,0 +1,229 @@
+/* fsync and rename on a short thread; see saver.h. */
+#include "saver.h"
+
+#include "text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct job {
+  struct job *next;
+  veo_saver *saver;
+  int fd;
+  int overwrite;
+  char *from;
+  char *to;
+  veo_saved result;
+} job;
+
+struct veo_saver {
+  pthread_mutex_t lock;
+  int references; /* the engine and every running thread */
+  job *ended;
+  int pipe[2];
+};
+
+static void free_job(job *work)
+{
+  if(work->fd >= 0)
+    close(work->fd);
+  free(work->from);
+  free(work->to);
+  free(work);
+}
+
+/* Gives up one reference; the last one frees. The lock is held on entry and is not on return. */
+static void release(veo_saver *saver)
+{
+  int last = --saver->references == 0;
+  pthread_mutex_unlock(&saver->lock);
+  if(!last)
+    return;
+  while(saver->ended) {
+    job *work = saver->ended;
+    saver->ended = work->next;
+    free_job(work);
+  }
+  close(saver->pipe[0]);
+  close(saver->pipe[1]);
+  pthread_mutex_destroy(&saver->lock);
+  free(saver);
+}
+
+/* A non-blocking pipe that no child process inherits. */
+static int open_pipe(int pipe_fds[2])
+{
+  int i;
+  if(pipe(pipe_fds) != 0)
+    return 0;
+  for(i = 0; i < 2; i++) {
+    (void)fcntl(pipe_fds[i], F_SETFD, FD_CLOEXEC);
+    (void)fcntl(pipe_fds[i], F_SETFL, O_NONBLOCK);
+  }
+  return 1;
+}
+
+veo_saver *veo_saver_open(void)
+{
+  veo_saver *saver = calloc(1, sizeof *saver);
+  if(!saver)
+    return NULL;
+  saver->references = 1;
+  if(!open_pipe(saver->pipe)) {
+    free(saver);
+    return NULL;
+  }
+  pthread_mutex_init(&saver->lock, NULL);
+  return saver;
+}
+
+void veo_saver_close(veo_saver *saver)
+{
+  if(!saver)
+    return;
+  pthread_mutex_lock(&saver->lock);
+  release(saver);
+}
+
+int veo_saver_fd(const veo_saver *saver)
+{
+  return saver->pipe[0];
+}
+
+/* The rename itself is durable only once its directory is synced. */
+static void sync_directory(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  char *directory = slash ? veo_copy(path, (size_t)(slash - path) + (slash == path)) : veo_copy(".", 1);
+  int fd;
+  if(!directory)
+    return;
+  fd = open(directory, O_RDONLY | O_CLOEXEC);
+  if(fd >= 0) {
+    (void)fsync(fd); /* some file systems cannot; the file itself is safe by now */
+    close(fd);
+  }
+  free(directory);
+}
+
+/* Moves without replacing. link fails when the target exists; file systems without links (FAT, some
+ * network mounts) are left with a look before the rename. */
+static int move_new(const char *from, const char *to)
+{
+  struct stat status;
+  if(link(from, to) == 0) {
+    (void)unlink(from);
+    return 0;
+  }
+  if(errno == EEXIST)
+    return EEXIST;
+  if(lstat(to, &status) == 0)
+    return EEXIST;
+  return rename(from, to) == 0 ? 0 : errno;
+}
+
+static void save(job *work)
+{
+  while(fsync(work->fd) != 0) {
+    if(errno == EINTR)
+      continue;
+    work->result.error = errno;
+    work->result.stage = "writing the file to the disk";
+    return;
+  }
+  if(work->overwrite)
+    work->result.error = rename(work->from, work->to) == 0 ? 0 : errno;
+  else
+    work->result.error = move_new(work->from, work->to);
+  work->result.stage = "moving the file to its name";
+  if(!work->result.error)
+    sync_directory(work->to);
+}
+
+static void *run(void *argument)
+{
+  job *work = argument;
+  veo_saver *saver = work->saver;
+  ssize_t ignored;
+  save(work);
+  close(work->fd); /* gives the lock back before anyone can see the end */
+  work->fd = -1;
+  pthread_mutex_lock(&saver->lock);
+  work->next = saver->ended;
+  saver->ended = work;
+  ignored = write(saver->pipe[1], "", 1);
+  (void)ignored;
+  release(saver);
+  return NULL;
+}
+
+/* A detached thread on which no signal of the host is delivered. */
+static int spawn(job *work)
+{
+  pthread_attr_t attributes;
+  pthread_t thread;
+  sigset_t all;
+  sigset_t before;
+  int error;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  error = pthread_create(&thread, &attributes, run, work);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return error;
+}
+
+int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
+                    void *tag)
+{
+  job *work = calloc(1, sizeof *work);
+  int error;
+  if(!work) {
+    close(fd);
+    return ENOMEM;
+  }
+  work->saver = saver;
+  work->fd = fd;
+  work->overwrite = overwrite;
+  work->result.tag = tag;
+  work->from = veo_copy(from, strlen(from));
+  work->to = veo_copy(to, strlen(to));
+  if(!work->from || !work->to) {
+    free_job(work);
+    return ENOMEM;
+  }
+  pthread_mutex_lock(&saver->lock);
+  saver->references++;
+  pthread_mutex_unlock(&saver->lock);
+  error = spawn(work);
+  if(error) {
+    free_job(work);
+    pthread_mutex_lock(&saver->lock);
+    release(saver);
+  }
+  return error;
+}
+
+int veo_saver_collect(veo_saver *saver, veo_saved *saved)
+{
+  job *work;
+  pthread_mutex_lock(&saver->lock);
+  work = saver->ended;
+  if(work)
+    saver->ended = work->next;
+  pthread_mutex_unlock(&saver->lock);
+  if(!work)
+    return 0;
+  *saved = work->result;
+  free_job(work);
+  return 1;
+}

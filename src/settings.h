@@ -1,0 +1,28 @@
+/* What a client was made with: addresses, key, headers, limits. Copied once, wiped at the end. */
+#ifndef VEO_SETTINGS_H
+#define VEO_SETTINGS_H
+
+#include <curl/curl.h>
+
+typedef struct {
+  char *base_url; /* without a trailing slash */
+  char *extend_path;
+  char *status_path;
+  char *api_key;
+  char *user_agent;
+  char *ca_file; /* NULL: libcurl has no bundle of its own either */
+  char *proxy;   /* NULL: what the environment says */
+  int allow_http;
+  int max_in_flight;
+  double timeout;
+  double connect_timeout;
+  struct curl_slist *get_headers;
+  struct curl_slist *post_headers;
+} veo_settings;
+
+/* Makes the header lists and fills in the CA file. 0 when memory is short. */
+int veo_settings_finish(veo_settings *settings);
+/* Wipes the key wherever it stands and frees everything. */
+void veo_settings_free(veo_settings *settings);
+
+#endif

@@ -1,0 +1,28 @@
+/* The transfer userdata: a script's handle on an exchange under way. */
+#ifndef VEO_TRANSFER_H
+#define VEO_TRANSFER_H
+
+#include "client.h"
+
+#define VEO_TRANSFER_TYPE "veo.core.transfer"
+
+typedef struct veo_transfer {
+  veo_client *client;     /* kept alive by the user value; NULL once nothing is needed of it */
+  veo_exchange *exchange; /* NULL before it is bound and once its result is read or it is cut */
+  const char *reason;     /* why there is no result to read; both texts are constants */
+  const char *message;
+  veo_sent sent;
+} veo_transfer;
+
+/* Pushes a new transfer of the client at `index`, bound to nothing yet. */
+veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client);
+/* Binds it to a prepared exchange and keeps it alive while that is under way. The transfer is on the
+ * top of the stack; may raise, and the collector then gives the exchange back. */
+void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange);
+/* Pushes the transfer of an exchange that was taken, and lets it go; pushes nil when it is gone. */
+void veo_transfer_push(lua_State *L, int client_index, veo_exchange *exchange);
+/* The engine is closing: the transfer lets go of the exchange. */
+void veo_transfer_orphan(veo_exchange *exchange);
+void veo_transfer_register(lua_State *L);
+
+#endif
