@@ -1,0 +1,91 @@
+--- The fields that a rule of the script may carry: one list, so that a misspelt one is refused.
+--
+-- There are two kinds. A **replaced** answer says something else than the service would, so nothing happened and
+-- nothing is charged, unless `charge = true`. A **damaged** or **reshaped** answer is what the service would say,
+-- in a bad state: the request is carried out and charged, unless `charge = false`.
+local M = {}
+
+M.known = {
+  charge = "carry the request out (true) or not (false), whatever the answer looks like",
+
+  -- replaced answers
+  code = "body code; 200 leaves the answer as it is",
+  msg = "the text beside the code",
+  data = "the data beside the code (a table, or a string of JSON)",
+  http = "HTTP status; without code, form or body: a gateway's HTML page",
+  form = "html | text | empty | cut | array | number | garbled | gateway | huge | gzip_bomb | deep",
+  body = "the body, byte for byte",
+  redirect = "true: to the same path on localhost; or a URL",
+
+  -- reshaped envelopes
+  code_form = "number | float | string | missing | null",
+  msg_form = "msg | message | absent",
+  extra = "true: unknown keys everywhere",
+
+  -- an accepted submit
+  task_id_form = "plain | snake | absent | null | number | empty | data_null",
+  render = "seconds that the task takes",
+  visible = "seconds until the task can be seen",
+  fail = "2 or 3: the task ends so",
+  error_code = "errorCode of a failed task",
+  error_message = "errorMessage of a failed task",
+
+  -- a status
+  state = "generating | succeeded | failed, whatever the clock says",
+  flag = "successFlag: a number, a string, or null | absent",
+  flag_form = "number | string | float",
+  error_form = "number | string | null | zero | absent",
+  urls = "both | result_only | none",
+  list_form = "array | json | bare | url | null | absent | empty",
+  list_at = "response | info | data",
+  response = "object | string | null | absent",
+  time_form = "ms | string | text | iso | null | empty | absent",
+  unknown = "404 | record | record_info | null | empty | absent: the form in which the task is unknown",
+  not_ready = "400 | 404 | 422: 1080P not there yet, in this form",
+
+  -- damaged on the wire
+  delay = "seconds before the first byte",
+  drip = "body bytes a second",
+  cut = "close after that many bytes of the body",
+  stall = "say nothing more after that many bytes of the body",
+  close = "unanswered | headers | after (answer well, then close without having announced it)",
+  hang = "never answer",
+  garbage = "answer with bytes that are not HTTP",
+  gzip = "true: body compressed",
+  chunked = "true: chunked transfer",
+  length = "Content-Length off by that much",
+  headers = "more reply headers, name = value",
+  retry_after = "number of seconds, \"date:SECONDS\" for an HTTP-date, or any text",
+
+  -- media
+  etag = "another version of the file: its ETag",
+  ranges = "false: Range is ignored",
+  content_type = "another Content-Type",
+  clip = "source | hop1 | hop2 | hop3 | part: that clip instead",
+
+  -- callbacks
+  skip_callback = "true: none is sent",
+  repeats = "how often the same callback is sent",
+  forge = "signature | timestamp | none: wrong or missing",
+  snake = "true: task_id for taskId",
+  no_info = "true: info is missing",
+}
+
+local replaced = { "http", "form", "body", "redirect", "data" }
+
+--- Whether the effect replaces the answer.
+function M.replaces(effect)
+  if effect.code ~= nil and effect.code ~= 200 then return true end
+  for i = 1, #replaced do
+    if effect[replaced[i]] ~= nil then return true end
+  end
+  return false
+end
+
+--- Whether the request is carried out (and so charged) under this effect.
+function M.carries_out(effect)
+  if effect.charge ~= nil then return effect.charge end
+  return not M.replaces(effect)
+end
+
+return M

@@ -1,0 +1,111 @@
+--- Puts an answer on the wire, whole or damaged as the effect asks.
+local cqueues = require "cqueues"
+local http = require "veo.simulator.http"
+local gzip = require "veo.simulator.gzip"
+
+local M = {}
+
+local function retry_after(value)
+  if type(value) == "number" then return ("%d"):format(math.floor(value)) end
+  local seconds = tostring(value):match("^date:(%-?%d+)$")
+  return seconds and http.date(tonumber(seconds)) or tostring(value)
+end
+
+local function head_of(response, effect, length, keep)
+  local headers = { { "Date", http.date() }, { "Server", "veo-simulator" } }
+  if response.content_type then headers[#headers + 1] = { "Content-Type", response.content_type } end
+  for _, header in ipairs(response.headers or {}) do headers[#headers + 1] = header end
+  if effect.gzip and response.body then headers[#headers + 1] = { "Content-Encoding", "gzip" } end
+  if effect.retry_after ~= nil then headers[#headers + 1] = { "Retry-After", retry_after(effect.retry_after) } end
+  for name, value in pairs(type(effect.headers) == "table" and effect.headers or {}) do
+    headers[#headers + 1] = { name, tostring(value) }
+  end
+  if effect.chunked then
+    headers[#headers + 1] = { "Transfer-Encoding", "chunked" }
+  else
+    headers[#headers + 1] = { "Content-Length", ("%d"):format(math.max(0, length + (effect.length or 0))) }
+  end
+  headers[#headers + 1] = { "Connection", keep and "keep-alive" or "close" }
+  return http.head(response.status, headers)
+end
+
+local function once(text)
+  return function()
+    local piece = text
+    text = nil
+    return piece ~= "" and piece or nil
+  end
+end
+
+-- Writes the body's pieces up to `limit` bytes, at `rate` bytes a second when given.
+local function write_body(connection, pieces, limit, rate, chunked)
+  local function put(piece)
+    if chunked then piece = ("%x\r\n"):format(#piece) .. piece .. "\r\n" end
+    return http.write(connection, piece)
+  end
+  for piece in pieces do
+    local short = limit and #piece > limit
+    if short then piece = piece:sub(1, limit) end
+    if rate then
+      local step = math.max(1, math.floor(rate / 20))
+      for from = 1, #piece, step do
+        if not put(piece:sub(from, from + step - 1)) then return nil end
+        cqueues.sleep(step / rate)
+      end
+    elseif piece ~= "" and not put(piece) then
+      return nil
+    end
+    if limit then
+      limit = limit - #piece
+      if short or limit <= 0 then return true end
+    end
+  end
+  if chunked and not limit then return http.write(connection, "0\r\n\r\n") end
+  return true
+end
+
+--- Sends the answer.
+--- @param response table status, headers, content_type, body or stream with length
+--- @param effect table
+--- @param request table its method HEAD sends no body; keep says whether the connection may live on
+--- @return boolean|nil keep whether the connection can carry another request
+function M.send(connection, response, effect, request)
+  if effect.delay then cqueues.sleep(effect.delay) end
+  if effect.close == "unanswered" then return false end
+  if effect.hang then
+    http.wait_for_close(connection)
+    return false
+  end
+  if effect.garbage then
+    http.write(connection, "\0\1\2\3garbage\255\254\r\n\r\nnot HTTP at all\r\n")
+    return false
+  end
+  local body, length = response.body, response.length
+  if body and effect.gzip then body = gzip.pack(body) end
+  if body then length = #body end
+  local keep = request.keep and not effect.cut
+  local head = head_of(response, effect, length, keep)
+  if request.method == "HEAD" then return http.write(connection, head) and keep end
+  if effect.close == "headers" then
+    http.write(connection, head)
+    return false
+  end
+  local damaged = effect.cut or effect.stall
+  if body and not damaged and not effect.drip and not effect.chunked then
+    if not http.write(connection, head .. body) then return false end
+  else
+    if not http.write(connection, head) then return false end
+    local rate = effect.drip and math.max(1, effect.drip)
+    if not write_body(connection, body and once(body) or response.stream, damaged, rate, effect.chunked) then
+      return false
+    end
+  end
+  if effect.stall then
+    http.wait_for_close(connection)
+    return false
+  end
+  if effect.length or effect.close == "after" then return false end
+  return keep
+end
+
+return M

@@ -1,0 +1,125 @@
+--- Brings the service up: listeners, the loop, and its end.
+local cqueues = require "cqueues"
+local errno = require "cqueues.errno"
+local json = require "veo.simulator.json"
+local options_of = require "veo.simulator.options"
+local server = require "veo.simulator.server"
+local service = require "veo.simulator.service"
+
+local M = {}
+
+local function start(options)
+  local loop = cqueues.new()
+  local world = service.new(options)
+  world.loop = loop
+  local tls, ca_file
+  if options.tls then
+    tls, ca_file = require("veo.simulator.tls").context()
+  end
+  local function listen(name, port, secure)
+    return server.listen(loop, {
+      name = name, port = port, tls = secure,
+      answer = function(request) return world:answer(request) end,
+      cut = function(request) world:cut(request) end,
+      body_sink = function(request) return world:body_sink(request) end,
+    })
+  end
+  local scheme = tls and "https" or "http"
+  local api, why = listen("api", options.port, tls)
+  if not api then return nil, ("cannot listen on port %d: %s"):format(options.port, errno.strerror(why)) end
+  local media = assert(listen("media", options.media_port, tls))
+  local steering = assert(listen("control", 0, nil))
+  world.url = ("%s://127.0.0.1:%d"):format(scheme, api)
+  world.media_url = ("%s://127.0.0.1:%d"):format(scheme, media)
+  world.about = {
+    url = world.url, media_url = world.media_url, upload_url = world.media_url,
+    control_url = ("http://127.0.0.1:%d"):format(steering), ca_file = ca_file, api_key = options.api_key,
+    source = options.source, speed = options.speed,
+  }
+  return world
+end
+
+-- Runs for ever. An error in one connection ends that connection, is told, and nothing else.
+local function run(world)
+  while true do
+    local done, why = world.loop:loop()
+    if done then return end
+    io.stderr:write("veo simulator: ", tostring(why), "\n")
+  end
+end
+
+local function leave(world)
+  if world.about.ca_file then os.remove(world.about.ca_file) end
+  os.exit(0)
+end
+
+--- As a child: options in one line of JSON, the answer in one line of JSON, until standard input ends.
+function M.run_child(line)
+  local options, why = options_of.fill(json.decode(line))
+  local world
+  if options then world, why = start(options) end
+  io.stdout:write(json.encode(world and world.about or { error = why }), "\n")
+  io.stdout:flush()
+  if not world then return end
+  world.loop:wrap(function()
+    -- nothing more is ever written to it: readable means that the parent is gone
+    cqueues.poll({ pollfd = 0, events = "r" })
+    leave(world)
+  end)
+  run(world)
+end
+
+--- In the foreground, for as long as the process lives.
+--- @param given table options
+--- @param say fun(line: string)|nil where the URL is told; standard output when absent
+function M.run(given, say)
+  local options, why = options_of.fill(given)
+  local world
+  if options then world, why = start(options) end
+  if not world then return nil, why end
+  local about = world.about
+  say = say or function(line)
+    io.stdout:write(line, "\n")
+    io.stdout:flush()
+  end
+  say("veo simulator on " .. about.url)
+  say("  KIE_BASE_URL=" .. about.url)
+  say("  KIE_API_KEY=" .. about.api_key)
+  say("  taskId of a finished video: " .. about.source)
+  say("  results on " .. about.media_url .. ", control on " .. about.control_url .. "/_simulator/")
+  if about.ca_file then say("  CURL_CA_BUNDLE=" .. about.ca_file) end
+  run(world)
+  return true
+end
+
+--- `--port 8080 --speed 100 --tls --rate false`: every option of options.lua.
+--- @return integer exit status
+function M.run_command(arguments)
+  local given, index = {}, 1
+  while arguments[index] do
+    local name = arguments[index]:match("^%-%-([%w-]+)$")
+    if not name then
+      io.stderr:write("veo simulator: cannot read ", arguments[index], "\n")
+      return 2
+    end
+    name = name:gsub("-", "_")
+    local value = arguments[index + 1]
+    if value == nil or value:find("^%-%-") then
+      given[name] = true
+      index = index + 1
+    else
+      if value == "true" or value == "false" then
+        value = value == "true"
+      elseif type(options_of.defaults[name]) == "number" or name == "seed" or name == "link_life" then
+        value = tonumber(value) or value
+      end
+      given[name] = value
+      index = index + 2
+    end
+  end
+  local done, why = M.run(given)
+  if not done then io.stderr:write("veo simulator: ", why, "\n") end
+  return done and 0 or 2
+end
+
+return M

@@ -1,0 +1,133 @@
+--- Result files: real clips, synthetic files of any length, links that die.
+-- Result files are a plain GET on another host: a request that carries the key is a violation.
+--
+-- The clips are H.264 with AAC sound, one per hop of a chain, made with (NAME, FROM and TO in seconds: source 0 8,
+-- hop1 0 15, hop2 0 22, hop3 0 29, part 8 15):
+--   ffmpeg -f lavfi -i "testsrc2=size=96x54:rate=4:duration=TO,trim=start=FROM,setpts=PTS-STARTPTS"
+--     -f lavfi -i "aevalsrc=0.3*sin(2*PI*440*t)*lt(mod(t\,1)\,0.1):s=8000:d=TO-FROM" -c:v libx264 -preset veryslow
+--     -crf 44 -g 300 -bf 8 -pix_fmt yuv420p -c:a aac -ac 1 -q:a 0.1 -movflags +faststart -fflags +bitexact
+--     -flags:v +bitexact -flags:a +bitexact -map_metadata -1 NAME.mp4
+local cqueues = require "cqueues"
+local blob = require "veo.simulator.blob"
+local gzip = require "veo.simulator.gzip"
+local http = require "veo.simulator.http"
+
+local M = {}
+
+local PIECE = 1024 * 1024
+local MODIFIED = "Thu, 24 Sep 2026 10:00:00 GMT"
+
+local folder = debug.getinfo(1, "S").source:gsub("^@", ""):gsub("[^/\\]*$", "") .. "clips/"
+local clips = {}
+
+--- The bytes of a clip: source, hop1, hop2, hop3 or part.
+function M.clip(name)
+  if not clips[name] then
+    if not name:find("^%w+$") then return nil, "no such clip" end
+    local file, why = io.open(folder .. name .. ".mp4", "rb")
+    if not file then return nil, why end
+    clips[name] = file:read("*a")
+    file:close()
+  end
+  return clips[name]
+end
+
+--- The clip that shows a whole video after `hop` extensions.
+function M.clip_of_hop(hop)
+  return hop == 0 and "source" or "hop" .. math.min(hop, 3)
+end
+
+--- The links of a finished task.
+function M.links(world, task)
+  local base = world.media_url .. "/media/task/" .. http.escape(task.id)
+  local query = ".mp4?Expires=" .. ("%.0f"):format(task.done_at / 1000 + 1209600) .. "&Signature=" .. task.token
+  return { whole = base .. "/whole" .. query, part = base .. "/part" .. query }
+end
+
+local function file_of_clip(name)
+  local data, why = M.clip(name)
+  if not data then return nil, why end
+  return { size = #data, etag = ('"%08x"'):format(gzip.crc32(data)), bytes = function(first, last)
+    return data:sub(first + 1, last + 1)
+  end }
+end
+
+local function file_of_blob(size, seed)
+  return { size = size, etag = ('"blob-%d-%s"'):format(size, seed), bytes = function(first, last)
+    return blob.bytes(first, last, seed)
+  end }
+end
+
+local function failure(status)
+  local code = status == 404 and "NoSuchKey" or status == 410 and "Gone" or "AccessDenied"
+  return { status = status, content_type = "application/xml",
+    body = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>' .. code .. "</Code></Error>\n" }
+end
+
+local function find(world, request, effect)
+  local path = request.path
+  if effect.clip then return file_of_clip(effect.clip) end
+  local size, seed = path:match("^/media/blob/(%d+)/?([%w-]*)")
+  if size then return file_of_blob(tonumber(size), effect.etag or seed) end
+  local clip = path:match("^/media/clip/(%w+)")
+  if clip then return file_of_clip(clip) end
+  local id, kind = path:match("^/media/task/([^/]+)/(%a+)%.mp4$")
+  local task = id and world.tasks:get(http.unescape(id))
+  if not task then return nil end
+  local signature = request.query.Signature or ""
+  if signature ~= task.token and signature ~= task.fresh_token then return nil, 403 end
+  local life = signature == task.fresh_token and task.fresh_until or task.link_life and task.done + task.link_life
+  if life and cqueues.monotime() > life then return nil, 403 end
+  return file_of_clip(kind == "part" and "part" or M.clip_of_hop(task.hop))
+end
+
+-- "bytes=a-b", "bytes=a-" or "bytes=-n"; nil when absent or of another kind (then it is ignored).
+local function range_of(text, size)
+  local from, to = (text or ""):match("^bytes=(%d*)%-(%d*)$")
+  if not from or (from == "" and to == "") then return nil end
+  if from == "" then return math.max(0, size - tonumber(to)), size - 1 end
+  return tonumber(from), math.min(tonumber(to) or size - 1, size - 1)
+end
+
+--- The task that a link belongs to.
+function M.task_id(request)
+  local id = request.path:match("^/media/task/([^/]+)/")
+  return id and http.unescape(id)
+end
+
+--- Answers a GET or HEAD of a file.
+function M.answer(world, request, effect)
+  if request.headers.authorization then world:violation(request, "the key was sent to a media host") end
+  local file, status = find(world, request, effect)
+  if not file then return failure(tonumber(status) or 404) end
+  local etag = effect.etag or file.etag
+  local headers = { { "ETag", etag }, { "Last-Modified", MODIFIED }, { "Accept-Ranges", "bytes" } }
+  local response = { status = 200, headers = headers, content_type = effect.content_type or "video/mp4" }
+  local first, last = range_of(request.headers.range, file.size)
+  local condition = request.headers["if-range"]
+  if first and effect.ranges ~= false and (not condition or condition == etag or condition == MODIFIED) then
+    if first >= file.size or first > last then
+      headers[#headers + 1] = { "Content-Range", ("bytes */%d"):format(file.size) }
+      response.status, response.content_type, response.body = 416, nil, ""
+      return response
+    end
+    response.status = 206
+    headers[#headers + 1] = { "Content-Range", ("bytes %d-%d/%d"):format(first, last, file.size) }
+  else
+    first, last = 0, file.size - 1
+  end
+  response.length = last - first + 1
+  if response.length <= PIECE then
+    response.body = response.length > 0 and file.bytes(first, last) or ""
+  else
+    response.stream = function()
+      if first > last then return nil end
+      local piece = file.bytes(first, math.min(first + PIECE - 1, last))
+      first = first + #piece
+      return piece
+    end
+  end
+  return response
+end
+
+return M

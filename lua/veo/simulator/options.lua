@@ -1,0 +1,47 @@
+--- The simulator's options, with their defaults; a misspelt one is refused.
+local script = require "veo.simulator.script"
+
+local M = {}
+
+M.defaults = {
+  port = 0,                   -- of the API; 0: any free one
+  media_port = 0,             -- of the media host (another host to every client: another port)
+  tls = false,                -- true: https on both, with a throw-away CA
+  speed = 1,                  -- how many seconds of the service pass in one
+  render = 300,               -- seconds that a task takes (of the service)
+  render_spread = 0,          -- 0.2: 20 % shorter or longer
+  visible = 0,                -- seconds until a new task can be seen (of the service)
+  credits = 10000,            -- the balance at the start
+  rate = { count = 20, window = 10 },  -- new tasks in real seconds; false: no limit
+  api_key = "sim-key-5b1e9f0c7a3d4862",
+  source = "veo_task_abcdef123456",
+  unknown = "404",            -- how an unknown task is told: 404, record, record_info, null, empty, absent
+  link_life = false,          -- real seconds that a result's link lives; false: for ever
+  deterministic = false,      -- true: taskIds are counted, not random
+  seed = false,               -- a number: the same random numbers in each run
+  webhook_key = false,        -- a string: callbacks are signed with it
+  keep = 20000,               -- how many requests are kept for `requests`
+  script = {},                -- rules, see script.lua
+}
+
+--- Fills in the defaults.
+--- @return table|nil options, string|nil why
+function M.fill(given)
+  local options = {}
+  for name, value in pairs(M.defaults) do options[name] = value end
+  for name, value in pairs(given or {}) do
+    local default = M.defaults[name]
+    if default == nil then return nil, ("unknown option %q"):format(tostring(name)) end
+    if value ~= false and default ~= false and type(value) ~= type(default)
+      and not (name == "rate" and value == true) then
+      return nil, ("option %q must be a %s, got a %s"):format(name, type(default), type(value))
+    end
+    if not (name == "rate" and value == true) then options[name] = value end
+  end
+  local _, why = script.rules(options.script or {})
+  if why then return nil, why end
+  if options.speed <= 0 then return nil, 'option "speed" must be above 0' end
+  return options
+end
+
+return M

@@ -1,0 +1,119 @@
+--- What a spec may ask of the simulator: rules, given as a script or written into a request.
+--
+-- A rule is a table: what it waits for, and what happens then.
+--   on       endpoint name, list of names, "METHOD /path", or "*" (absent: any endpoint)
+--   task     only requests that name this taskId
+--   match    Lua pattern, looked for in "METHOD /path?query" and in the body
+--   nth      only the nth request (from 1) that got as far as this rule and fitted it
+--   skip     let that many fitting requests pass first
+--   times    how often it applies; without it: always
+-- The first rule that fits decides; the rest of its fields are the effect (see effects.lua).
+--
+-- The same in a request: "[sim code=429 retry-after=2 times=1]" in a prompt acts on that submit,
+-- "[sim:status flag=3]" in a prompt on the status calls of the task it makes ("media", "callback" alike), and a
+-- taskId such as "sim.flag-2.list_form-bare" on the call that carries it.
+local effects = require "veo.simulator.effects"
+
+local M = {}
+
+local conditions = { on = true, task = true, match = true, nth = true, skip = true, times = true }
+
+local function names(on)
+  if on == nil or on == "*" then return nil end
+  local set = {}
+  for _, name in ipairs(type(on) == "table" and on or { on }) do set[name] = true end
+  return set
+end
+
+--- Checks a rule and makes it ready.
+--- @return table|nil rule, string|nil why
+function M.rule(given)
+  if type(given) ~= "table" then return nil, "a rule must be a table, got " .. type(given) end
+  local rule = { effect = {}, on = names(given.on), seen = 0, used = 0 }
+  for key, value in pairs(given) do
+    if conditions[key] then
+      if key ~= "on" then rule[key] = value end
+    elseif effects.known[key] then
+      rule.effect[key] = value
+    else
+      return nil, ("unknown field %q in a rule"):format(tostring(key))
+    end
+  end
+  return rule
+end
+
+--- @param list table[] rules as given
+--- @return table|nil rules, string|nil why
+function M.rules(list)
+  local rules = {}
+  for index, given in ipairs(list or {}) do
+    local rule, why = M.rule(given)
+    if not rule then return nil, why .. " (rule " .. index .. ")" end
+    rules[index] = rule
+  end
+  return rules
+end
+
+local function fits(rule, request)
+  if rule.on and not (rule.on[request.endpoint] or rule.on[request.method .. " " .. request.path]) then return false end
+  if rule.task and rule.task ~= request.task_id then return false end
+  if rule.match and not ((request.method .. " " .. request.target):find(rule.match)
+    or (request.body and request.body:find(rule.match))) then
+    return false
+  end
+  return true
+end
+
+--- The effect of the first rule that fits, or nil. Counts the rule as used.
+function M.find(rules, request)
+  for index = 1, #rules do
+    local rule = rules[index]
+    if not (rule.times and rule.used >= rule.times) and fits(rule, request) then
+      rule.seen = rule.seen + 1
+      if (not rule.nth or rule.seen == rule.nth) and not (rule.skip and rule.seen <= rule.skip) then
+        rule.used = rule.used + 1
+        return rule.effect
+      end
+    end
+  end
+end
+
+local words = { ["true"] = true, ["false"] = false }
+
+local function value_of(text)
+  if words[text] ~= nil then return words[text] end
+  return tonumber(text) or text
+end
+
+--- The rules written into a prompt. `self` is the endpoint that a plain "[sim …]" means.
+--- @return table rules
+function M.from_prompt(prompt, self)
+  local rules = {}
+  for target, text in prompt:gmatch("%[sim:?([%w_]*)([^%]]*)%]") do
+    local given = { on = target == "" and self or target }
+    -- quoted values first, they may hold blanks; a quoted number stays a string
+    text = text:gsub('([%w_-]+)="([^"]*)"', function(key, value)
+      given[(key:gsub("-", "_"))] = value
+      return ""
+    end)
+    for token in text:gmatch("%S+") do
+      local key, value = token:match("^([%w_-]+)=(.*)$")
+      given[((key or token):gsub("-", "_"))] = key and value_of(value) or not key
+    end
+    rules[#rules + 1] = M.rule(given)
+  end
+  return rules
+end
+
+--- The rule written into a taskId: "sim.code-404", "sim.flag-2.error_code-501"; nil for any other id.
+function M.from_task_id(task_id)
+  if type(task_id) ~= "string" or task_id:sub(1, 4) ~= "sim." then return nil end
+  local given = {}
+  for part in task_id:sub(5):gmatch("[^.]+") do
+    local key, value = part:match("^([%w_]+)%-(.*)$")
+    if key then given[key] = value_of(value) else given[part] = true end
+  end
+  return M.rule(given)
+end
+
+return M
