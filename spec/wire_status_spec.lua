@@ -239,6 +239,18 @@ describe("response", function()
     assert.is_nil(status.mediaIds)
   end)
 
+  it("is not altered by being read: the same reply gives the same status twice", function()
+    local odd = { resultUrls = { json.null, A, "N/A" }, seeds = { json.null, 12345, {} }, mediaIds = { {}, "m" } }
+    local r = record { taskId = "t", successFlag = 1, response = odd }
+    local first, second = wire.status(wire.veo, r), wire.status(wire.veo, r)
+    assert.are.same(first, second)
+    assert.are.same({ A }, first.resultUrls)
+    assert.are.same({ 12345 }, first.seeds)
+    assert.are.same({ "m" }, first.mediaIds)
+    assert.are.equal(3, #odd.seeds)
+    assert.are.equal(json.null, odd.seeds[1])
+  end)
+
   it("keeps unknown members in raw", function()
     local r = record { successFlag = 0, surprise = { deep = 1 } }
     assert.are.equal(1, (wire.status(wire.veo, r)).raw.data.surprise.deep)

@@ -36,13 +36,20 @@ local function absent(value)
   return value == nil or type(value) == "userdata"
 end
 
+-- Rule lists are static, so what is derived from one is kept.
+local derived = setmetatable({}, { __mode = "k" })
+
 local function names_of(rules)
-  local names, by_name = {}, {}
-  for i = 1, #rules do
-    names[i] = rules[i].name
-    by_name[rules[i].name] = rules[i]
+  local kept = derived[rules]
+  if not kept then
+    kept = { names = {}, by_name = {} }
+    for i = 1, #rules do
+      kept.names[i] = rules[i].name
+      kept.by_name[rules[i].name] = rules[i]
+    end
+    derived[rules] = kept
   end
-  return names, by_name
+  return kept.names, kept.by_name
 end
 
 -- The unknown name that sorts first, so that the same mistake always gives the same message.
