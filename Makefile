@@ -116,7 +116,7 @@ RUN_DEPS := lua-cjson lua-cqueues lua-luaossl
 TEST_DEPS := lua-busted lua-argparse lua-socket luarocks
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
-BENCH_DEPS := nginx-light valgrind
+BENCH_DEPS := nginx-light valgrind lua-http lua-socket
 
 # $(call need,packages): quick when nothing is missing; package lists are fetched only when apt cannot do without.
 define need
@@ -157,7 +157,7 @@ test-all-deps:
 # LUA_PATH_5_x would win over LUA_PATH.
 RUN = env -u LUA_PATH_5_2 -u LUA_PATH_5_3 -u LUA_PATH_5_4 -u LUA_CPATH_5_2 -u LUA_CPATH_5_3 -u LUA_CPATH_5_4 \
 	LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;' \
-	VEO_BUILD='$(CURDIR)/$(BUILD)' LUA='$(LUA)' LUA_VERSION='$(LUA_VERSION)'
+	VEO_BUILD='$(CURDIR)/$(BUILD)' VEO_SIMULATOR_LUA='$(LUA)' LUA='$(LUA)' LUA_VERSION='$(LUA_VERSION)'
 BUSTED ?= /usr/bin/busted
 BUSTED_ARGS ?=
 SPECS ?= spec
@@ -187,12 +187,14 @@ bench: bench-deps
 
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 LUA_DIRS := $(wildcard lua spec examples)
-C_FILES := $(SOURCES) $(HEADERS)
+# The specs' helpers are held to the same rules; benchmarks and fuzzers only to the layout.
+LINTED := $(SOURCES) $(wildcard spec/support/*.c)
+C_FILES := $(SOURCES) $(HEADERS) $(shell find spec -name '*.[ch]' 2>/dev/null)
 EACH = printf '%s\n' $(1) | xargs -r -n 1 -P $(JOBS)
 
 .PHONY: lint lint-lua lint-format lint-tidy lint-cppcheck format
 lint: lint-deps
-	@$(MAKE) --no-print-directory -k lint-lua $(if $(SOURCES),lint-format lint-tidy lint-cppcheck)
+	@$(MAKE) --no-print-directory -k lint-lua $(if $(LINTED),lint-format lint-tidy lint-cppcheck)
 
 lint-lua:
 	luacheck --quiet --no-color $(LUA_DIRS) $(wildcard rockspec/*.rockspec)
@@ -204,11 +206,11 @@ lint-format:
 
 lint-tidy:
 	@# Its stderr only counts the warnings it does not show.
-	@echo clang-tidy $(SOURCES); $(call EACH,$(SOURCES)) sh -c \
+	@echo clang-tidy $(LINTED); $(call EACH,$(LINTED)) sh -c \
 	  'clang-tidy --quiet "$$0" -- $(COMPILE_FOR_LINT) $(RAISES) 2>/dev/null || { echo "clang-tidy failed on $$0"; exit 1; }'
 
 lint-cppcheck:
-	cppcheck $(CPPCHECK) src
+	cppcheck $(CPPCHECK) $(LINTED)
 
 # Lua's headers do not say that these never return; without it the analyzer walks on past every raised error.
 RAISES := $(foreach name,lua_error luaL_error luaL_argerror,"-D$(name)(...)=($(name)(__VA_ARGS__),__builtin_unreachable(),0)")
