@@ -1,5 +1,7 @@
 --- The control path, /_simulator/…: not counted, no key; what the `sim` object of a spec talks to.
+local callbacks = require "veo.simulator.callbacks"
 local json = require "veo.simulator.json"
+local script = require "veo.simulator.script"
 
 local M = {}
 
@@ -21,6 +23,22 @@ local actions = {
   end,
   violations = function(world) return world.journal.violations end,
   callbacks = function(world) return world.callbacks end,
+  uploads = function(world)
+    local found = {}
+    for i, file in ipairs(world.uploads) do
+      found[i] = { fileName = file.name, uploadPath = file.path, size = file.size, sha256 = file.sha256, url = file.url,
+        source = file.source }
+    end
+    return found
+  end,
+  call_back = function(world, input)
+    local task = world.tasks.by_id[input.taskId or ""]
+    if not task then return nil, "no such task: " .. tostring(input.taskId) end
+    local rule, why = script.rule(input.effect or {})
+    if not rule then return nil, why end
+    world.loop:wrap(function() callbacks.send(world, task, input.url or task.callback or "", rule.effect) end)
+    return {}
+  end,
   reset = function(world)
     world:reset()
     return {}
@@ -34,7 +52,7 @@ local actions = {
   end,
 }
 
-local lists = { requests = true, charges = true, tasks = true, violations = true, callbacks = true }
+local lists = { requests = true, charges = true, tasks = true, violations = true, callbacks = true, uploads = true }
 
 --- Answers a control request: POST /_simulator/<action> with a JSON body, or GET without one.
 function M.answer(world, request)

@@ -32,6 +32,7 @@ M.known = {
 
   -- a status
   state = "generating | succeeded | failed, whatever the clock says",
+  job_state = "state of the jobs family, any word",
   flag = "successFlag: a number, a string, or null | absent",
   flag_form = "number | string | float",
   error_form = "number | string | null | zero | absent",

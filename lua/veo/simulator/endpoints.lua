@@ -1,4 +1,5 @@
 --- The endpoints around extension: extend, its status, the balance.
+local callbacks = require "veo.simulator.callbacks"
 local checks = require "veo.simulator.checks"
 local forms = require "veo.simulator.forms"
 local media = require "veo.simulator.media"
@@ -39,7 +40,7 @@ function M.submit(world, request, effect, task, price)
   if request.prompt then task.rules = script.from_prompt(request.prompt, request.endpoint) end
   task = world.tasks:add(task)
   world.tasks:record_charge(task, price, request.endpoint, request)
-  if task.callback then world:call_back(task) end
+  if task.callback then callbacks.schedule(world, task) end
   return 200, "success", status.accepted(task, effect)
 end
 
@@ -59,6 +60,20 @@ local function extend(world, request, effect)
   local refusal = M.check(world, request, "extend", request.json)
   if refusal then return refuse(422, refusal) end
   return M.extend(world, request, effect, request.json)
+end
+
+local tiers = { veo3 = "quality", veo3_fast = "fast", veo3_lite = "lite" }
+
+local function generate(world, request, effect)
+  local body = request.json
+  local refusal = M.check(world, request, "generate", body)
+  if refusal then return refuse(422, refusal) end
+  local model = body.model or "veo3_fast"
+  local resolution = body.resolution or "720p"
+  return M.submit(world, request, effect, {
+    kind = "generate", hop = 0, prompt = body.prompt, seeds = body.seeds, model = model, watermark = body.watermark,
+    callback = body.callBackUrl, params = body, resolution = resolution, upgraded = resolution ~= "720p",
+  }, tasks.prices[tiers[model]])
 end
 
 --- A task for a status call, or how its absence is told.
@@ -96,6 +111,7 @@ local function credit(world)
 end
 
 M.routes["POST /api/v1/veo/extend"] = { name = "extend", json = true, answer = extend }
+M.routes["POST /api/v1/veo/generate"] = { name = "generate", json = true, answer = generate }
 M.routes["GET /api/v1/veo/record-info"] = { name = "status", answer = record_info }
 M.routes["GET /api/v1/chat/credit"] = { name = "credits", answer = credit }
 

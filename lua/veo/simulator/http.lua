@@ -107,8 +107,9 @@ function M.headers(text)
 end
 
 --- Reads a head: the first line and the headers.
+--- @param timeout number|nil seconds for each wait
 --- @return string|nil first_line, table|nil headers, string|nil why nil, nil, nil at a clean end
-function M.read_head(connection)
+function M.read_head(connection, timeout)
   while true do
     local from, to = connection.buffer:find("\r\n\r\n", 1, true)
     if from then
@@ -118,7 +119,7 @@ function M.read_head(connection)
       return first, M.headers(rest)
     end
     if #connection.buffer > HEAD_LIMIT then return nil, nil, "head too long" end
-    if not fill(connection) then
+    if not fill(connection, timeout) then
       return nil, nil, connection.buffer ~= "" and "cut in the head" or nil
     end
   end

@@ -122,6 +122,17 @@ function Simulator:violations() return ask(self, "violations") end
 --- @return table[]
 function Simulator:callbacks() return ask(self, "callbacks") end
 
+--- Sends a task's callback now, once more, or to another place.
+--- @param effect table|nil forge, repeats, snake, no_info, list_form, delay, … (effects.lua)
+--- @param url string|nil the task's own callBackUrl when absent
+function Simulator:call_back(task_id, effect, url)
+  ask(self, "call_back", { taskId = task_id, effect = effect, url = url })
+end
+
+--- The uploads taken: fileName, uploadPath, size, sha256, url, source (of an upload by URL).
+--- @return table[]
+function Simulator:uploads() return ask(self, "uploads") end
+
 --- Adds a finished or running task: taskId, kind, hop, render, visible, prompt, fail, …
 --- @return table task
 function Simulator:add(task) return ask(self, "add", task) end

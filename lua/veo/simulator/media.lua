@@ -37,11 +37,16 @@ function M.clip_of_hop(hop)
   return hop == 0 and "source" or "hop" .. math.min(hop, 3)
 end
 
+--- A link to one of a task's files: whole, part or 1080p.
+--- @param token string|nil another signature than the task's own
+function M.link(world, task, kind, token)
+  return ("%s/media/task/%s/%s.mp4?Expires=%.0f&Signature=%s"):format(world.media_url, http.escape(task.id), kind,
+    task.done_at / 1000 + 14 * 86400, token or task.token)
+end
+
 --- The links of a finished task.
 function M.links(world, task)
-  local base = world.media_url .. "/media/task/" .. http.escape(task.id)
-  local query = ".mp4?Expires=" .. ("%.0f"):format(task.done_at / 1000 + 1209600) .. "&Signature=" .. task.token
-  return { whole = base .. "/whole" .. query, part = base .. "/part" .. query }
+  return { whole = M.link(world, task, "whole"), part = M.link(world, task, "part") }
 end
 
 local function file_of_clip(name)
@@ -58,6 +63,14 @@ local function file_of_blob(size, seed)
   end }
 end
 
+local function file_of_upload(upload)
+  local content = upload and upload.content
+  if not content then return nil end
+  return { size = #content, etag = '"' .. upload.sha256:sub(1, 16) .. '"', bytes = function(first, last)
+    return content:sub(first + 1, last + 1)
+  end }
+end
+
 local function failure(status)
   local code = status == 404 and "NoSuchKey" or status == 410 and "Gone" or "AccessDenied"
   return { status = status, content_type = "application/xml",
@@ -69,9 +82,11 @@ local function find(world, request, effect)
   if effect.clip then return file_of_clip(effect.clip) end
   local size, seed = path:match("^/media/blob/(%d+)/?([%w-]*)")
   if size then return file_of_blob(tonumber(size), effect.etag or seed) end
+  local number = tonumber(path:match("^/media/upload/(%d+)/"))
+  if number then return file_of_upload(world.uploads[number]) end
   local clip = path:match("^/media/clip/(%w+)")
   if clip then return file_of_clip(clip) end
-  local id, kind = path:match("^/media/task/([^/]+)/(%a+)%.mp4$")
+  local id, kind = path:match("^/media/task/([^/]+)/(%w+)%.mp4$")
   local task = id and world.tasks:get(http.unescape(id))
   if not task then return nil end
   local signature = request.query.Signature or ""

@@ -32,7 +32,7 @@ function M.post(base, path, input)
   local answer = text and json.decode(text)
   if type(answer) ~= "table" then return nil, "no answer from " .. base end
   if answer.error then return nil, answer.error end
-  return json.with_integers(answer)
+  return answer
 end
 
 return M

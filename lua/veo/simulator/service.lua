@@ -10,6 +10,10 @@ local json = require "veo.simulator.json"
 local media = require "veo.simulator.media"
 local script = require "veo.simulator.script"
 local tasks = require "veo.simulator.tasks"
+local uploads = require "veo.simulator.uploads"
+
+require "veo.simulator.jobs"
+require "veo.simulator.upgrades"
 
 local M = {}
 M.__index = M
@@ -21,7 +25,7 @@ function M.new(options)
   local self = setmetatable({ options = options }, M)
   self.journal = journal.new(options.keep)
   self.tasks = tasks.new(options)
-  self.callbacks = {}
+  self.callbacks, self.uploads = {}, {}
   self:set_script(options.script)
   self:reset_windows()
   return self
@@ -35,7 +39,7 @@ end
 function M:reset()
   self.tasks:reset()
   self.journal:reset()
-  self.callbacks = {}
+  self.callbacks, self.uploads = {}, {}
   self:set_script(self.options.script)
   self:reset_windows()
 end
@@ -126,7 +130,12 @@ local function carry_out(self, request, endpoint, effect, refusal)
     if not (request.headers["content-type"] or ""):lower():find("^application/json") then
       self:violation(request, "Content-Type is not application/json")
       return as_response(422, "Content-Type must be application/json", "null", effect)
-    elseif not request.json then
+    end
+    -- what a number looks like is lost in decoding: seeds must not arrive as 12345.0
+    if (request.body or ""):gsub("\\.", ""):gsub('"[^"]*"', '""'):find("%d%.0+%f[^%d]") then
+      self:violation(request, "a whole number written with a fraction")
+    end
+    if not request.json then
       self:violation(request, "the body is not a JSON object")
       return as_response(400, "JSON parse error", "null", effect)
     end
@@ -183,11 +192,11 @@ function M:elsewhere(request)
   return (base:gsub("127%.0%.0%.1", "localhost"))
 end
 
---- Where a body goes that is not kept whole (uploads); nil for every other one.
-function M:body_sink(_) end
-
---- Sends the task's callback when it ends.
-function M:call_back(_) end
+--- Where a body goes that is not kept whole; nil for every one but an upload.
+--- @return nil|fun(piece: string) sink, nil|fun() finish
+function M:body_sink(request)
+  if request.method .. " " .. request.path == uploads.STREAM then return uploads.sink(request) end
+end
 
 --- Notes a request whose body never came whole.
 function M:cut(request)

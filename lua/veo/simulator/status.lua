@@ -13,6 +13,16 @@ local lists = {
   absent = function() return nil end,
 }
 
+-- An object from pairs of name and JSON; a pair without JSON is left out.
+local function object(pairs_of)
+  local parts = {}
+  for i = 1, #pairs_of do
+    local pair = pairs_of[i]
+    if pair[2] then parts[#parts + 1] = '"' .. pair[1] .. '":' .. pair[2] end
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
 local function flag_text(state, task, effect)
   local flag = effect.flag
   if flag == nil then
@@ -46,15 +56,6 @@ local function error_text(state, task, effect)
   if effect.error_form == "zero" then return "0", "null" end
   if effect.error_form == "string" then return '""', '""' end
   return code and json.encode(code) or "null", '""'
-end
-
-local function object(pairs_of)
-  local parts = {}
-  for i = 1, #pairs_of do
-    local pair = pairs_of[i]
-    if pair[2] then parts[#parts + 1] = '"' .. pair[1] .. '":' .. pair[2] end
-  end
-  return "{" .. table.concat(parts, ",") .. "}"
 end
 
 local function list_pairs(task, effect, links)
@@ -118,6 +119,42 @@ function M.data(task, state, links, effect)
   }
   for _, pair in ipairs(flat) do all[#all + 1] = pair end
   return object(all)
+end
+
+--- The info of a callback: no whole video in it.
+function M.info(task, links, effect)
+  local encode = lists[effect.list_form or "array"]
+  return object {
+    { "resultUrls", encode { task.kind == "extend" and links.part or links.whole } }, { "originUrls", "null" },
+    { "resolution", json.encode(task.resolution or "720p") },
+  }
+end
+
+--- The data of the jobs family's recordInfo.
+--- @param word_of fun(task: table, state: string): string
+function M.job(task, word_of, state, links, effect)
+  local time = times[effect.time_form or "ms"]
+  local result = '""'
+  if state == "succeeded" and effect.response ~= "null" then
+    local encode = lists[effect.list_form or (effect.urls == "none" and "empty") or "array"]
+    result = object { { "resultUrls", encode(effect.urls == "none" and {} or { links.whole }) } }
+    if effect.response ~= "object" then result = json.encode(result) end
+  elseif effect.response == "null" then
+    result = "null"
+  end
+  if effect.response == "absent" then result = nil end
+  local code, message = '""', '""'
+  if state == "failed" then
+    code = json.encode(tostring(effect.error_code or task.error_code or 501))
+    message = json.encode(effect.error_message or task.error_message or "Video extension failed")
+  end
+  return object {
+    { "taskId", json.encode(task.id) }, { "model", '"veo/extend"' },
+    { "state", json.encode(effect.job_state or word_of(task, state)) },
+    { "param", json.encode(json.encode(task.params or { prompt = task.prompt })) }, { "resultJson", result },
+    { "failCode", code }, { "failMsg", message }, { "costTime", "null" },
+    { "completeTime", state == "generating" and "null" or time(task.done_at) }, { "createTime", time(task.created_at) },
+  }
 end
 
 local unknown = {

@@ -38,6 +38,9 @@ local function hex(self, digits)
   return table.concat(text)
 end
 
+--- A signature for a link.
+function M:token() return hex(self, 12) end
+
 --- A finished clip of 8 s that can be extended.
 function M:preset(id)
   return self:add { id = id, kind = "generate", hop = 0, render = 0, visible = 0, seeds = 48213,
@@ -64,7 +67,7 @@ function M:add(task)
   end
   local spread = options.render_spread
   local render = task.render or options.render * (1 - spread + 2 * spread * self:draw())
-  task.token = hex(self, 12)
+  task.token = self:token()
   task.seeds = task.seeds or 10000 + math.floor(self:draw() * 90000)
   task.created, task.created_at = now, os.time() * 1000
   task.done = now + render / options.speed
