@@ -218,6 +218,15 @@ describe("simulator", function()
       assert.same({ 200, 455, 455 }, { status("b").code, status("b").code, status("b").code })
     end)
 
+    it("counts for each path by itself when asked", function()
+      finished "a"
+      finished "b"
+      sim:script { { on = "status", each = true, times = 2, code = 500 } }
+      for _, id in ipairs { "a", "b" } do
+        assert.same({ 500, 500, 200 }, { status(id).code, status(id).code, status(id).code })
+      end
+    end)
+
     it("refuses a misspelt rule", function()
       assert.error_matches(function() sim:script { { on = "extend", cod = 1 } } end, "cod")
     end)
@@ -315,6 +324,20 @@ describe("simulator", function()
       assert.equal("string", type(with { response = "string" }.data.response))
       assert.equal(cjson.null, with { urls = "none" }.data.response.resultUrls)
       assert.is_nil(with { urls = "result_only" }.data.response.fullResultUrls)
+    end)
+
+    it("lets a task fail in each way it may be told", function()
+      sim:add { taskId = "f", fail = 2, error_code = 400, error_message = "flagged" }
+      local function told(effect)
+        sim:script { effect }
+        local body = select(2, status "f").body
+        local flag, code = body:match('"successFlag":([^,]*)'), body:match('"errorCode":([^,]*)')
+        return flag, code, body:match('"errorMessage":([^,]*)')
+      end
+      assert.same({ "2", "400", '"flagged"' }, { told {} })
+      assert.same({ "3", '"400"', '"flagged"' }, { told { flag = 3, error_form = "string" } })
+      assert.same({ "2", "null", "null" }, { told { error_form = "null" } })
+      assert.same({ "2" }, { told { error_form = "absent" } })
     end)
 
     it("bends the taskId of an accepted submit", function()
@@ -458,6 +481,8 @@ describe("simulator", function()
       assert.equal(4000, #media(target).body)
       assert.equal(403, media(target).status)
       assert.equal(200, media(target).status)
+      sim:script { { on = "media", times = 1, cut = "random" } }
+      assert.is_true(#media(target).body < 10000)
       sim:script { { on = "media", times = 2, etag = '"v2"' }, { on = "media", times = 1, ranges = false } }
       local changed = media(target, { Range = "bytes=10-", ["If-Range"] = etag })
       assert.equal(200, changed.status)

@@ -47,7 +47,7 @@ M.known = {
   -- damaged on the wire
   delay = "seconds before the first byte",
   drip = "body bytes a second",
-  cut = "close after that many bytes of the body",
+  cut = "close after that many bytes of the body; \"random\": after any number of them",
   stall = "say nothing more after that many bytes of the body",
   close = "unanswered | headers | after (answer well, then close without having announced it)",
   hang = "never answer",

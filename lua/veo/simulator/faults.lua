@@ -83,14 +83,16 @@ function M.send(connection, response, effect, request)
   local body, length = response.body, response.length
   if body and effect.gzip then body = gzip.pack(body) end
   if body then length = #body end
-  local keep = request.keep and not effect.cut
+  local cut = effect.cut
+  if cut == "random" then cut = math.random(0, math.max(0, length - 1)) end
+  local keep = request.keep and not cut
   local head = head_of(response, effect, length, keep)
   if request.method == "HEAD" then return http.write(connection, head) and keep end
   if effect.close == "headers" then
     http.write(connection, head)
     return false
   end
-  local damaged = effect.cut or effect.stall
+  local damaged = cut or effect.stall
   if body and not damaged and not effect.drip and not effect.chunked then
     if not http.write(connection, head .. body) then return false end
   else

@@ -7,6 +7,7 @@
 --   nth      only the nth request (from 1) that got as far as this rule and fitted it
 --   skip     let that many fitting requests pass first
 --   times    how often it applies; without it: always
+--   each     true: nth, skip and times are counted for each path and taskId by itself
 -- The first rule that fits decides; the rest of its fields are the effect (see effects.lua).
 --
 -- The same in a request: "[sim code=429 retry-after=2 times=1]" in a prompt acts on that submit,
@@ -16,7 +17,7 @@ local effects = require "veo.simulator.effects"
 
 local M = {}
 
-local conditions = { on = true, task = true, match = true, nth = true, skip = true, times = true }
+local conditions = { on = true, task = true, match = true, nth = true, skip = true, times = true, each = true }
 
 local function names(on)
   if on == nil or on == "*" then return nil end
@@ -29,7 +30,7 @@ end
 --- @return table|nil rule, string|nil why
 function M.rule(given)
   if type(given) ~= "table" then return nil, "a rule must be a table, got " .. type(given) end
-  local rule = { effect = {}, on = names(given.on), seen = 0, used = 0 }
+  local rule = { effect = {}, on = names(given.on), counts = {} }
   for key, value in pairs(given) do
     if conditions[key] then
       if key ~= "on" then rule[key] = value end
@@ -64,14 +65,25 @@ local function fits(rule, request)
   return true
 end
 
+local function count_of(rule, request)
+  local key = rule.each and request.path .. " " .. (request.task_id or "") or "all"
+  local count = rule.counts[key]
+  if not count then
+    count = { seen = 0, used = 0 }
+    rule.counts[key] = count
+  end
+  return count
+end
+
 --- The effect of the first rule that fits, or nil. Counts the rule as used.
 function M.find(rules, request)
   for index = 1, #rules do
     local rule = rules[index]
-    if not (rule.times and rule.used >= rule.times) and fits(rule, request) then
-      rule.seen = rule.seen + 1
-      if (not rule.nth or rule.seen == rule.nth) and not (rule.skip and rule.seen <= rule.skip) then
-        rule.used = rule.used + 1
+    local count = fits(rule, request) and count_of(rule, request)
+    if count and not (rule.times and count.used >= rule.times) then
+      count.seen = count.seen + 1
+      if (not rule.nth or count.seen == rule.nth) and not (rule.skip and count.seen <= rule.skip) then
+        count.used = count.used + 1
         return rule.effect
       end
     end

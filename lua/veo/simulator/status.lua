@@ -47,6 +47,7 @@ local times = {
 
 local function error_text(state, task, effect)
   if effect.error_form == "absent" then return nil, nil end
+  if effect.error_form == "null" then return "null", "null" end
   local code = effect.error_code or task.error_code
   if state == "failed" then
     code = code or 501
