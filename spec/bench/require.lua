@@ -1,0 +1,2 @@
+-- What it costs to load the module: does nothing else.
+require "veo"
