@@ -93,7 +93,7 @@ describe("simulator, the whole service", function()
 
     it("makes 4K as a task of its own; asked again it says 422, then 422 with the result", function()
       sim:add { taskId = "v" }
-      sim:script { { on = "get_4k", times = 1, render = 100 } }
+      sim:script { { on = "get_4k", times = 1, render = 300 } }
       local body = { taskId = "v", index = 0 }
       local first = post("/api/v1/veo/get-4k-video", body)
       assert.equal(200, first.code)
@@ -176,7 +176,7 @@ describe("simulator, the whole service", function()
     local function job(id) return get("/api/v1/jobs/recordInfo?taskId=" .. id).data end
 
     it("takes an extension through its states", function()
-      local id = create({ prompt = "[sim render=60] x", seeds = 12345 }).data.taskId
+      local id = create({ prompt = "[sim render=300] x", seeds = 12345 }).data.taskId
       assert.equal(60, sim:charges()[id].credits)
       local seen, data = {}, nil
       assert.is_truthy(eventually(function()
@@ -348,9 +348,10 @@ describe("simulator, the whole service", function()
 
   describe("in the foreground", function()
     it("prints where it listens", function()
-      local pipe = io.popen("exec lua5.4 lua/veo/simulator/main.lua --speed 10 --port 0 --rate false & "
-        .. "echo $!; sleep 0.2; kill $!")
-      local text = pipe:read("*a")
+      local pipe = io.popen("lua5.4 lua/veo/simulator/main.lua --speed 10 --port 0 --rate false & echo $!; wait")
+      local pid, text = pipe:read("*l"), ""
+      for _ = 1, 5 do text = text .. (pipe:read("*l") or "") .. "\n" end
+      os.execute("kill " .. pid)
       pipe:close()
       assert.matches("veo simulator on http://127%.0%.0%.1:%d+", text)
       assert.matches("KIE_API_KEY=sim%-key", text)

@@ -65,7 +65,7 @@ describe("simulator", function()
 
   describe("extension", function()
     it("takes an extend, lets it live, and ends with the next clip of the chain", function()
-      local answer = extend { prompt = "[sim render=200] x", seeds = 12345 }
+      local answer = extend { prompt = "[sim render=300] x", seeds = 12345 }
       assert.equal(200, answer.code)
       local id = answer.data.taskId
       local data = status(id).data
@@ -302,7 +302,7 @@ describe("simulator", function()
     end)
 
     it("lets a task become visible late", function()
-      local answer = extend { prompt = "[sim visible=150 render=0] x" }
+      local answer = extend { prompt = "[sim visible=300 render=0] x" }
       assert.equal(404, status(answer.data.taskId).code)
       assert.is_true(eventually(function() return status(answer.data.taskId).code == 200 end))
     end)
