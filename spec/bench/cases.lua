@@ -14,6 +14,10 @@ local function lua_http(env, ...)
   return { "lua5.1", env.here .. "/peers/lua_http.lua", ... }
 end
 
+local function node(env, file, ...)
+  return { "node", env.here .. "/peers/" .. file, ... }
+end
+
 -- Keeps the programs that can run.
 local function programs(case, list)
   case.programs, case.missing = {}, {}
@@ -28,14 +32,16 @@ local function programs(case, list)
 end
 
 local function status(env, url, has)
-  return programs({ id = "status", title = ("%d status calls, one connection"):format(CALLS), by = "cpu", target = 1.5 }, {
+  local title = ("%d status calls, one connection"):format(CALLS)
+  return programs({ id = "status", title = title, by = "cpu", target = 1.5 }, {
     { name = "C, libcurl easy", base = true, command = { env.bin .. "/easy", url, CALLS } },
     { name = "veo.core", ours = true, when = has.core, command = lua(env, "status.lua", "core", url, CALLS) },
     { name = "lua-veo", ours = true, when = has.veo, command = lua(env, "status.lua", "veo", url, CALLS) },
     { name = LUA_HTTP, when = has.lua_http, command = lua_http(env, url, CALLS, 1) },
-    { name = "luasocket + cjson (reconnects)", when = has.luasocket, command = lua(env, "peers/luasocket.lua", url, CALLS) },
-    { name = "node undici", when = has.undici, command = { "node", env.here .. "/peers/undici.mjs", url, CALLS, 1 } },
-    { name = "node fetch", when = has.node, command = { "node", env.here .. "/peers/fetch.mjs", url, CALLS } },
+    { name = "luasocket + cjson (reconnects)", when = has.luasocket,
+      command = lua(env, "peers/luasocket.lua", url, CALLS) },
+    { name = "node undici", when = has.undici, command = node(env, "undici.mjs", url, CALLS, 1) },
+    { name = "node fetch", when = has.node, command = node(env, "fetch.mjs", url, CALLS) },
   })
 end
 
@@ -45,7 +51,7 @@ local function waits(env, url, has)
     { name = "C, libcurl multi + epoll", base = true, command = { env.bin .. "/multi", url, WAITS, IN_FLIGHT } },
     { name = "lua-veo", ours = true, when = has.veo, command = lua(env, "waits.lua", url, WAITS, IN_FLIGHT) },
     { name = LUA_HTTP, when = has.lua_http, command = lua_http(env, url, WAITS, IN_FLIGHT) },
-    { name = "node undici", when = has.undici, command = { "node", env.here .. "/peers/undici.mjs", url, WAITS, IN_FLIGHT } },
+    { name = "node undici", when = has.undici, command = node(env, "undici.mjs", url, WAITS, IN_FLIGHT) },
   })
 end
 
@@ -56,7 +62,7 @@ local function download(env, server, has)
     { name = "C, libcurl 512 KiB buffer", command = { env.bin .. "/download", url, file } },
     { name = "lua-veo", ours = true, when = has.veo, command = lua(env, "download.lua", url, file) },
     { name = "curl command", when = has.curl, command = { "curl", "-sS", "-o", file, url } },
-    { name = "node fetch", when = has.node, command = { "node", env.here .. "/peers/download.mjs", url, file } },
+    { name = "node fetch", when = has.node, command = node(env, "download.mjs", url, file) },
   })
 end
 
@@ -86,7 +92,8 @@ function M.instructions(env, url, has, calls)
       local short = harness.instructions(env, command)
       command[#command] = 100 + calls
       local long = harness.instructions(env, command)
-      counted[#counted + 1] = { name = program.name, base = program.base, value = short and long and (long - short) / calls }
+      local value = short and long and (long - short) / calls
+      counted[#counted + 1] = { name = program.name, base = program.base, value = value }
     end
   end
   return counted

@@ -25,16 +25,18 @@ local function bar(out, program, y, scale)
   local colour = program.base and COLOUR.base or program.ours and COLOUR.ours or COLOUR.other
   local width = math.min(program.ratio, MOST) * scale
   out[#out + 1] = text(LEFT - 8, y + BAR - 5, program.name, 'text-anchor="end"')
-  out[#out + 1] = ('<rect x="%d" y="%d" width="%.1f" height="%d" rx="2" fill="%s"/>'):format(LEFT, y, width, BAR, colour)
-  out[#out + 1] = text(LEFT + width + 6, y + BAR - 5, ("%.2f"):format(program.ratio) .. (program.ratio > MOST and " →" or ""),
+  out[#out + 1] = ('<rect x="%d" y="%d" width="%.1f" height="%d" rx="2" fill="%s"/>'):format(
+    LEFT, y, width, BAR, colour)
+  local label = ("%.2f"):format(program.ratio) .. (program.ratio > MOST and " →" or "")
+  out[#out + 1] = text(LEFT + width + 6, y + BAR - 5, label,
     'font-weight="600" stroke="#ffffff" stroke-width="4" paint-order="stroke"')
 end
 
 -- The dashed line of what was to be reached, behind the bars: at their place in `out`.
 local function target(out, place, case, top, bottom, scale)
   local x = LEFT + case.target * scale
-  table.insert(out, place, ('<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#cf222e" stroke-dasharray="4 3"/>'):format(
-    x, top - 4, x, bottom))
+  local line = '<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#cf222e" stroke-dasharray="4 3"/>'
+  table.insert(out, place, line:format(x, top - 4, x, bottom))
   out[#out + 1] = text(x, top - 8, ("≤ %.2f"):format(case.target), 'text-anchor="middle" fill="#cf222e" font-size="11"')
 end
 
@@ -65,8 +67,8 @@ function M.svg(cases, note)
   body[#body + 1] = text(16, y, note, 'fill="#57606a" font-size="11"')
   local head = ('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" '
     .. 'font-family="system-ui, sans-serif" font-size="12" fill="#1f2328">'):format(WIDTH, y + 14, WIDTH, y + 14)
-  return table.concat({ head, '<rect width="100%" height="100%" fill="#ffffff"/>', table.concat(body, "\n"), "</svg>\n" },
-    "\n")
+  local paper = '<rect width="100%" height="100%" fill="#ffffff"/>'
+  return table.concat({ head, paper, table.concat(body, "\n"), "</svg>\n" }, "\n")
 end
 
 return M

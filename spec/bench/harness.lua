@@ -41,6 +41,11 @@ function M.output(command)
   return text
 end
 
+---The first line of what a command prints.
+function M.line(command)
+  return M.output(command):match("^[^\n]*")
+end
+
 ---Runs one command (a list of words) → { user, system, cpu, wall (seconds for one run), peak (KiB) } or nil.
 ---@param env table { setup = shell text before it, bin = folder of the C programs, dir = scratch folder }
 function M.measure(env, command, repeats)
