@@ -22,6 +22,7 @@ local M = {}
 ---@field attempts integer|nil
 ---@field status table|nil       the last status seen
 ---@field path string|nil        a file concerned
+---@field traceback string|nil  where a job's function raised
 ---@field cause string|nil       what lies behind `code`, e.g. "network" behind "uncertain"
 
 ---What each code means, what to do next, and whether credits may have gone.
@@ -146,6 +147,11 @@ M.codes = {
     summary = "The client was closed before the call finished.",
     next = "Create another client; a task that was accepted goes on and can be waited for again.",
     charged = "no",
+  },
+  job_failed = {
+    summary = "The job's own function raised an error.",
+    next = "Read the traceback in err.traceback.",
+    charged = "maybe",
   },
   busy = {
     summary = "Something else is using this right now.",

@@ -1,0 +1,82 @@
+--- Calls that cost nothing (status, credits): repeated freely, within attempts, deadline and budget.
+
+local retry = require "veo.retry"
+local wire = require "veo.wire"
+
+local M = {}
+
+-- `look(due)` makes one exchange and returns what it gave: a value, or nil and an error.
+local function repeated(ctx, operation, options, look)
+  local policy = options.retry
+  local deadline = ctx.now() + options.free.deadline
+  local n = 0
+  while true do
+    n = n + 1
+    local value, err = look(deadline)
+    if value ~= nil then
+      if n > 1 then ctx.budget:success() end
+      return value
+    end
+    err.attempts = n
+    if n >= policy.attempts or not wire.repeatable(err) then return nil, err end
+    local delay = retry.delay(policy, n, ctx.random, err.retry_after)
+    if not delay or ctx.now() + delay > deadline then return nil, err end
+    if not ctx.budget:spend(err.timed_out and "timeout" or "retry") then return nil, err end
+    if ctx.log then ctx.log { event = "retry", operation = operation, attempt = n, delay = delay, err = err } end
+    if ctx.scheduler:sleep_until(ctx.now() + delay) ~= "timeout" then return nil, err end
+  end
+end
+
+---One look at a task: one exchange, no repeat.
+---@param ctx table
+---@param taskId string
+---@param due number|nil      the exchange is cut then
+---@param timeout number|nil  seconds
+---@return veo.Status|nil, veo.Error|nil
+function M.look(ctx, taskId, due, timeout)
+  local reply, failure
+  local spec = ctx.api.operations.status
+  local options = timeout and { timeout = timeout } or nil
+  reply, failure = ctx.scheduler:exchange(due, "status", taskId, options)
+  local status, err = wire.status(ctx.api, reply, failure, taskId)
+  if ctx.log then
+    ctx.log { event = "poll", taskId = taskId, state = status and status.state, err = err, path = spec.path }
+    if status and status.note then ctx.log { event = "warning", taskId = taskId, message = status.note } end
+  end
+  return status, err
+end
+
+---@param ctx table
+---@param taskId string
+---@param options { free: table, retry: veo.RetryPolicy }
+---@return veo.Status|nil, veo.Error|nil
+function M.status(ctx, taskId, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local ok, err = wire.task_id(taskId, "status")
+  if not ok then return nil, err end
+  local timeout = options.free.timeout
+  return repeated(ctx, "status", options, function(due) return M.look(ctx, taskId, due, timeout) end)
+end
+
+---Any other free call: credits, links.
+---@param ctx table
+---@param operation string
+---@param params table
+---@param options { free: table, retry: veo.RetryPolicy }
+---@return any|nil, veo.Error|nil
+function M.call(ctx, operation, params, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local fields, err = wire.check(ctx.api, operation, params)
+  if not fields then return nil, err end
+  local spec = ctx.api.operations[operation]
+  local request = { method = spec.method, path = spec.path }
+  if next(fields) ~= nil then request[spec.method == "GET" and "query" or "body"] = fields end
+  return repeated(ctx, operation, options, function(due)
+    local reply, failure = ctx.scheduler:exchange(due, "request", request, { timeout = options.free.timeout })
+    return wire.free(ctx.api, operation, reply, failure)
+  end)
+end
+
+return M

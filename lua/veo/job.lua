@@ -1,0 +1,205 @@
+--- Jobs: functions that run beside others and whose client calls yield. Made by `client:spawn`.
+
+local errors = require "veo.errors"
+
+local M = {}
+
+---@class veo.Job
+local Job = { __name = "veo.job" }
+Job.__index = Job
+
+local unpack = table.unpack or unpack -- luacheck: ignore
+local running = coroutine.running
+
+---What a job of ours yields; any other yield is somebody else's.
+local YIELD = {}
+
+local function pack(...)
+  return { n = select("#", ...), ... }
+end
+
+---@param scheduler table
+---@param fn fun(...): ...
+function M.new(scheduler, fn, ...)
+  local job = setmetatable({
+    scheduler = scheduler,
+    state = "pending",
+    shielded = false, -- inside a billable exchange: it is seen to its end
+    waiters = {},     -- who waits for its end
+    cleanups = {},    -- what a cancelled job leaves to be closed
+  }, Job)
+  local arguments = pack(...)
+  job.co = coroutine.create(function() job.values = pack(fn(unpack(arguments, 1, arguments.n))) end)
+  return job
+end
+
+function Job:__tostring()
+  return "veo.job (" .. self.state .. ")"
+end
+
+-- Ending --------------------------------------------------------------------------------------------------------------
+
+local function finish(job, state, values)
+  local scheduler = job.scheduler
+  job.state, job.values = state, values
+  job.co, job.waiter = nil, nil
+  scheduler.jobs[job] = nil
+  scheduler.count = scheduler.count - 1
+  local waiters = job.waiters
+  job.waiters = {}
+  for _, waiter in ipairs(waiters) do scheduler:wake(waiter, "done") end
+  if state == "failed" and not job.asked then
+    job.failed_at = scheduler.now()
+    scheduler.failed[#scheduler.failed + 1] = job
+  end
+end
+
+local function clean_up(job)
+  local cleanups = job.cleanups
+  job.cleanups = {}
+  for i = #cleanups, 1, -1 do cleanups[i]() end
+end
+
+local function fail(job, cause)
+  local trace = debug.traceback(job.co, tostring(cause))
+  clean_up(job)
+  local err = errors.is(cause) and cause
+    or errors.new { code = "job_failed", message = tostring(cause), cause = cause, traceback = trace }
+  finish(job, "failed", { n = 2, nil, err })
+end
+
+-- A cancelled job is not unwound but dropped, so that no code of its can hold the host up.
+local function drop(job)
+  clean_up(job)
+  local err = job.last_word
+    or errors.new { code = job.cancelling, message = "the job was " .. job.cancelling }
+  finish(job, "cancelled", { n = 2, nil, err })
+end
+
+-- Running -------------------------------------------------------------------------------------------------------------
+
+-- Resumes the coroutine until it waits in one of our calls or has ended. Yields that are not ours go on to whoever
+-- runs us, when there is a coroutine that can.
+local function resume(scheduler, job, ...)
+  local co = job.co
+  scheduler.current = job
+  local ok, first = coroutine.resume(co, ...)
+  while ok and first ~= YIELD and coroutine.status(co) ~= "dead" do
+    scheduler.current = nil
+    local here, main = running()
+    if not here or main then
+      return false, "the job yielded outside of this client's calls, but step runs in the main program, "
+        .. "which cannot take the yield: call step from the coroutine that should"
+    end
+    local values = pack(coroutine.yield(first))
+    if job.state ~= "pending" then return true end -- cancelled meanwhile
+    scheduler.current = job
+    ok, first = coroutine.resume(co, unpack(values, 1, values.n))
+  end
+  scheduler.current = nil
+  return ok, first
+end
+
+---Starts a job or goes on with it; `why` is what ended its wait.
+function M.run(scheduler, job, why)
+  local ok, err = resume(scheduler, job, why)
+  if job.state ~= "pending" then return end
+  if not ok then
+    fail(job, err)
+  elseif coroutine.status(job.co) == "dead" then
+    finish(job, "done", job.values)
+  elseif job.cancelling and not job.shielded then
+    scheduler:interrupt(job)
+    drop(job)
+  end
+end
+
+---Leaves the job until its waiter is woken. To be called inside it.
+function M.suspend()
+  return coroutine.yield(YIELD)
+end
+
+---Logs failed jobs nobody asked about that failed before `before`, each once.
+function M.report(scheduler, before)
+  local kept = {}
+  for _, job in ipairs(scheduler.failed) do
+    if not job.asked and job.failed_at > before then
+      kept[#kept + 1] = job
+    elseif not job.asked and scheduler.log then
+      job.asked = true
+      local err = job.values[2]
+      scheduler.log { event = "job_failed", err = err, message = err.message, traceback = err.traceback }
+    end
+  end
+  scheduler.failed = kept
+end
+
+-- The job as users see it ---------------------------------------------------------------------------------------------
+
+---@return "pending"|"done"|"failed"|"cancelled"
+function Job:status()
+  return self.state
+end
+
+---The values its function returned; nil and an error when it raised one, was cancelled, or has not ended.
+function Job:result()
+  if self.state == "pending" then
+    return nil, errors.new { code = "busy", message = "the job has not ended yet" }
+  end
+  self.asked = true
+  return unpack(self.values, 1, self.values.n)
+end
+
+---Waits for its end and returns its result; nil and a `timeout` error after `timeout` seconds.
+---@param timeout number|nil  seconds; without it there is no limit
+function Job:wait(timeout)
+  local scheduler = self.scheduler
+  if timeout ~= nil and (type(timeout) ~= "number" or timeout ~= timeout) then
+    error("timeout: seconds as a number expected, got " .. type(timeout), 2)
+  end
+  if self.state ~= "pending" then return self:result() end
+  local obstacle = scheduler:obstacle()
+  if not obstacle and scheduler.current == self then
+    obstacle = errors.new { code = "busy", message = "a job cannot wait for its own end" }
+  end
+  if obstacle then return nil, obstacle end
+  local waiter = {}
+  self.waiters[#self.waiters + 1] = waiter
+  self.asked = true
+  local why = scheduler:await(nil, timeout and scheduler.now() + timeout, waiter)
+  if why == "done" or self.state ~= "pending" then return self:result() end
+  self.asked = false
+  for i, other in ipairs(self.waiters) do
+    if other == waiter then table.remove(self.waiters, i) break end
+  end
+  if why == "timeout" then
+    return nil, errors.new { code = "timeout", operation = "job", charged = "no",
+      message = ("the job has not ended within %g s; it goes on"):format(timeout) }
+  end
+  return nil, errors.new { code = "busy", message = "the job waits for something that nothing can bring about" }
+end
+
+---Ends the job. A billable exchange of which bytes may have left is not cut: the job then ends once its answer is
+---there, and its error is `uncertain`, with the taskId when there is one.
+---@return boolean ended  false when it ends later, or had ended before
+function Job:cancel()
+  return M.cancel(self, "cancelled")
+end
+
+---@param job veo.Job
+---@param how "cancelled"|"closed"
+function M.cancel(job, how)
+  if job.state ~= "pending" then return false end
+  local scheduler = job.scheduler
+  job.cancelling = how
+  if job == scheduler.current then return false end -- its next call does not return
+  if job.shielded then
+    scheduler:interrupt(job)
+    return false
+  end
+  scheduler:interrupt(job)
+  drop(job)
+  return true
+end
+
+return M

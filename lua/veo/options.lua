@@ -1,0 +1,194 @@
+--- What each call may be told, as data, and how it is checked. An unknown or bad option is the caller's misuse: the
+--- client raises it at the caller's line, so nothing raises in here.
+
+local retry = require "veo.retry"
+local suggest = require "veo.wire.suggest"
+
+local M = {}
+
+-- Kinds of values ------------------------------------------------------------------------------------------------------
+
+local function is_number(value)
+  return type(value) == "number" and value == value and value ~= math.huge and value ~= -math.huge
+end
+
+local function number(least, expected)
+  return { expected = expected, test = function(value) return is_number(value) and value >= least end }
+end
+
+local seconds = number(0, "seconds, 0 or more")
+local positive = { expected = "seconds, more than 0", test = function(value) return is_number(value) and value > 0 end }
+local count = { expected = "a whole number from 1 up",
+  test = function(value) return is_number(value) and value >= 1 and value % 1 == 0 end }
+local natural = { expected = "a whole number from 0 up",
+  test = function(value) return is_number(value) and value >= 0 and value % 1 == 0 end }
+local flag = { expected = "true or false", test = function(value) return type(value) == "boolean" end }
+local text = { expected = "a non-empty string on one line",
+  test = function(value) return type(value) == "string" and value ~= "" and not value:find("[%z\r\n]") end }
+local rate = { expected = "a number a second, more than 0, or false for no limit",
+  test = function(value) return value == false or is_number(value) and value > 0 end }
+
+local function callable(value)
+  if type(value) == "function" then return true end
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__call ~= nil
+end
+local fn = { expected = "a function", test = callable }
+
+local function one_of(...)
+  local allowed, names = {}, {}
+  for i, name in ipairs { ... } do allowed[name], names[i] = true, ('"%s"'):format(name) end
+  return { expected = table.concat(names, " or "), test = function(value) return allowed[value] == true end }
+end
+
+-- The options ----------------------------------------------------------------------------------------------------------
+
+-- Seconds unless said otherwise. The groups' fields may be given to veo.new and to the call itself.
+M.rate = { count = count, window = positive, polls = rate }
+M.wait = {
+  timeout = seconds, first = seconds, interval = positive, growth = number(1, "a factor of 1 or more"),
+  max_interval = positive, jitter = { expected = "a share from 0 up to 1",
+    test = function(value) return is_number(value) and value >= 0 and value < 1 end },
+  grace = seconds, max_errors = natural, on_progress = fn,
+}
+M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts = count }
+M.submit = { timeout = positive, deadline = seconds }
+M.free = { timeout = positive, deadline = seconds }
+
+M.new = {
+  api_key = text, base_url = text, api = one_of("veo"), timeout = positive, connect_timeout = positive,
+  deadline = seconds, max_in_flight = count, ca_file = text, proxy = text, allow_http = flag, user_agent = text,
+  log = fn, pause = fn,
+}
+
+M.defaults = {
+  api = "veo", timeout = 60, connect_timeout = 10, deadline = 300, max_in_flight = 100, allow_http = false,
+  rate = { count = 20, window = 10, polls = 10 },
+  wait = { timeout = 1200, first = 10, interval = 5, growth = 1.5, max_interval = 20, jitter = 0.15, grace = 90,
+    max_errors = 8 },
+  download = { overwrite = false, attempts = 5 },
+}
+
+-- Checking -------------------------------------------------------------------------------------------------------------
+
+-- A value as it may be shown; never a string's content, which may be a key.
+local function show(value)
+  if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
+  if value == "" then return "an empty string" end
+  return "a " .. type(value)
+end
+
+local function names_of(kinds, groups)
+  local names = {}
+  for name in pairs(kinds) do names[#names + 1] = name end
+  for name in pairs(groups or {}) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- Nil, or what is wrong with an option.
+local function problem_with(kinds, groups, name, value)
+  local kind = kinds[name]
+  if not kind then
+    local meant = suggest.nearest(name, names_of(kinds, groups))
+    return ("unknown option %s%s"):format(type(name) == "string" and name or show(name),
+      meant and (" (did you mean " .. meant .. "?)") or "")
+  end
+  if kind.test(value) then return nil end
+  return ("%s: given %s, expected %s"):format(name, show(value), kind.expected)
+end
+
+---Checks a flat table of options and lays it over its defaults.
+---@param kinds table      name → kind
+---@param defaults table|nil
+---@param given table|nil
+---@return table|nil options   a fresh table
+---@return string|nil problem
+function M.overlay(kinds, defaults, given)
+  local out = {}
+  for name, value in pairs(defaults or {}) do out[name] = value end
+  if given == nil then return out end
+  if type(given) ~= "table" then return nil, "options: given " .. show(given) .. ", expected a table" end
+  for name, value in pairs(given) do
+    local problem = problem_with(kinds, nil, name, value)
+    if problem then return nil, problem end
+    out[name] = value
+  end
+  return out
+end
+
+---A retry policy: what is given over what the client has.
+---@param defaults veo.RetryPolicy|nil
+---@param given table|nil
+---@return veo.RetryPolicy|nil, string|nil problem
+function M.retry(defaults, given)
+  if given == nil and defaults then return defaults end
+  if given ~= nil and type(given) ~= "table" then return nil, "retry: given " .. show(given) .. ", expected a table" end
+  local merged = {}
+  for name in pairs(retry.defaults) do if defaults then merged[name] = defaults[name] end end
+  for name, value in pairs(given or {}) do merged[name] = value end
+  local policy, err = retry.policy(merged)
+  return policy, err and err.message
+end
+
+---Sorts a call's options into groups; an option may belong to several. `retry` belongs to every call that has it.
+---@param groups table<string, table>    group → kinds
+---@param defaults table<string, table>  group → defaults; `retry` → the client's policy
+---@param given table|nil
+---@return table<string, table>|nil out  a table a group, and `retry`
+---@return string|nil problem
+function M.split(groups, defaults, given)
+  local all, out = {}, {}
+  for group, kinds in pairs(groups) do
+    for name, kind in pairs(kinds) do all[name] = kind end
+    out[group] = M.overlay(kinds, defaults[group])
+  end
+  if given ~= nil and type(given) ~= "table" then
+    return nil, "options: given " .. show(given) .. ", expected a table"
+  end
+  for name, value in pairs(given or {}) do
+    if name ~= "retry" or not defaults.retry then
+      local problem = problem_with(all, { retry = defaults.retry }, name, value)
+      if problem then return nil, problem end
+      for group, kinds in pairs(groups) do
+        if kinds[name] then out[group][name] = value end
+      end
+    end
+  end
+  if not defaults.retry then return out end
+  local problem
+  out.retry, problem = M.retry(defaults.retry, given and given.retry)
+  if not out.retry then return nil, problem end
+  return out
+end
+
+local GROUPS = { rate = M.rate, wait = M.wait, download = M.download, retry = retry.defaults }
+
+---Checks the options of veo.new: the flat ones and the groups.
+---@param given table
+---@return table|nil, string|nil problem
+function M.of_client(given)
+  local flat, out = {}, {}
+  for name, value in pairs(given) do
+    if GROUPS[name] then
+      if type(value) ~= "table" then return nil, ("%s: given %s, expected a table"):format(name, show(value)) end
+    else
+      local problem = problem_with(M.new, GROUPS, name, value)
+      if problem then return nil, problem end
+      flat[name] = value
+    end
+  end
+  for name, value in pairs(M.defaults) do out[name] = value end
+  for name, value in pairs(flat) do out[name] = value end
+  for _, group in ipairs { "rate", "wait", "download" } do
+    local problem
+    out[group], problem = M.overlay(M[group], M.defaults[group], given[group])
+    if not out[group] then return nil, group .. ": " .. problem end
+  end
+  local problem
+  out.retry, problem = M.retry(nil, given.retry)
+  if not out.retry then return nil, problem end
+  return out
+end
+
+return M

@@ -1,0 +1,336 @@
+--- Runs jobs over veo.core without ever sleeping in a frame, and drives the same calls where there is no job.
+---
+--- Whoever waits is a *waiter*: of a job (a coroutine of ours, resumed by `step`) or of a *driver* (a plain call outside
+--- of jobs, which steps the client itself until its answer is there). A waiter waits for a transfer, a time, or until
+--- somebody wakes it; `waiter.why` says that it need not wait any more.
+
+local errors = require "veo.errors"
+local jobs = require "veo.job"
+local timers = require "veo.timers"
+
+local M = {}
+local Scheduler = {}
+Scheduler.__index = Scheduler
+
+local running = coroutine.running
+
+-- A frame gives at most this much to finished exchanges; the rest waits for the next one (seconds).
+local FRAME_BUDGET = 0.001
+-- A failed job is logged once nobody has asked about it for this long (seconds).
+local REPORT_AFTER = 1
+-- The longest sleep of a turn (milliseconds); anything of interest ends it earlier.
+local LONG = 60000
+
+---@param core userdata           a veo.core client
+---@param now fun(): number       its clock
+---@param options { pause: fun()|nil, log: fun(event: table)|nil }
+function M.new(core, now, options)
+  return setmetatable({
+    core = core,
+    now = now,
+    pause = options.pause,
+    log = options.log,
+    timers = timers.new(),
+    waiting = {},      -- transfer → waiter
+    transfers = 0,     -- how many
+    ready = {},        -- waiters of jobs to resume, from `first` to `last`
+    first = 1,
+    last = 0,
+    jobs = {},         -- set of jobs not ended
+    count = 0,         -- how many
+    unseen = 0,        -- drivers that sleep in `pause` although their answer is there
+    failed = {},       -- failed jobs nobody has asked about
+    current = nil,     -- the job being resumed
+    stepping = false,  -- jobs are being resumed
+    closed = false,
+  }, Scheduler)
+end
+
+local function busy(message)
+  return errors.new { code = "busy", message = message }
+end
+
+-- Waking --------------------------------------------------------------------------------------------------------------
+
+-- The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
+-- two coroutines that watch the descriptor would sleep on.
+local function set_alarm(self)
+  local due = self.timers:due()
+  if self.unseen > 0 or self.first <= self.last then due = 0 end
+  if due ~= self.alarm and not self.closed then
+    self.alarm = due
+    self.core:wake_at(due)
+  end
+end
+
+local function enqueue(self, waiter)
+  self.last = self.last + 1
+  self.ready[self.last] = waiter
+end
+
+---Ends a wait.
+---@param why "done"|"timeout"|"cancelled"
+function Scheduler:wake(waiter, why)
+  if waiter.why then return end
+  waiter.why = why
+  if waiter.at then self.timers:remove(waiter) end
+  if waiter.transfer then
+    self.waiting[waiter.transfer] = nil
+    self.transfers = self.transfers - 1
+    waiter.transfer = nil
+  end
+  if waiter.job then
+    enqueue(self, waiter)
+  elseif waiter.pausing then
+    self.unseen = self.unseen + 1
+  end
+end
+
+-- Resumes who is ready, in order, until `stop`.
+local function run_ready(self, stop)
+  self.stepping = true
+  while self.first <= self.last do
+    local waiter = self.ready[self.first]
+    self.ready[self.first] = nil
+    self.first = self.first + 1
+    if waiter.job.state == "pending" then jobs.run(self, waiter.job, waiter.why) end
+    if stop and self.now() >= stop then break end
+  end
+  self.stepping = false
+  if self.first > self.last then self.first, self.last = 1, 0 end
+end
+
+local function collect(self)
+  local core, waiting = self.core, self.waiting
+  local transfer = core:take()
+  while transfer do
+    local waiter = waiting[transfer]
+    if waiter then self:wake(waiter, "done") end
+    transfer = core:take()
+  end
+end
+
+local function expire(self)
+  local now = self.now()
+  local waiter = self.timers:pop(now)
+  while waiter do
+    self:wake(waiter, "timeout")
+    waiter = self.timers:pop(now)
+  end
+end
+
+-- One turn: lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
+local function turn(self, ms)
+  if self.first <= self.last then ms = 0 end
+  if self.core:step(ms) > 0 then collect(self) end
+  local first = self.timers[1]
+  if first and first.due <= self.now() then expire(self) end
+  if self.first <= self.last then run_ready(self, ms == 0 and self.now() + FRAME_BUDGET or nil) end
+  if self.closed then return end
+  if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
+  set_alarm(self)
+end
+
+-- Waiting -------------------------------------------------------------------------------------------------------------
+
+-- Nothing under way can end any wait.
+local function is_stuck(self)
+  return self.first > self.last and not self.timers[1] and self.transfers == 0
+end
+
+local function pause(self, waiter)
+  waiter.pausing = true
+  self.pause()
+  waiter.pausing = false
+  if waiter.why then self.unseen = self.unseen - 1 end
+end
+
+-- A plain call drives the client until its wait is over.
+local function drive(self, waiter)
+  set_alarm(self)
+  while not waiter.why do
+    if self.closed then return "closed" end
+    if is_stuck(self) then return "stuck" end
+    turn(self, self.pause and 0 or LONG)
+    if self.pause and not waiter.why and self.first > self.last then pause(self, waiter) end
+  end
+  set_alarm(self)
+  return waiter.why
+end
+
+---Nil when the caller may wait here, else the error that says why not.
+---@return veo.Error|nil
+function Scheduler:obstacle()
+  if self.current then
+    if running() == self.current.co then
+      if self.current.cancelling and not self.current.shielded then jobs.suspend() end -- it ends here
+      return nil
+    end
+    return busy("a call from a coroutine inside a job: make it from the job itself, or spawn another job")
+  end
+  if self.stepping then
+    return busy("a call while step resumes jobs (from a log function, or from another coroutine while a job has "
+      .. "yielded to the host's loop): make it from a job")
+  end
+  return nil
+end
+
+---Waits for a transfer, a time, or until `waiter` is woken. To be called only without an `obstacle`.
+---@param transfer userdata|nil
+---@param due number|nil       on the clock of `now`
+---@param waiter table|nil     made beforehand, for something else to wake
+---@return "done"|"timeout"|"cancelled"|"closed"|"stuck" why
+function Scheduler:await(transfer, due, waiter)
+  local job = self.current
+  waiter = waiter or {}
+  waiter.job = job
+  if transfer then
+    waiter.transfer = transfer
+    self.waiting[transfer] = waiter
+    self.transfers = self.transfers + 1
+  end
+  if due then
+    waiter.due = due
+    self.timers:add(waiter)
+  end
+  if not job then return drive(self, waiter) end
+  job.waiter = waiter
+  return jobs.suspend()
+end
+
+---@param due number
+function Scheduler:sleep_until(due)
+  return self:await(nil, due)
+end
+
+---Starts an exchange and waits for its end; at `due` it is cut, if it may be.
+---@param due number|nil
+---@param operation string  and what follows as for the core's `start`
+---@return table|nil reply, table|nil failure
+function Scheduler:exchange(due, operation, request, options)
+  local transfer, failure = self.core:start(operation, request, options)
+  if not transfer then return nil, failure end
+  if self:await(transfer, due) == "timeout" then
+    if transfer:cancel() then
+      local _, cut = transfer:result()
+      return nil, { reason = "network", timed_out = true, sent = cut.sent, message = "no answer before the deadline" }
+    end
+    -- Ended meanwhile; or billable, and bytes may have left: then its own time-out ends it.
+    if transfer:result() == false then self:await(transfer) end
+  end
+  return transfer:result()
+end
+
+-- Jobs ----------------------------------------------------------------------------------------------------------------
+
+---A job that runs `fn(...)` from the next step on.
+---@return veo.Job
+function Scheduler:spawn(fn, ...)
+  local job = jobs.new(self, fn, ...)
+  self.jobs[job] = true
+  self.count = self.count + 1
+  enqueue(self, { job = job })
+  set_alarm(self)
+  return job
+end
+
+---Ends a job's wait early. What may not be cut goes on; a shielded job then waits for it.
+function Scheduler:interrupt(job)
+  local waiter = job.waiter
+  if not waiter or waiter.why then return end
+  local transfer = waiter.transfer
+  local cut = not transfer or transfer:cancel()
+  if cut or not job.shielded then
+    self:wake(waiter, "cancelled")
+    set_alarm(self)
+  end
+end
+
+---From here to `unshield` cancelling lets the current job go on: it sees to a billable call.
+function Scheduler:shield()
+  if self.current then self.current.shielded = true end
+end
+
+---Ends the shield; a job that was cancelled meanwhile ends here, with `err` as its last word.
+---@param err veo.Error|nil
+function Scheduler:unshield(err)
+  local job = self.current
+  if not job then return end
+  job.shielded = false
+  if job.cancelling then
+    job.last_word = err
+    jobs.suspend()
+  end
+end
+
+---Whether the current job was cancelled and goes on only behind its shield.
+function Scheduler:cancelling()
+  return self.current ~= nil and self.current.cancelling ~= nil
+end
+
+---Has `fn` called if the current job is dropped; returns what takes that back.
+---@param fn fun()
+---@return fun()
+function Scheduler:on_drop(fn)
+  local job = self.current
+  if not job then return function() end end
+  local cleanups = job.cleanups
+  cleanups[#cleanups + 1] = fn
+  return function()
+    for i = #cleanups, 1, -1 do
+      if cleanups[i] == fn then table.remove(cleanups, i) return end
+    end
+  end
+end
+
+-- Driving from outside ------------------------------------------------------------------------------------------------
+
+---One step: sleeps for at most `ms`; with 0 never, and then takes about a millisecond at most.
+---@param ms number|nil
+---@return integer|nil pending  jobs not ended
+---@return veo.Error|nil
+function Scheduler:step(ms)
+  if self.stepping or self.current then return nil, busy("step was called inside step") end
+  turn(self, ms or 0)
+  return self.count
+end
+
+---Steps until every job has ended.
+---@return true|nil, veo.Error|nil
+function Scheduler:run()
+  local obstacle = self:obstacle()
+  if obstacle or self.current then
+    return nil, obstacle or busy("run was called inside a job: wait for the jobs instead")
+  end
+  local waiter = {}
+  while self.count > 0 and not self.closed do
+    if is_stuck(self) then return nil, busy("the jobs that are left wait for each other") end
+    turn(self, self.pause and 0 or LONG)
+    if self.pause and self.count > 0 and self.first > self.last then pause(self, waiter) end
+  end
+  jobs.report(self, math.huge)
+  return true
+end
+
+---Ends every job. A billable exchange under way first gets its last word from the closed core: it is uncertain.
+function Scheduler:close()
+  if self.closed then return end
+  self.closed = true
+  self.core:close()
+  local waiters = {}
+  for _, waiter in pairs(self.waiting) do waiters[#waiters + 1] = waiter end
+  for _, waiter in ipairs(waiters) do self:wake(waiter, "done") end
+  local left = {}
+  for job in pairs(self.jobs) do left[#left + 1] = job end
+  for _, job in ipairs(left) do
+    if job.shielded then job.cancelling = "closed" else jobs.cancel(job, "closed") end
+  end
+  if not self.stepping then run_ready(self) end
+  for _, job in ipairs(left) do
+    job.shielded = false
+    jobs.cancel(job, "closed")
+  end
+  jobs.report(self, math.huge)
+end
+
+return M

@@ -1,0 +1,106 @@
+--- The billable calls. One is repeated only when nothing of it left (proved by the core) or when the service refused it
+--- before accepting it (429, 455); whatever else goes wrong is `uncertain`, because a repeat could be charged twice.
+
+local errors = require "veo.errors"
+local retry = require "veo.retry"
+local wire = require "veo.wire"
+
+local M = {}
+
+-- Waits for a slot of the account's rate window; returns the seconds that took, or nil when the job was cancelled.
+local function take_slot(ctx)
+  local began = ctx.now()
+  local wait = ctx.window:reserve()
+  while wait > 0 do
+    if ctx.log then ctx.log { event = "rate", wait = wait } end
+    if ctx.scheduler:sleep_until(ctx.now() + wait) ~= "timeout" then return nil end
+    wait = ctx.window:reserve()
+  end
+  return ctx.now() - began
+end
+
+-- One attempt, behind a shield: once bytes may have left, cancelling waits for the answer.
+local function attempt(ctx, operation, body, options, n)
+  local spec = ctx.api.operations[operation]
+  if ctx.log then ctx.log { event = "request", operation = operation, attempt = n } end
+  local reply, failure = ctx.scheduler:exchange(nil, "request",
+    { method = spec.method, path = spec.path, body = body, billable = true }, { timeout = options.submit.timeout })
+  local task, err, verdict = wire.accepted(ctx.api, operation, reply, failure)
+  if ctx.log then
+    ctx.log { event = "reply", operation = operation, attempt = n, http_status = (reply or failure).http_status,
+      code = reply and reply.code, taskId = task and task.taskId, err = err, sent = (reply or failure).sent }
+  end
+  return task, err, verdict
+end
+
+-- The pause before another attempt, or nil when there is to be none.
+local function pause_before(ctx, policy, err, n, deadline)
+  if n >= policy.attempts or ctx.scheduler:cancelling() then return nil end
+  local delay = retry.delay(policy, n, ctx.random, err.retry_after)
+  if not delay or ctx.now() + delay > deadline then return nil end
+  if not ctx.budget:spend(err.timed_out and "timeout" or "retry") then return nil end
+  return delay
+end
+
+-- Attempts until it is accepted or may not be repeated.
+local function run(ctx, operation, body, options)
+  local policy = options.retry
+  local deadline = ctx.now() + options.submit.deadline
+  local n = 0
+  while true do
+    local waited = take_slot(ctx)
+    if not waited then
+      return nil, errors.new { code = "cancelled", operation = operation, sent = "no",
+        message = operation .. " was cancelled before anything was sent" }
+    end
+    deadline = deadline + waited -- waiting for the rate window is not counted
+    n = n + 1
+    local task, err, verdict = attempt(ctx, operation, body, options, n)
+    if task then
+      ctx.budget:success()
+      return task
+    end
+    err.attempts = n
+    if err.code == "rate_limited" then ctx.window:refused(err.retry_after) end
+    local may = verdict == "repeat" or verdict == "uncertain" and policy.ambiguous and not ctx.scheduler:cancelling()
+    local delay = may and pause_before(ctx, policy, err, n, deadline)
+    if not delay then return nil, err end
+    if ctx.log then ctx.log { event = "retry", operation = operation, attempt = n, delay = delay, err = err } end
+    ctx.scheduler:sleep_until(ctx.now() + delay)
+  end
+end
+
+-- What a cancelled job is told: the task goes on, and may have to be paid.
+local function last_word(operation, task)
+  return errors.new { code = "uncertain", operation = operation, taskId = task.taskId, sent = "yes", charged = "yes",
+    cause = "cancelled", message = ("%s was cancelled after it had been sent; the service accepted it as task %s")
+      :format(operation, task.taskId) }
+end
+
+---Submits a billable call.
+---@param ctx table
+---@param operation string
+---@param params table
+---@param options { submit: table, retry: veo.RetryPolicy }
+---@return { taskId: string, raw: table }|nil task
+---@return veo.Error|nil err
+function M.submit(ctx, operation, params, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local body, warnings = wire.check(ctx.api, operation, params)
+  if not body then return nil, warnings end
+  for _, warning in ipairs(warnings or {}) do
+    if ctx.log then ctx.log { event = "warning", operation = operation, message = warning } end
+  end
+  ctx.scheduler:shield()
+  local task, err = run(ctx, operation, body, options)
+  if task then
+    ctx.created[task.taskId] = ctx.now()
+    ctx.scheduler:unshield(last_word(operation, task))
+    return task
+  end
+  ctx.scheduler:unshield(err)
+  return nil, err
+end
+
+return M

@@ -1,0 +1,73 @@
+--- A binary heap of deadlines. Entries know their place, so that one can be taken out before it is due: ten thousand
+--- sleeping waits cost nothing until the first of them is.
+
+local M = {}
+M.__index = M
+
+function M.new()
+  return setmetatable({ size = 0 }, M)
+end
+
+local function rise(heap, entry, at)
+  while at > 1 do
+    local up = (at - at % 2) / 2
+    local parent = heap[up]
+    if parent.due <= entry.due then break end
+    heap[at], parent.at = parent, at
+    at = up
+  end
+  heap[at], entry.at = entry, at
+end
+
+local function sink(heap, entry, at, size)
+  while true do
+    local down = at * 2
+    if down > size then break end
+    if down < size and heap[down + 1].due < heap[down].due then down = down + 1 end
+    local child = heap[down]
+    if entry.due <= child.due then break end
+    heap[at], child.at = child, at
+    at = down
+  end
+  heap[at], entry.at = entry, at
+end
+
+---Adds an entry; `entry.due` is its time, `entry.at` is the heap's.
+---@param entry { due: number }
+function M:add(entry)
+  self.size = self.size + 1
+  rise(self, entry, self.size)
+end
+
+---Takes an entry out; one that is not in the heap is left alone.
+---@param entry { due: number, at: integer|nil }
+function M:remove(entry)
+  local at = entry.at
+  if not at then return end
+  local size = self.size
+  local last = self[size]
+  self[size], entry.at = nil, nil
+  self.size = size - 1
+  if last == entry then return end
+  rise(self, last, at)
+  if last.at == at then sink(self, last, at, size - 1) end
+end
+
+---The time of the earliest entry, or nil.
+---@return number|nil
+function M:due()
+  local first = self[1]
+  return first and first.due
+end
+
+---Takes out and returns the earliest entry if it is due.
+---@param now number
+function M:pop(now)
+  local first = self[1]
+  if first and first.due <= now then
+    self:remove(first)
+    return first
+  end
+end
+
+return M

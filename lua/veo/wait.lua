@@ -1,0 +1,165 @@
+--- Waiting for a task: when to look again, when to give up. A *watch* is one wait as plain data, judged look by look, so
+--- that a single wait (here) and thousands of them (wait_each) follow the same rules.
+
+local errors = require "veo.errors"
+local free = require "veo.free"
+local wire = require "veo.wire"
+
+local M = {}
+
+-- Success without a URL happens; it is asked for this many times more before it is reported.
+local ASK_AGAIN_FOR_URL = 2
+
+---@class veo.Watch
+---@field taskId string
+---@field due number       when to look next
+---@field deadline number
+
+---Begins a wait.
+---@param ctx table
+---@param taskId string
+---@param options table   the `wait` options
+---@return veo.Watch
+function M.begin(ctx, taskId, options)
+  local now = ctx.now()
+  local created = ctx.created[taskId]
+  local deadline = now + options.timeout
+  -- A render takes minutes; one whose start we did not see may be finished already.
+  local due = created and created + options.first or now
+  return {
+    taskId = taskId, options = options, began = now, deadline = deadline,
+    grace = (created or now) + (created and options.grace or 0),
+    due = math.max(now, math.min(due, deadline)), interval = options.interval,
+    looks = 0, errors = 0, empty = 0,
+  }
+end
+
+local function timed_out(watch)
+  local status, state = watch.status, "its state is unknown"
+  if status then state = "it was " .. status.state end
+  return errors.new { code = "timeout", operation = "wait", taskId = watch.taskId, status = status, cause = watch.err,
+    message = ("task %s has not ended after %g s (%s); it goes on, and waiting again is free"):format(watch.taskId,
+      watch.options.timeout, state) }
+end
+
+-- Settles when to look next; nil, or the error when there is no time left.
+local function look_later(ctx, watch, least)
+  local options = watch.options
+  local now = ctx.now()
+  if now >= watch.deadline then return timed_out(watch) end
+  local interval, stretched = ctx.polls:stretch(ctx.watching, watch.interval)
+  local pause = interval * (1 + options.jitter * (2 * ctx.random() - 1))
+  if least and least > pause then pause = least end
+  watch.stretched = stretched
+  -- The last look is made at the deadline.
+  watch.due = math.min(now + pause, watch.deadline)
+  watch.interval = math.min(watch.interval * options.growth, math.max(options.max_interval, watch.interval))
+  return nil
+end
+
+local function failed(watch, status)
+  local text = status.errorMessage or "no reason given"
+  return errors.new { code = "failed", operation = "wait", taskId = watch.taskId, status = status,
+    service_code = type(status.errorCode) == "number" and status.errorCode or nil, service_msg = text,
+    message = ("task %s failed: %s"):format(watch.taskId, wire.printable(text, 200)) }
+end
+
+local function judge_status(ctx, watch, status)
+  watch.errors, watch.status, watch.err = 0, status, nil
+  if status.state == "failed" then return nil, failed(watch, status) end
+  if status.state == "succeeded" then
+    if status.video_url then return status end
+    watch.empty = watch.empty + 1
+    if watch.empty > ASK_AGAIN_FOR_URL then
+      return nil, errors.new { code = "no_result", operation = "wait", taskId = watch.taskId, status = status,
+        message = "task " .. watch.taskId .. " succeeded, but the service names no video" }
+    end
+  end
+  return nil, look_later(ctx, watch)
+end
+
+local function judge_error(ctx, watch, err)
+  err.taskId, err.status = err.taskId or watch.taskId, watch.status
+  if err.code == "not_found" and ctx.now() < watch.grace then
+    watch.err = "not visible yet"
+    return nil, look_later(ctx, watch)
+  end
+  if not wire.repeatable(err) then return nil, err end
+  watch.errors, watch.err = watch.errors + 1, err.code
+  if watch.errors > watch.options.max_errors then
+    err.attempts = watch.errors
+    return nil, err
+  end
+  if err.code == "rate_limited" then ctx.polls:refused(err.retry_after) end
+  return nil, look_later(ctx, watch, err.retry_after)
+end
+
+---Judges a look. Both nil: look again at `watch.due`.
+---@param ctx table
+---@param watch veo.Watch
+---@param status veo.Status|nil
+---@param err veo.Error|nil
+---@return veo.Status|nil status, veo.Error|nil err
+function M.judge(ctx, watch, status, err)
+  watch.looks = watch.looks + 1
+  local before = watch.status and watch.status.state
+  local done, why
+  if status then done, why = judge_status(ctx, watch, status) else done, why = judge_error(ctx, watch, err) end
+  if ctx.log and status and status.state ~= before then
+    ctx.log { event = "state", taskId = watch.taskId, state = status.state }
+  end
+  local on_progress = watch.options.on_progress
+  if status and on_progress then
+    on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
+      next = not done and not why and watch.due - ctx.now() or nil, stretched = watch.stretched })
+  end
+  return done, why
+end
+
+-- Sleeps until the look is due and booked; nil, or the error that ends the wait.
+local function sleep(ctx, watch)
+  local scheduler = ctx.scheduler
+  local why = "timeout"
+  if watch.due > ctx.now() then why = scheduler:sleep_until(watch.due) end
+  local booked = why == "timeout" and ctx.polls:reserve(ctx.watching) or 0
+  if booked > 0 then why = scheduler:sleep_until(ctx.now() + booked) end
+  if why == "timeout" then return nil end
+  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = "wait", taskId = watch.taskId,
+    message = "the wait for task " .. watch.taskId .. " was " .. why }
+end
+
+local function run(ctx, watch)
+  while true do
+    local status
+    local err = sleep(ctx, watch)
+    if err then return nil, err end
+    -- A look begun at the deadline still gets a little time.
+    local left = math.max(watch.deadline - ctx.now(), 1)
+    status, err = free.look(ctx, watch.taskId, ctx.now() + left, math.min(left, ctx.timeout))
+    if err and (err.code == "cancelled" or err.code == "closed") then return nil, err end
+    status, err = M.judge(ctx, watch, status, err)
+    if status or err then return status, err end
+  end
+end
+
+---Waits until the task has succeeded.
+---@param ctx table
+---@param taskId string
+---@param options table  the `wait` options
+---@return veo.Status|nil, veo.Error|nil
+function M.wait(ctx, taskId, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local ok, err = wire.task_id(taskId, "wait")
+  if not ok then return nil, err end
+  ctx.watching = ctx.watching + 1
+  local function leave() ctx.watching = ctx.watching - 1 end
+  local settle = ctx.scheduler:on_drop(leave)
+  local status
+  status, err = run(ctx, M.begin(ctx, taskId, options))
+  settle()
+  leave()
+  return status, err
+end
+
+return M
