@@ -2,14 +2,10 @@
 
 local core = require "veo.core"
 local errors = require "veo.errors"
-local downloads = require "veo.download"
-local free = require "veo.free"
 local limiter = require "veo.limiter"
 local options = require "veo.options"
 local retry = require "veo.retry"
 local schedulers = require "veo.scheduler"
-local submits = require "veo.submit"
-local waits = require "veo.wait"
 local wire = require "veo.wire"
 
 local M = {}
@@ -92,12 +88,6 @@ local function task_id_of(value)
   return value
 end
 
-local SUBMIT = { submit = options.submit }
-local FREE = { free = options.free }
-local WAIT = { wait = options.wait }
-local DOWNLOAD = { download = options.download }
-local ALL = { submit = { deadline = options.submit.deadline }, wait = options.wait }
-
 local function defaults_of(ctx, groups, with_retry)
   local out = {}
   for group in pairs(groups) do out[group] = ctx.defaults[group] end
@@ -109,168 +99,13 @@ local function split(ctx, groups, given, with_retry)
   return options.split(groups, defaults_of(ctx, groups, with_retry), given)
 end
 
--- The calls ------------------------------------------------------------------------------------------------------------
+-- The methods ----------------------------------------------------------------------------------------------------------
 
----Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
----Documentation: POST /api/v1/veo/extend.
----@param params { taskId: string, prompt: string, seeds: integer|nil, model: string|nil, watermark: string|nil, callBackUrl: string|nil, extra: table|nil }
----@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds; one exchange 60, the whole call 300
----@return { taskId: string, raw: table }|nil task
----@return veo.Error|nil err  invalid, uncertain, insufficient_credits, rejected, …
-function Client:extend(params, given)
-  local ctx = context(self, "extend")
-  if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
-  local opts, problem = split(ctx, SUBMIT, given, true)
-  if not opts then misuse("extend", problem) end
-  return submits.submit(ctx, "extend", params, opts)
-end
-
----Asks for a task's state, now. Free; repeated on passing errors.
----Documentation: GET /api/v1/veo/record-info.
----@param task string|table  a taskId, or what extend returned
----@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
----@return veo.Status|nil status
----@return veo.Error|nil err  not_found, expired, unauthorized, network, server, malformed, …
-function Client:status(task, given)
-  local ctx = context(self, "status")
-  local opts = given == nil and ctx.plain_status
-  if not opts then
-    local problem
-    opts, problem = split(ctx, FREE, given, true)
-    if not opts then misuse("status", problem) end
-    if given == nil then ctx.plain_status = opts end
-  end
-  return free.status(ctx, task_id_of(task), opts)
-end
-
----The account's credits; may be fractional. Free.
----@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
----@return number|nil credits
----@return veo.Error|nil err
-function Client:credits(given)
-  local ctx = context(self, "credits")
-  local opts, problem = split(ctx, FREE, given, true)
-  if not opts then misuse("credits", problem) end
-  return free.call(ctx, "credits", {}, opts)
-end
-
----Waits until a task has succeeded. On a timeout the task goes on; waiting again is free.
----@param task string|table  a taskId, or what extend returned
----@param given { timeout: number|nil, first: number|nil, interval: number|nil, growth: number|nil, max_interval: number|nil, jitter: number|nil, grace: number|nil, max_errors: integer|nil, on_progress: nil|fun(status: veo.Status, info: { elapsed: number, looks: integer, next: number|nil, stretched: boolean|nil }) }|nil  seconds
----@return veo.Status|nil status
----@return veo.Error|nil err  timeout, failed, no_result, not_found, … with the taskId
-function Client:wait(task, given)
-  local ctx = context(self, "wait")
-  local opts, problem = split(ctx, WAIT, given)
-  if not opts then misuse("wait", problem) end
-  return waits.wait(ctx, task_id_of(task), opts.wait)
-end
-
----extend, then wait. Options of both; `timeout` is the wait's.
----@param params table
----@param given table|nil
----@return veo.Status|nil status
----@return veo.Error|nil err
-function Client:extend_and_wait(params, given)
-  local ctx = context(self, "extend_and_wait")
-  if type(params) ~= "table" then misuse("extend_and_wait", "a table of parameters expected, got " .. type(params)) end
-  local opts, problem = split(ctx, ALL, given, true)
-  if not opts then misuse("extend_and_wait", problem) end
-  local task, err = submits.submit(ctx, "extend", params, opts)
-  if not task then return nil, err end
-  return waits.wait(ctx, task.taskId, opts.wait)
-end
-
----Saves a finished video. Until it is whole it stands in `path .. ".part"`.
----@param source veo.Status|string  a succeeded status, or a URL
----@param path string
----@param given { on_progress: nil|fun(bytes: integer, total: integer|nil), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil }|nil
----@return { path: string, bytes: integer, taskId: string|nil, requests: integer }|nil file
----@return veo.Error|nil err  exists, io, expired, not_video, network, …
-function Client:download(source, path, given)
-  local ctx = context(self, "download")
-  if type(source) ~= "string" and type(source) ~= "table" then
-    misuse("download", "a status or a URL expected, got " .. type(source))
-  end
-  if type(path) ~= "string" or path == "" or path:find("[%z\r\n]") then
-    misuse("download", "path: a non-empty file name expected")
-  end
-  local opts, problem = split(ctx, DOWNLOAD, given)
-  if not opts then misuse("download", problem) end
-  return downloads.download(ctx, source, path, opts.download)
-end
-
--- Running --------------------------------------------------------------------------------------------------------------
-
----Sleeps without holding other jobs up.
----@param seconds number
----@return true|nil, veo.Error|nil
-function Client:sleep(seconds)
-  local ctx = context(self, "sleep")
-  if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
-    misuse("sleep", "seconds: a number from 0 up expected")
-  end
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
-  local why = ctx.scheduler:sleep_until(ctx.now() + seconds)
-  if why == "timeout" then return true end
-  return nil, errors.new { code = why == "closed" and "closed" or "cancelled", message = "the sleep was " .. why }
-end
-
----Runs `fn(...)` as a job: its calls of this client yield, and go on in step or run.
----@return veo.Job
-function Client:spawn(fn, ...)
-  local ctx = context(self, "spawn")
-  if type(fn) ~= "function" then misuse("spawn", "a function expected, got " .. type(fn)) end
-  return ctx.scheduler:spawn(fn, ...)
-end
-
----Lets exchanges and jobs go on. With 0 it never sleeps: call it once a frame.
----@param ms number|nil  milliseconds to sleep at most, 0 unless given
----@return integer|nil pending  jobs that have not ended
----@return veo.Error|nil err
-function Client:step(ms)
-  local ctx = context(self, "step")
-  if ms ~= nil and (type(ms) ~= "number" or ms ~= ms or ms < 0) then
-    misuse("step", "milliseconds from 0 up expected")
-  end
-  return ctx.scheduler:step(ms)
-end
-
----Steps until every job has ended.
----@return true|nil, veo.Error|nil
-function Client:run()
-  return context(self, "run").scheduler:run()
-end
-
----The one descriptor to watch for reading; nil on systems that have none. cqueues.poll(client) works as is.
----@return integer|nil
-function Client:pollfd()
-  return context(self, "pollfd").core:pollfd()
-end
-
----@return "r"
-function Client:events()
-  return context(self, "events").core:events()
-end
-
----Seconds until step wants to be called, or nil.
----@return number|nil
-function Client:timeout()
-  return context(self, "timeout").core:timeout()
-end
-
----Connects ahead of time, and reads the CA bundle (20 ms) outside of any frame.
----@return true|nil, veo.Error|nil
-function Client:warm()
-  local ctx = context(self, "warm")
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
-  local reply, failure = ctx.scheduler:exchange(nil, "warm")
-  if reply then return true end
-  return nil, errors.new { code = failure.reason == "network" and "network" or "malformed", operation = "warm",
-    curl_code = failure.curl_code, timed_out = failure.timed_out, message = "warm: " .. failure.message }
-end
+-- A room adds its methods to the class: `return function(Client, tools) … end`. What raises does so at the caller's line
+-- only when it is called straight from the method.
+---@class veo.client.Tools
+local tools = { context = context, misuse = misuse, split = split, task_id_of = task_id_of }
+for _, room in ipairs { "calls", "running" } do require("veo.client." .. room)(Client, tools) end
 
 ---Ends every job and frees everything. A billable call under way ends `uncertain`. Closing twice is harmless.
 function Client:close()

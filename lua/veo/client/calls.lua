@@ -1,0 +1,110 @@
+--- The client's main calls: extend, status, credits, wait, download.
+
+local downloads = require "veo.download"
+local free = require "veo.free"
+local options = require "veo.options"
+local submits = require "veo.submit"
+local waits = require "veo.wait"
+
+local SUBMIT = { submit = options.submit }
+local FREE = { free = options.free }
+local WAIT = { wait = options.wait }
+local DOWNLOAD = { download = options.download }
+local ALL = { submit = { deadline = options.submit.deadline }, wait = options.wait }
+
+---@param Client veo.Client   the class
+---@param tools veo.client.Tools
+return function(Client, tools)
+  local context, misuse, split, task_id_of = tools.context, tools.misuse, tools.split, tools.task_id_of
+
+  ---Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
+  ---Documentation: POST /api/v1/veo/extend.
+  ---@param params { taskId: string, prompt: string, seeds: integer|nil, model: string|nil, watermark: string|nil, callBackUrl: string|nil, extra: table|nil }
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds; one exchange 60, the whole call 300
+  ---@return { taskId: string, raw: table }|nil task
+  ---@return veo.Error|nil err  invalid, uncertain, insufficient_credits, rejected, …
+  function Client:extend(params, given)
+    local ctx = context(self, "extend")
+    if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
+    local opts, problem = split(ctx, SUBMIT, given, true)
+    if not opts then misuse("extend", problem) end
+    return submits.submit(ctx, "extend", params, opts)
+  end
+
+  ---Asks for a task's state, now. Free; repeated on passing errors.
+  ---Documentation: GET /api/v1/veo/record-info.
+  ---@param task string|table  a taskId, or what extend returned
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
+  ---@return veo.Status|nil status
+  ---@return veo.Error|nil err  not_found, expired, unauthorized, network, server, malformed, …
+  function Client:status(task, given)
+    local ctx = context(self, "status")
+    local opts = given == nil and ctx.plain_status
+    if not opts then
+      local problem
+      opts, problem = split(ctx, FREE, given, true)
+      if not opts then misuse("status", problem) end
+      if given == nil then ctx.plain_status = opts end
+    end
+    return free.status(ctx, task_id_of(task), opts)
+  end
+
+  ---The account's credits; may be fractional. Free.
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
+  ---@return number|nil credits
+  ---@return veo.Error|nil err
+  function Client:credits(given)
+    local ctx = context(self, "credits")
+    local opts, problem = split(ctx, FREE, given, true)
+    if not opts then misuse("credits", problem) end
+    return free.call(ctx, "credits", {}, opts)
+  end
+
+  ---Waits until a task has succeeded. On a timeout the task goes on; waiting again is free.
+  ---@param task string|table  a taskId, or what extend returned
+  ---@param given { timeout: number|nil, first: number|nil, interval: number|nil, growth: number|nil, max_interval: number|nil, jitter: number|nil, grace: number|nil, max_errors: integer|nil, on_progress: nil|fun(status: veo.Status, info: { elapsed: number, looks: integer, next: number|nil, stretched: boolean|nil }) }|nil  seconds
+  ---@return veo.Status|nil status
+  ---@return veo.Error|nil err  timeout, failed, no_result, not_found, … with the taskId
+  function Client:wait(task, given)
+    local ctx = context(self, "wait")
+    local opts, problem = split(ctx, WAIT, given)
+    if not opts then misuse("wait", problem) end
+    return waits.wait(ctx, task_id_of(task), opts.wait)
+  end
+
+  ---extend, then wait. Options of both; `timeout` is the wait's.
+  ---@param params table
+  ---@param given table|nil
+  ---@return veo.Status|nil status
+  ---@return veo.Error|nil err
+  function Client:extend_and_wait(params, given)
+    local ctx = context(self, "extend_and_wait")
+    if type(params) ~= "table" then
+      misuse("extend_and_wait", "a table of parameters expected, got " .. type(params))
+    end
+    local opts, problem = split(ctx, ALL, given, true)
+    if not opts then misuse("extend_and_wait", problem) end
+    local task, err = submits.submit(ctx, "extend", params, opts)
+    if not task then return nil, err end
+    return waits.wait(ctx, task.taskId, opts.wait)
+  end
+
+  ---Saves a finished video. Until it is whole it stands in `path .. ".part"`.
+  ---@param source veo.Status|string  a succeeded status, or a URL
+  ---@param path string
+  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil }|nil
+  ---@return { path: string, bytes: integer, taskId: string|nil, requests: integer }|nil file
+  ---@return veo.Error|nil err  exists, io, expired, not_video, network, …
+  function Client:download(source, path, given)
+    local ctx = context(self, "download")
+    if type(source) ~= "string" and type(source) ~= "table" then
+      misuse("download", "a status or a URL expected, got " .. type(source))
+    end
+    if type(path) ~= "string" or path == "" or path:find("[%z\r\n]") then
+      misuse("download", "path: a non-empty file name expected")
+    end
+    local opts, problem = split(ctx, DOWNLOAD, given)
+    if not opts then misuse("download", problem) end
+    return downloads.download(ctx, source, path, opts.download)
+  end
+end
