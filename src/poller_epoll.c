@@ -137,8 +137,12 @@ int veo_poller_run(veo_poller *poller, double until)
       drain(fd);
       continue;
     }
-    if(fd == poller->event_fd)
-      continue; /* cleared by publish, once the completions are taken */
+    if(fd == poller->event_fd) {
+      /* Or a sleep for another exchange would spin; publish signals again at the step's end. */
+      drain(fd);
+      poller->signalled = 0;
+      continue;
+    }
     if(events[i].events & EPOLLIN)
       mask |= CURL_CSELECT_IN;
     if(events[i].events & EPOLLOUT)
