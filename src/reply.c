@@ -35,6 +35,15 @@ static void set_retry_after(lua_State *L, const veo_exchange *exchange)
     set_number(L, "retry_after", (double)seconds);
 }
 
+/* What tells this version of a file from others; for If-Range. */
+static void set_version(lua_State *L, const veo_file_headers *headers)
+{
+  if(headers->etag[0])
+    set_text(L, "etag", headers->etag);
+  if(headers->last_modified[0])
+    set_text(L, "last_modified", headers->last_modified);
+}
+
 /* ------------------------------------------------------------------ failures */
 
 int veo_push_failure(lua_State *L, const char *reason, const char *message, veo_sent sent)
@@ -139,6 +148,8 @@ static int push_failure(lua_State *L, veo_exchange *exchange, const char *secret
     set_number(L, "bytes", (double)exchange->written);
     if(exchange->headers->range_total >= 0)
       set_number(L, "total", (double)exchange->headers->range_total);
+    if(exchange->outcome != VEO_OUTCOME_REFUSED)
+      set_version(L, exchange->headers); /* of the cut file; an error page has one of its own */
   }
   if(exchange->outcome != VEO_OUTCOME_CANCELLED && exchange->kind != VEO_KIND_SAVE)
     set_retry_after(L, exchange);
@@ -234,10 +245,7 @@ static void push_download_reply(lua_State *L, const veo_exchange *exchange)
   curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_TYPE, &type);
   if(type)
     set_text(L, "content_type", type);
-  if(headers->etag[0])
-    set_text(L, "etag", headers->etag);
-  if(headers->last_modified[0])
-    set_text(L, "last_modified", headers->last_modified);
+  set_version(L, headers);
 }
 
 static void push_plain_reply(lua_State *L, const veo_exchange *exchange)

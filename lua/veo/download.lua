@@ -131,7 +131,7 @@ local function fetch_all(ctx, url, sink, path, taskId, options)
     if failure.reason == "http" and (failure.http_status == 416 or failure.http_status == 206) then
       sink:truncate(0) -- what we have is no part of what is there now
     end
-    state.validator = validator_of(failure) or gained > 0 and state.validator or state.validator
+    state.validator = validator_of(failure) or state.validator
     fruitless = gained > 0 and 0 or fruitless + 1
     if not again or fruitless >= options.attempts then return nil, err end
     local delay = retry.delay(ctx.retry, math.max(fruitless, 1), ctx.random, failure.retry_after)
@@ -159,7 +159,10 @@ end
 
 local function save(ctx, url, sink, path, taskId, options)
   local reply, err = fetch_all(ctx, url, sink, path, taskId, options)
-  if not reply then return nil, err end
+  if not reply then
+    if sink:size() == 0 then os.remove(path .. ".part") end
+    return nil, err
+  end
   err = check_video(sink, path, taskId, reply)
   if err then
     os.remove(path .. ".part")
