@@ -33,6 +33,14 @@ local function attempt(ctx, operation, body, options, n)
   return task, err, verdict
 end
 
+-- Cancelled or closed between two attempts. Nothing is under way then, but what the last one did still counts.
+local function stopped(operation, why, err, verdict)
+  if verdict == "uncertain" then return err end
+  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation, sent = err.sent,
+    attempts = err.attempts, cause = err.code, service_code = err.service_code, retry_after = err.retry_after,
+    message = ("%s was %s before it was sent again (%s)"):format(operation, why, err.message) }
+end
+
 -- The pause before another attempt, or nil when there is to be none.
 local function pause_before(ctx, policy, err, n, deadline)
   if n >= policy.attempts or ctx.scheduler:cancelling() then return nil end
@@ -47,15 +55,17 @@ local function run(ctx, operation, body, options)
   local policy = options.retry
   local deadline = ctx.now() + options.submit.deadline
   local n = 0
+  local task, err, verdict
   while true do
     local waited = take_slot(ctx)
+    if not waited and err then return nil, stopped(operation, "cancelled", err, verdict) end
     if not waited then
       return nil, errors.new { code = "cancelled", operation = operation, sent = "no",
         message = operation .. " was cancelled before anything was sent" }
     end
     deadline = deadline + waited -- waiting for the rate window is not counted
     n = n + 1
-    local task, err, verdict = attempt(ctx, operation, body, options, n)
+    task, err, verdict = attempt(ctx, operation, body, options, n)
     if task then
       ctx.budget:success()
       return task
@@ -66,7 +76,8 @@ local function run(ctx, operation, body, options)
     local delay = may and pause_before(ctx, policy, err, n, deadline)
     if not delay then return nil, err end
     if ctx.log then ctx.log { event = "retry", operation = operation, attempt = n, delay = delay, err = err } end
-    ctx.scheduler:sleep_until(ctx.now() + delay)
+    local why = ctx.scheduler:sleep_until(ctx.now() + delay)
+    if why ~= "timeout" then return nil, stopped(operation, why, err, verdict) end
   end
 end
 
