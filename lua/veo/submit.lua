@@ -7,13 +7,14 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- Waits for a slot of the account's rate window; returns the seconds that took, or nil when the job was cancelled.
+-- Waits for a slot of the account's rate window; returns the seconds that took, or nil and what ended the sleep.
 local function take_slot(ctx)
   local began = ctx.now()
   local wait = ctx.window:reserve()
   while wait > 0 do
     if ctx.log then ctx.log { event = "rate", wait = wait } end
-    if ctx.scheduler:sleep_until(ctx.now() + wait) ~= "timeout" then return nil end
+    local why = ctx.scheduler:sleep_until(ctx.now() + wait)
+    if why ~= "timeout" then return nil, why end
     wait = ctx.window:reserve()
   end
   return ctx.now() - began
@@ -33,12 +34,14 @@ local function attempt(ctx, operation, body, options, n)
   return task, err, verdict
 end
 
--- Cancelled or closed between two attempts. Nothing is under way then, but what the last one did still counts.
+-- Cancelled or closed when nothing is under way; what an earlier attempt did still counts.
 local function stopped(operation, why, err, verdict)
-  if verdict == "uncertain" then return err end
-  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation, sent = err.sent,
-    attempts = err.attempts, cause = err.code, service_code = err.service_code, retry_after = err.retry_after,
-    message = ("%s was %s before it was sent again (%s)"):format(operation, why, err.message) }
+  if err and verdict == "uncertain" then return err end
+  err = err or {}
+  local what = err.message and ("sent again (%s)"):format(err.message) or "sent"
+  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation,
+    sent = err.sent or "no", attempts = err.attempts, cause = err.code, service_code = err.service_code,
+    retry_after = err.retry_after, message = ("%s was cancelled before it was %s"):format(operation, what) }
 end
 
 -- The pause before another attempt, or nil when there is to be none.
@@ -57,12 +60,9 @@ local function run(ctx, operation, body, options)
   local n = 0
   local task, err, verdict
   while true do
-    local waited = take_slot(ctx)
-    if not waited and err then return nil, stopped(operation, "cancelled", err, verdict) end
-    if not waited then
-      return nil, errors.new { code = "cancelled", operation = operation, sent = "no",
-        message = operation .. " was cancelled before anything was sent" }
-    end
+    local waited, why = take_slot(ctx)
+    -- Cancelled while it slept, or after its sleep had ended and before its turn came.
+    if not waited or ctx.scheduler:cancelling() then return nil, stopped(operation, why, err, verdict) end
     deadline = deadline + waited -- waiting for the rate window is not counted
     n = n + 1
     task, err, verdict = attempt(ctx, operation, body, options, n)
@@ -76,7 +76,7 @@ local function run(ctx, operation, body, options)
     local delay = may and pause_before(ctx, policy, err, n, deadline)
     if not delay then return nil, err end
     if ctx.log then ctx.log { event = "retry", operation = operation, attempt = n, delay = delay, err = err } end
-    local why = ctx.scheduler:sleep_until(ctx.now() + delay)
+    why = ctx.scheduler:sleep_until(ctx.now() + delay)
     if why ~= "timeout" then return nil, stopped(operation, why, err, verdict) end
   end
 end
