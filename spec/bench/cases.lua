@@ -57,7 +57,8 @@ end
 
 local function download(env, server, has)
   local url, file = server.url .. "/big.mp4", env.dir .. "/saved.mp4"
-  return programs({ id = "download", title = ("%d MiB download"):format(env.mebibytes), by = "wall", target = 1.15 }, {
+  local title = ("%d MiB download"):format(env.mebibytes)
+  return programs({ id = "download", title = title, by = "wall", target = 1.15, file = file }, {
     { name = "C, recv + write", base = true, command = { env.bin .. "/recv", server.port, "/big.mp4", file } },
     { name = "C, libcurl 512 KiB buffer", command = { env.bin .. "/download", url, file } },
     { name = "lua-veo", ours = true, when = has.veo, command = lua(env, "download.lua", url, file) },

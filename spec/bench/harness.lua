@@ -84,6 +84,9 @@ function M.compare(env, case, runs)
   for round = 0, runs do -- round 0 warms the caches and does not count
     for _, program in ipairs(case.programs) do
       if not program.failed then
+        if case.file then
+          os.remove(case.file) -- or only the first would write to fresh memory
+        end
         local cost = M.measure(env, program.command, case.repeats)
         program.costs = program.costs or {}
         program.failed = cost == nil
