@@ -19,15 +19,36 @@ size_t veo_on_body(char *data, size_t size, size_t count, void *user)
   return veo_buffer_append(&exchange->reply, data, length) ? length : 0;
 }
 
-/* Looks at the status once the first byte of a body is there. 0 when the body is no part of the
- * file: it is then kept as an excerpt. */
-static int begin_file(veo_exchange *exchange)
+/* Whether the file is the one that If-Range asked for. */
+static int is_same_file(const veo_exchange *exchange)
+{
+  const char *wanted = exchange->extra ? strchr(exchange->extra->data, ' ') : NULL;
+  return wanted && (strcmp(wanted + 1, exchange->headers->etag) == 0 ||
+                    strcmp(wanted + 1, exchange->headers->last_modified) == 0);
+}
+
+/* The whole file although a part was asked for: it changed, or the server knows no ranges. A sink
+ * starts over; what a script has read cannot be taken back, so the same bytes are passed over. */
+static int begin_again(veo_exchange *exchange)
+{
+  if(!exchange->stream.on) {
+    exchange->offset = 0;
+    exchange->io_error = veo_sink_truncate(exchange->sink, 0);
+    return 1;
+  }
+  if(exchange->offset > 0 && !is_same_file(exchange))
+    return 0;
+  exchange->stream.skip = exchange->offset;
+  return 1;
+}
+
+/* 0 when the body is no part of the file: it is then kept as an excerpt. */
+static int judge_file(veo_exchange *exchange)
 {
   veo_file_headers *headers = exchange->headers;
   curl_off_t length = -1;
   curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->http_status);
   curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-  exchange->begun = 1;
   if(exchange->http_status == 206) {
     if(headers->range_start != exchange->offset)
       return 0;
@@ -36,13 +57,20 @@ static int begin_file(veo_exchange *exchange)
       exchange->total = exchange->offset + length;
     return 1;
   }
-  if(exchange->http_status != 200)
+  if(exchange->http_status != 200 || !begin_again(exchange))
     return 0;
-  /* The whole file: it changed, or the server knows no ranges. */
-  exchange->offset = 0;
   exchange->total = length;
-  exchange->io_error = veo_sink_truncate(exchange->sink, 0);
   return 1;
+}
+
+/* Looks at the headers once the first byte of a body is there. */
+static void begin_file(veo_exchange *exchange)
+{
+  exchange->begun = 1;
+  if(!judge_file(exchange))
+    exchange->outcome = VEO_OUTCOME_REFUSED;
+  else if(exchange->tell_headers)
+    veo_exchange_tell(exchange);
 }
 
 static size_t keep_error_page(veo_exchange *exchange, const char *data, size_t length)
@@ -63,8 +91,8 @@ size_t veo_on_file(char *data, size_t size, size_t count, void *user)
 {
   veo_exchange *exchange = user;
   size_t length = size * count;
-  if(!exchange->begun && !begin_file(exchange))
-    exchange->outcome = VEO_OUTCOME_REFUSED;
+  if(!exchange->begun)
+    begin_file(exchange);
   if(exchange->outcome == VEO_OUTCOME_REFUSED)
     return keep_error_page(exchange, data, length);
   if(over_cap(exchange, length)) {
@@ -79,6 +107,35 @@ size_t veo_on_file(char *data, size_t size, size_t count, void *user)
     return 0;
   }
   exchange->written += (curl_off_t)length;
+  return length;
+}
+
+size_t veo_on_piece(char *data, size_t size, size_t count, void *user)
+{
+  veo_exchange *exchange = user;
+  veo_stream *stream = &exchange->stream;
+  size_t length = size * count;
+  size_t skip;
+  if(!exchange->begun)
+    begin_file(exchange);
+  if(exchange->outcome == VEO_OUTCOME_REFUSED)
+    return keep_error_page(exchange, data, length);
+  /* Nothing is buffered while bytes are passed over, so no piece is skipped in part and then paused. */
+  skip = stream->skip < (curl_off_t)length ? (size_t)stream->skip : length;
+  if(over_cap(exchange, length - skip)) {
+    exchange->overflow = 1;
+    return 0;
+  }
+  if(stream->bytes.length && stream->bytes.length + length > stream->cap) {
+    stream->paused = 1;
+    return CURL_WRITEFUNC_PAUSE;
+  }
+  if(skip < length && !veo_buffer_append(&stream->bytes, data + skip, length - skip))
+    return 0;
+  stream->skip -= (curl_off_t)skip;
+  exchange->written += (curl_off_t)(length - skip);
+  if(skip < length)
+    veo_exchange_tell(exchange);
   return length;
 }
 

@@ -8,6 +8,8 @@
 size_t veo_on_body(char *data, size_t size, size_t count, void *user);
 /* The body of a result file, to its sink. */
 size_t veo_on_file(char *data, size_t size, size_t count, void *user);
+/* The body of a result file, to a buffer that a script empties. */
+size_t veo_on_piece(char *data, size_t size, size_t count, void *user);
 /* The headers of a result file. */
 size_t veo_on_header(char *data, size_t size, size_t count, void *user);
 /* A socket is about to be connected: the host name is resolved. */

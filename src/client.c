@@ -163,18 +163,24 @@ static int client_step(lua_State *L)
   lua_Number ms = luaL_optnumber(L, 2, 0);
   luaL_argcheck(L, ms >= 0, 2, "milliseconds from 0 up expected");
   veo_engine_step(&client->engine, ms > 0 ? veo_now() + ms / 1000.0 : 0, NULL);
-  veo_pushinteger(L, client->engine.done.count);
+  veo_pushinteger(L, veo_engine_waiting(&client->engine));
   return 1;
 }
 
-/* client:take() -> the next transfer that has ended, or nil */
+/* client:take() -> the next transfer that has ended, or that has news (a stream's bytes, headers that
+ * were asked for) and goes on, or nil */
 static int client_take(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
   veo_exchange *exchange = veo_engine_take(&client->engine);
+  if(exchange) {
+    veo_transfer_push(L, 1, exchange);
+    return 1;
+  }
+  exchange = veo_engine_take_news(&client->engine);
   if(!exchange)
     return 0;
-  veo_transfer_push(L, 1, exchange);
+  veo_transfer_peek(L, 1, exchange);
   return 1;
 }
 

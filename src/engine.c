@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_SAVES = 4 };           /* threads that sync at a time; a disk gains nothing from more */
+enum { MAX_SAVES = 4 };     /* threads that sync at a time; a disk gains nothing from more */
+enum { STARTS_A_TURN = 8 }; /* libcurl connects all it was given in one go, 0.1 ms each */
+static const double FRAME_SHARE = 0.0005; /* seconds a step without sleep spends in libcurl */
 static const long max_streams = 1000; /* on one HTTP/2 connection; libcurl's default is 100 */
 
 /* The only mutable static: libcurl wants one global init per process, and is never cleaned up,
@@ -145,6 +147,18 @@ void veo_engine_close(veo_engine *engine, void (*orphan)(veo_exchange *exchange)
 
 /* -------------------------------------------------------------------- pool */
 
+/* Takes it out of the list of those that have news. */
+static void drop_news(veo_engine *engine, veo_exchange *exchange)
+{
+  veo_exchange **at = &engine->news;
+  if(!exchange->has_news)
+    return;
+  while(*at != exchange)
+    at = &(*at)->news_next;
+  *at = exchange->news_next;
+  exchange->has_news = 0;
+}
+
 veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
 {
   veo_exchange *exchange = engine->idle.first;
@@ -160,12 +174,14 @@ veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
     exchange->state = VEO_STATE_PREPARED;
     append(&engine->prepared, exchange);
     veo_exchange_recycle(exchange);
+    exchange->news = &engine->news;
   }
   return exchange;
 }
 
 void veo_engine_release(veo_engine *engine, veo_exchange *exchange)
 {
+  drop_news(engine, exchange);
   veo_exchange_recycle(exchange);
   if(engine->idle.count > engine->max_in_flight) {
     unlink_from(list_of(engine, exchange), exchange);
@@ -216,6 +232,7 @@ static int host_is_open(veo_engine *engine, veo_exchange *exchange)
 
 static void leave_host(veo_engine *engine, const veo_exchange *exchange)
 {
+  engine->eager |= engine->queued.count > 0; /* a place is free */
   if(exchange->host >= 0 && engine->hosts[exchange->host].probe == exchange) {
     engine->hosts[exchange->host].probe = NULL;
     engine->hosts[exchange->host].known = 1;
@@ -254,6 +271,7 @@ static void collect_saves(veo_engine *engine)
   veo_saved saved;
   while(engine->saves && veo_saver_collect(engine->saver, &saved)) {
     engine->saves--;
+    engine->eager |= engine->saves_queued.count > 0;
     end_save(engine, saved.tag, saved.error, saved.stage);
   }
 }
@@ -278,23 +296,48 @@ static void begin(veo_engine *engine, veo_exchange *exchange)
   }
 }
 
-/* Starts what may start, in the order of submission. Behind a closed host others are looked for, but
- * not through the whole of a long queue. */
-static void pump(veo_engine *engine)
+/* Starts what may start, at most so many, in the order of submission. Behind a * host others are looked for, but not through the whole of a long queue. */
+static void pump(veo_engine *engine, int most)
 {
   veo_exchange *exchange = engine->queued.first;
   int skipped = 0;
-  while(exchange && skipped < engine->max_in_flight &&
+  int begun = 0;
+  while(exchange && begun < most && skipped < engine->max_in_flight &&
         engine->active.count - engine->saves < engine->max_in_flight) {
     veo_exchange *next = exchange->next;
-    if(host_is_open(engine, exchange))
+    if(host_is_open(engine, exchange)) {
       begin(engine, exchange);
-    else
+      begun++;
+    } else {
       skipped++;
+    }
     exchange = next;
   }
   while(engine->saves_queued.first && engine->saves < MAX_SAVES)
     begin(engine, engine->saves_queued.first);
+  engine->eager = begun == most;
+}
+
+/* A name became known: those that waited for it may start. */
+static void look_at_hosts(veo_engine *engine)
+{
+  int i;
+  if(!engine->queued.count)
+    return;
+  for(i = 0; i < engine->host_count; i++) {
+    const veo_host *host = &engine->hosts[i];
+    if(!host->known && host->probe && host->probe->resolved)
+      engine->eager = 1;
+  }
+}
+
+/* libcurl has let go of the handle. */
+static void end_exchange(veo_engine *engine, veo_exchange *exchange, CURLcode result)
+{
+  leave_host(engine, exchange);
+  unlink_from(&engine->active, exchange);
+  veo_exchange_finish(exchange, result);
+  append(&engine->done, exchange);
 }
 
 static void collect(veo_engine *engine)
@@ -310,23 +353,25 @@ static void collect(veo_engine *engine)
       continue;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange);
     curl_multi_remove_handle(engine->multi, easy);
-    leave_host(engine, exchange);
-    unlink_from(&engine->active, exchange);
-    veo_exchange_finish(exchange, result);
-    append(&engine->done, exchange);
+    end_exchange(engine, exchange, result);
   }
+}
+
+int veo_engine_waiting(const veo_engine *engine)
+{
+  return engine->done.count + (engine->news != NULL);
 }
 
 static void publish(veo_engine *engine)
 {
-  veo_poller_publish(&engine->poller, engine->wake_at, engine->done.count > 0);
+  veo_poller_publish(&engine->poller, engine->eager ? 0 : engine->wake_at, veo_engine_waiting(engine) > 0);
 }
 
 void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url)
 {
   exchange->host = find_host(engine, url);
   move(engine, exchange, VEO_STATE_QUEUED);
-  pump(engine);
+  engine->eager = 1;
   publish(engine);
 }
 
@@ -335,25 +380,56 @@ static double sleep_limit(const veo_engine *engine, double until, const veo_exch
 {
   if(awaited)
     return awaited->state >= VEO_STATE_DONE ? 0 : until;
-  if(engine->done.count)
+  if(engine->done.count || engine->news)
     return 0;
   return engine->wake_at < until ? engine->wake_at : until;
 }
 
+/* Starts, lets libcurl work and collects, once. 0 when a signal came. */
+static int turn(veo_engine *engine, double until, double stop)
+{
+  int awake;
+  if(engine->eager)
+    pump(engine, STARTS_A_TURN);
+  if(engine->eager)
+    until = 0; /* the next turn starts more */
+  awake = veo_poller_run(&engine->poller, until, stop);
+  collect(engine);
+  collect_saves(engine);
+  look_at_hosts(engine);
+  return awake;
+}
+
+/* Without sleeping, and for a bounded time: a thousand connections that become ready at once must not
+ * take one frame of the host. */
+static void step_now(veo_engine *engine)
+{
+  double now = veo_now();
+  double stop = now + FRAME_SHARE;
+  if(!engine->active.count && !engine->eager && !veo_poller_due(&engine->poller, now))
+    return; /* nothing to ask the system for */
+  do
+    (void)turn(engine, 0, stop);
+  while((engine->eager || veo_poller_due(&engine->poller, now)) && (now = veo_now()) < stop);
+}
+
+static void step_until(veo_engine *engine, double until, const veo_exchange *awaited)
+{
+  double limit = until;
+  int awake;
+  do {
+    awake = turn(engine, limit, VEO_NEVER);
+    limit = sleep_limit(engine, until, awaited);
+  } while(awake && limit > veo_now());
+}
+
 void veo_engine_step(veo_engine *engine, double until, const veo_exchange *awaited)
 {
-  int awake = 1;
-  do {
-    double now = veo_now();
-    double limit = sleep_limit(engine, until, awaited);
-    /* Nothing under way and no time to sleep: nothing to ask the system for. */
-    if(limit <= now && !engine->active.count && !veo_poller_due(&engine->poller, now))
-      break;
-    awake = veo_poller_run(&engine->poller, limit);
-    collect(engine);
-    collect_saves(engine);
-    pump(engine);
-  } while(awake && sleep_limit(engine, until, awaited) > veo_now());
+  double limit = sleep_limit(engine, until, awaited);
+  if(limit <= veo_now() && !awaited)
+    step_now(engine);
+  else
+    step_until(engine, limit, awaited);
   publish(engine);
 }
 
@@ -365,6 +441,36 @@ veo_exchange *veo_engine_take(veo_engine *engine)
   if(exchange)
     veo_engine_hand_out(engine, exchange);
   return exchange;
+}
+
+veo_exchange *veo_engine_take_news(veo_engine *engine)
+{
+  veo_exchange *exchange;
+  while((exchange = engine->news) != NULL) {
+    drop_news(engine, exchange);
+    if(exchange->state == VEO_STATE_ACTIVE && exchange->owner)
+      break;
+  }
+  publish(engine);
+  return exchange;
+}
+
+/* Bytes that libcurl still holds are handed over inside curl_easy_pause, and may end the transfer. */
+void veo_engine_resume(veo_engine *engine, veo_exchange *exchange)
+{
+  veo_sigpipe guard;
+  CURLcode result;
+  if(exchange->state != VEO_STATE_ACTIVE || !exchange->stream.paused)
+    return;
+  exchange->stream.paused = 0;
+  veo_sigpipe_block(&guard); /* HTTP/2 writes that its window is open again */
+  result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
+  veo_sigpipe_restore(&guard);
+  if(result != CURLE_OK) {
+    curl_multi_remove_handle(engine->multi, exchange->easy);
+    end_exchange(engine, exchange, result);
+  }
+  publish(engine);
 }
 
 void veo_engine_hand_out(veo_engine *engine, veo_exchange *exchange)
@@ -392,7 +498,6 @@ int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange)
   }
   exchange->outcome = VEO_OUTCOME_CANCELLED;
   move(engine, exchange, VEO_STATE_DONE);
-  pump(engine);
   publish(engine);
   return 1;
 }
@@ -405,10 +510,10 @@ void veo_engine_wake_at(veo_engine *engine, double deadline)
 
 double veo_engine_deadline(const veo_engine *engine)
 {
-  double deadline = engine->wake_at;
+  double deadline = engine->eager ? 0 : engine->wake_at;
   if(engine->poller.curl_deadline < deadline)
     deadline = engine->poller.curl_deadline;
-  return engine->done.count ? 0 : deadline;
+  return veo_engine_waiting(engine) ? 0 : deadline;
 }
 
 int veo_engine_pollfd(veo_engine *engine)

@@ -31,6 +31,7 @@ typedef struct {
   pid_t owner;      /* after a fork nothing of it may be touched */
   int max_in_flight;
   int saves; /* threads under way */
+  int eager; /* something queued may be able to start */
   double wake_at;
   veo_list prepared;
   veo_list queued;
@@ -39,6 +40,7 @@ typedef struct {
   veo_list done;  /* ended and not taken yet */
   veo_list taken; /* ended and taken, held by the transfer that will read its result */
   veo_list idle;
+  veo_exchange *news; /* those whose owner has something to look at, though they have not ended */
   veo_host hosts[VEO_HOSTS];
   int host_count;
 } veo_engine;
@@ -63,6 +65,12 @@ void veo_engine_step(veo_engine *engine, double until, const veo_exchange *await
 /* The next done exchange that has an owner, or NULL; those without are released. It stays in the
  * pool's books until it is released. */
 veo_exchange *veo_engine_take(veo_engine *engine);
+/* The next exchange under way that has news, or NULL. */
+veo_exchange *veo_engine_take_news(veo_engine *engine);
+/* Completions and news that wait to be taken. */
+int veo_engine_waiting(const veo_engine *engine);
+/* The script has emptied the buffer of a stream: a paused one goes on. */
+void veo_engine_resume(veo_engine *engine, veo_exchange *exchange);
 /* Marks a done exchange as taken. */
 void veo_engine_hand_out(veo_engine *engine, veo_exchange *exchange);
 /* Cuts it; 0 when it may not be cut, because bytes of a billable request may have left. */

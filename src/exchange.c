@@ -32,9 +32,11 @@ void veo_exchange_free(veo_exchange *exchange)
   if(!exchange)
     return;
   curl_easy_cleanup(exchange->easy);
+  curl_mime_free(exchange->form); /* the handle first: it still points at the form */
   curl_slist_free_all(exchange->extra);
   curl_url_cleanup(exchange->url);
   veo_buffer_free(&exchange->request);
+  veo_buffer_free(&exchange->stream.bytes);
   veo_buffer_free(&exchange->reply);
   veo_sink_release(exchange->sink);
   free(exchange->headers);
@@ -57,6 +59,15 @@ void veo_exchange_recycle(veo_exchange *exchange)
     exchange->extra = NULL;
     exchange->kind = VEO_KIND_NONE;
   }
+  if(exchange->form) {
+    curl_easy_setopt(exchange->easy, CURLOPT_MIMEPOST, NULL);
+    curl_mime_free(exchange->form);
+    exchange->form = NULL;
+    exchange->kind = VEO_KIND_NONE;
+  }
+  veo_buffer_free(&exchange->stream.bytes);
+  memset(&exchange->stream, 0, sizeof exchange->stream);
+  exchange->tell_headers = 0;
   exchange->owner = NULL;
   exchange->outcome = VEO_OUTCOME_REPLY;
   exchange->sent = VEO_SENT_NO;
@@ -264,17 +275,24 @@ static int set_range(veo_exchange *exchange, const veo_fetch *fetch)
          !curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->extra);
 }
 
-/* No key, no content encoding, no total limit: a download ends when it crawls. */
-static int set_download(veo_exchange *exchange)
+/* A whole file has no total limit: it ends when it crawls. */
+static int set_low_speed(CURL *easy)
+{
+  return !curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, VEO_LOW_SPEED_LIMIT) &&
+         !curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, VEO_LOW_SPEED_TIME);
+}
+
+/* No key and no content encoding. */
+static int set_download(veo_exchange *exchange, int stream)
 {
   CURL *easy = exchange->easy;
-  return !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, veo_on_file) &&
+  return !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, stream ? veo_on_piece : veo_on_file) &&
          !curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange) &&
          !curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, veo_on_header) &&
          !curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange) &&
-         !curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, VEO_DOWNLOAD_BUFFER) &&
-         !curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, VEO_LOW_SPEED_LIMIT) &&
-         !curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, VEO_LOW_SPEED_TIME) &&
+         !curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
+                           stream ? VEO_STREAM_PIECE : VEO_DOWNLOAD_BUFFER) &&
+         set_low_speed(easy) &&
          !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
          !curl_easy_setopt(easy, CURLOPT_MAXREDIRS, VEO_MAX_REDIRECTS);
 }
@@ -286,7 +304,8 @@ const char *veo_prepare_download(veo_exchange *exchange, const veo_settings *set
   const char *wrong;
   if(!exchange->headers)
     exchange->headers = malloc(sizeof *exchange->headers);
-  if(!exchange->headers || !set_common(exchange, settings) || !set_download(exchange) ||
+  if(!exchange->headers || !set_common(exchange, settings) ||
+     !set_download(exchange, sink == NULL) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) || !set_range(exchange, fetch))
     return no_memory;
   memset(exchange->headers, 0, sizeof *exchange->headers);
@@ -296,10 +315,47 @@ const char *veo_prepare_download(veo_exchange *exchange, const veo_settings *set
   if(wrong)
     return wrong;
   exchange->kind = VEO_KIND_DOWNLOAD;
-  exchange->sink = veo_sink_retain(sink);
+  exchange->sink = sink ? veo_sink_retain(sink) : NULL;
   exchange->offset = fetch->offset;
   exchange->max_bytes = fetch->max_bytes;
+  exchange->stream.on = sink == NULL;
+  exchange->stream.cap = fetch->buffer;
+  exchange->tell_headers = fetch->tell_headers;
   return NULL;
+}
+
+/* The file is opened and read by libcurl while it sends, never as a whole. */
+static int add_parts(veo_exchange *exchange, const veo_form *form)
+{
+  int i;
+  curl_mimepart *part;
+  exchange->form = curl_mime_init(exchange->easy);
+  for(i = 0; exchange->form && i < form->count; i++) {
+    part = curl_mime_addpart(exchange->form);
+    if(!part || curl_mime_name(part, form->names[i]) ||
+       curl_mime_data(part, form->values[i], CURL_ZERO_TERMINATED))
+      return 0;
+  }
+  part = exchange->form ? curl_mime_addpart(exchange->form) : NULL;
+  return part && !curl_mime_name(part, form->part) && !curl_mime_filedata(part, form->path) &&
+         (!form->file_name || !curl_mime_filename(part, form->file_name)) &&
+         !curl_easy_setopt(exchange->easy, CURLOPT_MIMEPOST, exchange->form);
+}
+
+const char *veo_prepare_upload(veo_exchange *exchange, const veo_settings *settings,
+                               const veo_form *form, long timeout_ms, long connect_timeout_ms)
+{
+  const char *wrong;
+  if(!set_common(exchange, settings) || !set_api(exchange) || !set_low_speed(exchange->easy) ||
+     !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
+     curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, settings->upload_headers))
+    return no_memory;
+  if(!add_parts(exchange, form))
+    return "the file cannot be read";
+  wrong = set_url(exchange, form->url, NULL);
+  if(!wrong)
+    exchange->kind = VEO_KIND_UPLOAD;
+  return wrong;
 }
 
 /* Connects and shakes hands, and leaves the connection to be reused; carries no key. */
@@ -329,6 +385,15 @@ const char *veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char 
 }
 
 /* ----------------------------------------------------------------- outcome */
+
+void veo_exchange_tell(veo_exchange *exchange)
+{
+  if(exchange->has_news || !exchange->news)
+    return;
+  exchange->has_news = 1;
+  exchange->news_next = *exchange->news;
+  *exchange->news = exchange;
+}
 
 veo_sent veo_exchange_sent(const veo_exchange *exchange)
 {
@@ -362,8 +427,10 @@ static void finish_download(veo_exchange *exchange)
   if(exchange->begun)
     return;
   /* A reply without a body: an empty file, or an error page of no bytes. */
-  if(exchange->http_status == 200)
+  if(exchange->http_status == 200 && exchange->sink)
     exchange->io_error = veo_sink_truncate(exchange->sink, 0);
+  else if(exchange->http_status == 200 && exchange->offset == 0)
+    exchange->outcome = VEO_OUTCOME_REPLY;
   else if(exchange->http_status != 206 || exchange->headers->range_start != nothing_left)
     exchange->outcome = VEO_OUTCOME_REFUSED;
 }

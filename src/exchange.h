@@ -14,6 +14,7 @@ typedef enum {
   VEO_KIND_STATUS,
   VEO_KIND_CALL, /* any other call of the API */
   VEO_KIND_DOWNLOAD,
+  VEO_KIND_UPLOAD,
   VEO_KIND_SAVE,
   VEO_KIND_WARM
 } veo_kind;
@@ -48,6 +49,16 @@ typedef struct {
   curl_off_t range_total; /* likewise; -1 when unknown */
 } veo_file_headers;
 
+/* A download that a script reads piece by piece. When the buffer is full the transfer is paused: the
+ * script that reads slowly slows the server down, and memory stays bounded. */
+typedef struct {
+  int on;
+  int paused;
+  size_t cap; /* bytes held at most, and at least one piece of libcurl's */
+  veo_buffer bytes;
+  curl_off_t skip; /* bytes the script has already, of a server that knows no ranges */
+} veo_stream;
+
 typedef struct veo_exchange {
   struct veo_exchange *prev; /* neighbours in the engine's list of its state */
   struct veo_exchange *next;
@@ -56,6 +67,7 @@ typedef struct veo_exchange {
   CURL *easy;
   CURLU *url;
   struct curl_slist *extra; /* a header of this exchange alone */
+  curl_mime *form;          /* an upload's body, read from the file while it is sent */
   veo_kind kind; /* what the easy handle is set up for */
   veo_state state;
   veo_outcome outcome;
@@ -82,6 +94,11 @@ typedef struct veo_exchange {
   int io_error;
   const char *io_stage;
   veo_file_headers *headers;
+  veo_stream stream;
+  int tell_headers; /* its owner wants to be woken once the headers are there */
+  struct veo_exchange *news_next; /* in the engine's list of those that have news */
+  struct veo_exchange **news;     /* the head of that list */
+  int has_news;
   char *save_to;
   int overwrite;
 
@@ -102,7 +119,21 @@ typedef struct {
   const char *if_range; /* an ETag or date, or NULL */
   curl_off_t offset;
   curl_off_t max_bytes; /* 0: no cap */
+  size_t buffer;        /* bytes a stream holds; 0: it goes to a sink */
+  int tell_headers;
 } veo_fetch;
+
+enum { VEO_FORM_FIELDS = 8 };
+
+typedef struct {
+  const char *url;
+  const char *path;      /* the file */
+  const char *part;      /* the name of its part */
+  const char *file_name; /* NULL: the path's last */
+  int count;
+  const char *names[VEO_FORM_FIELDS];
+  const char *values[VEO_FORM_FIELDS];
+} veo_form;
 
 /* A new exchange with its handles, or NULL. */
 veo_exchange *veo_exchange_new(void);
@@ -120,10 +151,14 @@ const char *veo_prepare_call(veo_exchange *exchange, const veo_settings *setting
 const char *veo_prepare_download(veo_exchange *exchange, const veo_settings *settings,
                                  const veo_fetch *fetch, veo_sink *sink, long timeout_ms,
                                  long connect_timeout_ms);
+const char *veo_prepare_upload(veo_exchange *exchange, const veo_settings *settings,
+                               const veo_form *form, long timeout_ms, long connect_timeout_ms);
 const char *veo_prepare_warm(veo_exchange *exchange, const veo_settings *settings, long timeout_ms,
                              long connect_timeout_ms);
 const char *veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char *to, int overwrite);
 
+/* Puts it into the engine's list of those whose owner has something to look at. */
+void veo_exchange_tell(veo_exchange *exchange);
 /* Whether bytes of the request may have left, as far as it can be proved. */
 veo_sent veo_exchange_sent(const veo_exchange *exchange);
 /* Reads off the handle how it ended. To be called once libcurl has returned. */

@@ -21,9 +21,10 @@ typedef struct {
 const char *veo_poller_open(veo_poller *poller, CURLM *multi);
 /* Must be called after the multi handle is cleaned up, which still calls back. */
 void veo_poller_close(veo_poller *poller);
-/* Sleeps until something is ready, libcurl's timer is due or `until` has come, then lets libcurl
- * work once. 0 when a signal interrupted the sleep. */
-int veo_poller_run(veo_poller *poller, double until);
+/* Sleeps until something is ready, libcurl's timer is due or `until` has come, then lets libcurl work
+ * once, on one socket after the other until `stop`; what is left stays ready. 0 when a signal
+ * interrupted the sleep. */
+int veo_poller_run(veo_poller *poller, double until, double stop);
 /* True when a call of run with an `until` in the past could do something. */
 int veo_poller_due(const veo_poller *poller, double now);
 /* The descriptor for foreign loops, or -1. */

@@ -119,7 +119,28 @@ int veo_poller_due(const veo_poller *poller, double now)
   return poller->curl_deadline <= now;
 }
 
-int veo_poller_run(veo_poller *poller, double until)
+/* One descriptor that is ready. */
+static void serve(veo_poller *poller, const struct epoll_event *event)
+{
+  int fd = event->data.fd;
+  int mask = 0;
+  int running;
+  if(fd == poller->extra_fd || fd == poller->timer_fd) {
+    drain(fd);
+    return;
+  }
+  if(fd == poller->event_fd)
+    return; /* cleared by publish, once the completions are taken */
+  if(event->events & EPOLLIN)
+    mask |= CURL_CSELECT_IN;
+  if(event->events & EPOLLOUT)
+    mask |= CURL_CSELECT_OUT;
+  if(event->events & (EPOLLERR | EPOLLHUP))
+    mask |= CURL_CSELECT_ERR;
+  curl_multi_socket_action(poller->multi, fd, mask, &running);
+}
+
+int veo_poller_run(veo_poller *poller, double until, double stop)
 {
   struct epoll_event events[EVENTS_A_TURN];
   veo_sigpipe guard;
@@ -130,30 +151,14 @@ int veo_poller_run(veo_poller *poller, double until)
   if(n < 0)
     return errno != EINTR;
   veo_sigpipe_block(&guard);
-  for(i = 0; i < n; i++) {
-    int fd = events[i].data.fd;
-    int mask = 0;
-    if(fd == poller->extra_fd || fd == poller->timer_fd) {
-      drain(fd);
-      continue;
-    }
-    if(fd == poller->event_fd) {
-      /* Or a sleep for another exchange would spin; publish signals again at the step's end. */
-      drain(fd);
-      poller->signalled = 0;
-      continue;
-    }
-    if(events[i].events & EPOLLIN)
-      mask |= CURL_CSELECT_IN;
-    if(events[i].events & EPOLLOUT)
-      mask |= CURL_CSELECT_OUT;
-    if(events[i].events & (EPOLLERR | EPOLLHUP))
-      mask |= CURL_CSELECT_ERR;
-    curl_multi_socket_action(poller->multi, fd, mask, &running);
-  }
   if(poller->curl_deadline <= veo_now()) {
     poller->curl_deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */
     curl_multi_socket_action(poller->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  }
+  for(i = 0; i < n; i++) {
+    serve(poller, &events[i]);
+    if(stop < VEO_NEVER && veo_now() >= stop)
+      break;
   }
   veo_sigpipe_restore(&guard);
   return 1;

@@ -37,7 +37,7 @@ int veo_poller_due(const veo_poller *poller, double now)
   return ms == 0;
 }
 
-int veo_poller_run(veo_poller *poller, double until)
+int veo_poller_run(veo_poller *poller, double until, double stop)
 {
   struct curl_waitfd extra;
   veo_sigpipe guard;
@@ -45,6 +45,7 @@ int veo_poller_run(veo_poller *poller, double until)
   int ready = 0;
   int running;
   long wants = -1;
+  (void)stop; /* libcurl serves all sockets at once here */
   memset(&extra, 0, sizeof extra);
   extra.fd = poller->extra_fd;
   extra.events = CURL_WAIT_POLLIN;

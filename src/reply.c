@@ -89,7 +89,9 @@ static void push_message(lua_State *L, veo_exchange *exchange)
                                                : "the reply is larger than 1 MiB";
     break;
   case VEO_OUTCOME_REFUSED:
-    if(exchange->http_status == 206)
+    if(exchange->http_status == 200)
+      lua_pushliteral(L, "the file is another one than the one that was begun");
+    else if(exchange->http_status == 206)
       lua_pushliteral(L, "the server answered with another range than the one asked for");
     else
       lua_pushfstring(L, "the server answered with HTTP %d", (int)exchange->http_status);
@@ -228,7 +230,7 @@ static int push_api_reply(lua_State *L, int decode, veo_exchange *exchange, cons
   return push_failure(L, exchange, secret);
 }
 
-static void push_download_reply(lua_State *L, const veo_exchange *exchange)
+void veo_push_download_reply(lua_State *L, const veo_exchange *exchange)
 {
   const veo_file_headers *headers = exchange->headers;
   curl_off_t length = -1;
@@ -266,7 +268,7 @@ int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char
     return push_failure(L, exchange, secret);
   switch(exchange->kind) {
   case VEO_KIND_DOWNLOAD:
-    push_download_reply(L, exchange);
+    veo_push_download_reply(L, exchange);
     return 1;
   case VEO_KIND_SAVE:
   case VEO_KIND_WARM:

@@ -8,6 +8,8 @@
 /* Pushes the result of a done exchange and returns the number of values; `decode` is the stack index
  * of the JSON decoder, `secret` the key, which no text may show. */
 int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char *secret);
+/* Pushes what is known of a file whose headers are there. */
+void veo_push_download_reply(lua_State *L, const veo_exchange *exchange);
 /* Pushes nil and a failure with nothing but a reason and whether anything was sent. */
 int veo_push_failure(lua_State *L, const char *reason, const char *message, veo_sent sent);
 

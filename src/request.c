@@ -20,6 +20,7 @@ typedef struct {
   size_t task_id_length;
   veo_call call;
   veo_fetch fetch;
+  veo_form form;
   veo_sink *sink;
   const char *save_to;
   int overwrite;
@@ -133,7 +134,8 @@ static void read_call(lua_State *L, int index, const veo_client *client, request
 
 static void read_download(lua_State *L, int index, const veo_client *client, request *r)
 {
-  static const char *const known[] = {"url", "sink", "offset", "if_range", "max_bytes", NULL};
+  static const char *const known[] = {"url",       "sink",   "offset",  "if_range",
+                                      "max_bytes", "stream", "headers", NULL};
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_DOWNLOAD;
@@ -146,8 +148,51 @@ static void read_download(lua_State *L, int index, const veo_client *client, req
   r->fetch.url = veo_text_field(L, index, "url");
   if(!r->fetch.url)
     luaL_error(L, "url: string expected, got nil");
+  r->fetch.tell_headers = veo_boolean_field(L, index, "headers");
+  r->fetch.buffer = (size_t)veo_number_field(L, index, "stream", 0, 0);
   lua_getfield(L, index, "sink");
-  r->sink = veo_check_sink(L, lua_gettop(L));
+  if(r->fetch.buffer && !lua_isnil(L, -1))
+    luaL_error(L, "sink or stream: one of the two expected");
+  if(!r->fetch.buffer)
+    r->sink = veo_check_sink(L, lua_gettop(L));
+}
+
+/* The form's text fields, as on the stack: they stay there. */
+static void read_fields(lua_State *L, int index, veo_form *form)
+{
+  lua_getfield(L, index, "fields");
+  if(lua_isnil(L, -1))
+    return;
+  index = lua_gettop(L);
+  luaL_checktype(L, index, LUA_TTABLE);
+  lua_pushnil(L);
+  while(lua_next(L, index)) {
+    if(lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+      luaL_error(L, "fields: names and values are strings");
+    if(form->count == VEO_FORM_FIELDS)
+      luaL_error(L, "fields: at most %d expected", VEO_FORM_FIELDS);
+    form->names[form->count] = lua_tostring(L, -2);
+    form->values[form->count] = lua_tostring(L, -1);
+    form->count++;
+    lua_pushvalue(L, -2); /* name and value stay below the key that goes on */
+  }
+}
+
+static void read_upload(lua_State *L, int index, const veo_client *client, request *r)
+{
+  static const char *const known[] = {"url", "path", "part", "file_name", "fields", NULL};
+  luaL_checktype(L, index, LUA_TTABLE);
+  veo_only_fields(L, index, known);
+  r->kind = VEO_KIND_UPLOAD;
+  read_timeouts(L, index + 1, client, r, 0);
+  r->form.url = veo_text_field(L, index, "url");
+  r->form.path = veo_text_field(L, index, "path");
+  r->form.part = veo_text_field(L, index, "part");
+  r->form.file_name = veo_text_field(L, index, "file_name");
+  if(!r->form.url || !r->form.path || !r->form.part)
+    luaL_error(L, "url, path and part: strings expected");
+  read_fields(L, index, &r->form);
+  check_transport(L, client, r->form.url);
 }
 
 static void read_save(lua_State *L, int index, request *r)
@@ -182,6 +227,8 @@ static const char *prepare(const veo_client *client, veo_exchange *exchange, con
   case VEO_KIND_DOWNLOAD:
     return veo_prepare_download(exchange, settings, &r->fetch, r->sink, r->timeout_ms,
                                 r->connect_timeout_ms);
+  case VEO_KIND_UPLOAD:
+    return veo_prepare_upload(exchange, settings, &r->form, r->timeout_ms, r->connect_timeout_ms);
   case VEO_KIND_SAVE:
     return veo_prepare_save(exchange, r->sink, r->save_to, r->overwrite);
   case VEO_KIND_WARM:
@@ -212,6 +259,8 @@ static const char *url_of(const veo_client *client, const request *r)
     return NULL;
   case VEO_KIND_DOWNLOAD:
     return r->fetch.url;
+  case VEO_KIND_UPLOAD:
+    return r->form.url;
   case VEO_KIND_CALL:
     return r->call.url;
   default:
@@ -265,13 +314,13 @@ int veo_request_warm(lua_State *L)
 int veo_request_start(lua_State *L)
 {
   static const char *const operations[] = {"extend", "status", "request", "download",
-                                           "save",   "warm",   NULL};
+                                           "save",   "upload", "warm",    NULL};
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;
   veo_exchange *exchange;
   const char *wrong;
-  luaL_checkstack(L, 30, "too many arguments");
+  luaL_checkstack(L, 30 + 3 * VEO_FORM_FIELDS, "too many arguments");
   switch(luaL_checkoption(L, 2, NULL, operations)) {
   case 0:
     read_extend(L, 3, client, &r);
@@ -287,6 +336,9 @@ int veo_request_start(lua_State *L)
     break;
   case 4:
     read_save(L, 3, &r);
+    break;
+  case 5:
+    read_upload(L, 3, client, &r);
     break;
   default:
     read_warm(L, 3, client, &r);

@@ -53,7 +53,10 @@ int veo_settings_finish(veo_settings *settings)
        add(&settings->post_headers, "Accept: application/json") &&
        add(&settings->post_headers, "Content-Type: application/json") &&
        /* libcurl would send the body again on 417 */
-       add(&settings->post_headers, "Expect:");
+       add(&settings->post_headers, "Expect:") &&
+       add(&settings->upload_headers, authorization) &&
+       add(&settings->upload_headers, "Accept: application/json") &&
+       add(&settings->upload_headers, "Expect:");
   veo_wipe(authorization, length);
   free(authorization);
   if(ok && !settings->ca_file && (ca_file = find_ca_file()) != NULL) {
@@ -84,5 +87,6 @@ void veo_settings_free(veo_settings *settings)
   free(settings->proxy);
   free_headers(settings->get_headers);
   free_headers(settings->post_headers);
+  free_headers(settings->upload_headers);
   memset(settings, 0, sizeof *settings);
 }

@@ -18,6 +18,7 @@ typedef struct {
   double connect_timeout;
   struct curl_slist *get_headers;
   struct curl_slist *post_headers;
+  struct curl_slist *upload_headers;
 } veo_settings;
 
 /* Makes the header lists and fills in the CA file. 0 when memory is short. */

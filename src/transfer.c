@@ -62,13 +62,18 @@ static void forget_live(lua_State *L, int client_index, veo_exchange *exchange)
   lua_pop(L, 2);
 }
 
-void veo_transfer_push(lua_State *L, int client_index, veo_exchange *exchange)
+void veo_transfer_peek(lua_State *L, int client_index, veo_exchange *exchange)
 {
-  client_index = veo_absindex(L, client_index);
   push_live(L, client_index);
   lua_pushlightuserdata(L, exchange);
   lua_rawget(L, -2);
   lua_remove(L, -2);
+}
+
+void veo_transfer_push(lua_State *L, int client_index, veo_exchange *exchange)
+{
+  client_index = veo_absindex(L, client_index);
+  veo_transfer_peek(L, client_index, exchange);
   forget_live(L, client_index, exchange);
 }
 
@@ -124,7 +129,8 @@ static void keep_result(lua_State *L, int env, int count)
   lua_rawseti(L, env, 2);
 }
 
-/* transfer:result() -> false while under way | reply | nil, failure */
+/* transfer:result() -> false while under way, or while bytes of a stream wait to be read |
+ * reply | nil, failure */
 static int transfer_result(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
@@ -139,7 +145,7 @@ static int transfer_result(lua_State *L)
   env = lua_gettop(L);
   lua_rawgeti(L, env, 1);
   (void)veo_check_client(L, env + 1);
-  if(exchange->state < VEO_STATE_DONE) {
+  if(exchange->state < VEO_STATE_DONE || exchange->stream.bytes.length) {
     lua_pushboolean(L, 0);
     return 1;
   }
@@ -152,11 +158,29 @@ static int transfer_result(lua_State *L)
   return count;
 }
 
-/* transfer:progress() -> bytes, total | nil: of a file its place in it, of another call nothing. */
+static int upload_progress(lua_State *L, const veo_exchange *exchange)
+{
+  curl_off_t sent = 0;
+  curl_off_t total = -1;
+  if(exchange->state >= VEO_STATE_ACTIVE) {
+    curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &total);
+  }
+  veo_pushinteger(L, sent);
+  if(total < 0)
+    return 1;
+  veo_pushinteger(L, total);
+  return 2;
+}
+
+/* transfer:progress() -> bytes, total | nil: of a file its place in it, of an upload what has left of
+ * its body, of another call nothing. */
 static int transfer_progress(lua_State *L)
 {
   const veo_transfer *transfer = check_transfer(L);
   const veo_exchange *exchange = transfer->exchange;
+  if(exchange && exchange->kind == VEO_KIND_UPLOAD)
+    return upload_progress(L, exchange);
   if(!exchange || exchange->kind != VEO_KIND_DOWNLOAD)
     return 0;
   veo_pushinteger(L, exchange->offset + exchange->written);
@@ -164,6 +188,35 @@ static int transfer_progress(lua_State *L)
     return 1;
   veo_pushinteger(L, exchange->total);
   return 2;
+}
+
+/* transfer:headers() -> what the reply will say of a file that has begun to come, or nil */
+static int transfer_headers(lua_State *L)
+{
+  const veo_transfer *transfer = check_transfer(L);
+  const veo_exchange *exchange = transfer->exchange;
+  if(!exchange || exchange->kind != VEO_KIND_DOWNLOAD || !exchange->begun ||
+     exchange->outcome == VEO_OUTCOME_REFUSED)
+    return 0;
+  veo_push_download_reply(L, exchange);
+  return 1;
+}
+
+/* transfer:read() -> the bytes of a stream that have come, or nil when there are none now. A stream
+ * that was paused for want of room goes on. */
+static int transfer_read(lua_State *L)
+{
+  const veo_transfer *transfer = check_transfer(L);
+  veo_exchange *exchange = transfer->exchange;
+  if(!exchange || !exchange->stream.bytes.length)
+    return 0;
+  veo_getuservalue(L, 1);
+  lua_rawgeti(L, -1, 1);
+  (void)veo_check_client(L, lua_gettop(L));
+  lua_pushlstring(L, exchange->stream.bytes.data, exchange->stream.bytes.length);
+  veo_buffer_reset(&exchange->stream.bytes, 2 * exchange->stream.cap);
+  veo_engine_resume(&transfer->client->engine, exchange);
+  return 1;
 }
 
 /* transfer:cancel() -> true when it was cut; false when it may not be (billable, and bytes may have
@@ -207,7 +260,8 @@ static int transfer_gc(lua_State *L)
 
 static int transfer_tostring(lua_State *L)
 {
-  static const char *const kinds[] = {"call", "status", "call", "download", "save", "warm"};
+  static const char *const kinds[] = {"call",   "status", "call", "download",
+                                      "upload", "save",   "warm"};
   const veo_transfer *transfer = check_transfer(L);
   const veo_exchange *exchange = transfer->exchange;
   if(!exchange)
@@ -222,6 +276,8 @@ void veo_transfer_register(lua_State *L)
 {
   static const luaL_Reg methods[] = {{"result", transfer_result},
                                      {"progress", transfer_progress},
+                                     {"headers", transfer_headers},
+                                     {"read", transfer_read},
                                      {"cancel", transfer_cancel},
                                      {NULL, NULL}};
   static const luaL_Reg events[] = {

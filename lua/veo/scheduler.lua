@@ -175,6 +175,12 @@ function Scheduler:obstacle()
   return nil
 end
 
+---Whether the caller is alone: no job to serve, no foreign loop to leave room to.
+---@return boolean
+function Scheduler:is_idle()
+  return self.count == 0 and not self.pause and not self.stepping
+end
+
 ---Waits for a transfer, a time, or until `waiter` is woken. To be called only without an `obstacle`.
 ---@param transfer userdata|nil
 ---@param due number|nil       on the clock of `now`

@@ -21,9 +21,9 @@ end
 ---@param s any
 ---@return boolean
 function M.is_url(s)
-  -- One anchored pattern: looking for "[%c%s]" apart from it costs a match per character, and ranges are faster
-  -- than classes (0.25 instead of 0.5 µs a URL).
-  return type(s) == "string" and s:find("^[hH][tT][tT][pP][sS]?://[^/?#%c%s][!-~\128-\255]*$") ~= nil
+  -- One anchored pattern without a set: a set costs three times a class for every character (measured), and control
+  -- characters that are not blanks are refused by libcurl.
+  return type(s) == "string" and s:find("^[hH][tT][tT][pP][sS]?://[^/?#%c%s]%S*$") ~= nil
 end
 
 -- Without blanks and quotes around it. By hand, because "(.-)%s*$" is quadratic in what a server may send.
