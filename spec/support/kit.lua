@@ -1,0 +1,114 @@
+-- What the specs of the client share: clients with short pauses, scratch folders, pieces of MP4.
+local veo = require "veo"
+local core = require "veo.core"
+
+local M = {}
+
+M.now = core.now
+M.EXTEND = "/api/v1/veo/extend"
+M.STATUS = "/api/v1/veo/record-info"
+
+-- Groups are laid over one another, everything else is replaced.
+local function merge(base, more)
+  local out = {}
+  for name, value in pairs(base) do out[name] = value end
+  for name, value in pairs(more or {}) do
+    if type(value) == "table" and type(out[name]) == "table" then value = merge(out[name], value) end
+    out[name] = value
+  end
+  return out
+end
+
+---A client of a simulator (or of any address) whose pauses are short.
+function M.client(sim, more)
+  return veo.new(merge({
+    base_url = type(sim) == "string" and sim or sim.url,
+    api_key = type(sim) == "string" and "spec-key-0123456789" or sim.api_key,
+    ca_file = type(sim) == "table" and sim.ca_file or nil,
+    retry = { base = 0.01, max = 0.03 },
+    wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 10 },
+    rate = { count = 10000, window = 0.1, polls = 1000 },
+    timeout = 10,
+  }, more))
+end
+
+---Steps a client until `check` says so; fails after `seconds`.
+function M.step_until(client, check, seconds)
+  local deadline = core.now() + (seconds or 5)
+  while not check() do
+    if core.now() > deadline then error("nothing came of it within " .. (seconds or 5) .. " s", 2) end
+    client:step(5)
+  end
+end
+
+local made = {}
+
+---A fresh folder; `sweep` removes them all.
+function M.folder()
+  local name = os.tmpname()
+  os.remove(name)
+  name = name .. ".d"
+  os.execute("mkdir " .. name)
+  made[#made + 1] = name
+  return name
+end
+
+function M.sweep()
+  for _, name in ipairs(made) do os.execute("chmod -R u+rwX " .. name .. "; rm -rf " .. name) end
+  made = {}
+end
+
+function M.read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local content = file:read("*a")
+  file:close()
+  return content
+end
+
+function M.write(path, content)
+  local file = assert(io.open(path, "wb"))
+  file:write(content)
+  file:close()
+end
+
+---Names in a folder, sorted.
+function M.list(folder)
+  local pipe = io.popen("ls -A " .. folder)
+  local names = {}
+  for name in pipe:lines() do names[#names + 1] = name end
+  pipe:close()
+  return names
+end
+
+---What a command prints.
+function M.output(command)
+  local pipe = io.popen(command .. " 2>&1")
+  local text = pipe:read("*a")
+  pipe:close()
+  return text
+end
+
+---The names of the outermost boxes of an MP4, which have to fill it exactly.
+function M.boxes(bytes)
+  local names, at = {}, 1
+  while at <= #bytes do
+    local a, b, c, d = bytes:byte(at, at + 3)
+    if not d then return nil, "cut in a box's size" end
+    local size = ((a * 256 + b) * 256 + c) * 256 + d
+    if size < 8 or at + size - 1 > #bytes then return nil, "a box leaves the file" end
+    names[#names + 1] = bytes:sub(at + 4, at + 7)
+    at = at + size
+  end
+  return names
+end
+
+---The line on which `fn` raises, as its message says, and the message.
+function M.raised(fn, ...)
+  local ok, message = pcall(fn, ...)
+  if ok then return nil, "nothing was raised" end
+  local file, line, text = tostring(message):match("^(.-):(%d+): (.*)$")
+  return file and file:match("[^/]*$"), tonumber(line), text or tostring(message)
+end
+
+return M
