@@ -251,6 +251,9 @@ static int start_save(veo_engine *engine, veo_exchange *exchange)
     if(!veo_poller_extra(&engine->poller, veo_saver_fd(engine->saver)))
       return ENOMEM;
   }
+  if(exchange->program)
+    return veo_saver_program(engine->saver, exchange->request.data, exchange->request.length,
+                             exchange->timeout_ms, exchange);
   fd = fcntl(exchange->sink->fd, F_DUPFD_CLOEXEC, 0);
   if(fd < 0)
     return errno;
@@ -270,9 +273,12 @@ static void collect_saves(veo_engine *engine)
 {
   veo_saved saved;
   while(engine->saves && veo_saver_collect(engine->saver, &saved)) {
+    veo_exchange *exchange = saved.tag;
     engine->saves--;
     engine->eager |= engine->saves_queued.count > 0;
-    end_save(engine, saved.tag, saved.error, saved.stage);
+    exchange->status = saved.status;
+    (void)veo_buffer_append(&exchange->reply, saved.text, strlen(saved.text));
+    end_save(engine, exchange, saved.error, saved.stage);
   }
 }
 
@@ -296,7 +302,8 @@ static void begin(veo_engine *engine, veo_exchange *exchange)
   }
 }
 
-/* Starts what may start, at most so many, in the order of submission. Behind a * host others are looked for, but not through the whole of a long queue. */
+/* Starts what may start, at most so many, in the order of submission. Behind a closed
+ * host others are looked for, but not through the whole of a long queue. */
 static void pump(veo_engine *engine, int most)
 {
   veo_exchange *exchange = engine->queued.first;

@@ -81,6 +81,8 @@ void veo_exchange_recycle(veo_exchange *exchange)
   exchange->total = -1;
   exchange->max_bytes = 0;
   exchange->begun = 0;
+  exchange->program = 0;
+  exchange->status = 0;
   exchange->io_error = 0;
   exchange->io_stage = NULL;
   exchange->error[0] = '\0';
@@ -132,12 +134,19 @@ static int set_common(veo_exchange *exchange, const veo_settings *settings)
          !curl_easy_setopt(easy, CURLOPT_CURLU, exchange->url) && allow_http_and_https(easy);
 }
 
-static int set_api(veo_exchange *exchange)
+static int is_https(const char *url)
+{
+  return strncasecmp(url, "https:", 6) == 0;
+}
+
+/* Waiting for a connection that may carry HTTP/2 pays off where TLS negotiates it; a plain http
+ * connection would be waited for until its first reply says that it cannot. */
+static int set_api(veo_exchange *exchange, const char *url)
 {
   return !curl_easy_setopt(exchange->easy, CURLOPT_WRITEFUNCTION, veo_on_body) &&
          !curl_easy_setopt(exchange->easy, CURLOPT_WRITEDATA, exchange) &&
          !curl_easy_setopt(exchange->easy, CURLOPT_ACCEPT_ENCODING, "") &&
-         !curl_easy_setopt(exchange->easy, CURLOPT_PIPEWAIT, 1L);
+         !curl_easy_setopt(exchange->easy, CURLOPT_PIPEWAIT, (long)is_https(url));
 }
 
 static int set_timeouts(veo_exchange *exchange, long timeout_ms, long connect_timeout_ms)
@@ -156,7 +165,7 @@ static const char *set_url(veo_exchange *exchange, const char *url, const char *
     code = curl_url_set(exchange->url, CURLUPART_QUERY, query, 0);
   if(code == CURLUE_OUT_OF_MEMORY)
     return no_memory;
-  exchange->tls = strncasecmp(url, "https:", 6) == 0;
+  exchange->tls = is_https(url);
   return code ? "not a URL that can be used" : NULL;
 }
 
@@ -202,7 +211,7 @@ const char *veo_prepare_status(veo_exchange *exchange, const veo_settings *setti
   if(exchange->kind != VEO_KIND_STATUS) {
     const char *wrong;
     veo_buffer url = {NULL, 0, 0};
-    if(!set_common(exchange, settings) || !set_api(exchange) ||
+    if(!set_common(exchange, settings) || !set_api(exchange, settings->base_url) ||
        curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, settings->get_headers) ||
        !veo_buffer_append(&url, settings->base_url, strlen(settings->base_url)) ||
        !veo_buffer_append(&url, settings->status_path, strlen(settings->status_path)))
@@ -246,7 +255,7 @@ const char *veo_prepare_call(veo_exchange *exchange, const veo_settings *setting
 {
   int post = strcmp(call->method, "POST") == 0;
   const char *wrong;
-  if(!set_common(exchange, settings) || !set_api(exchange) ||
+  if(!set_common(exchange, settings) || !set_api(exchange, call->url) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
      curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER,
                       post ? settings->post_headers : settings->get_headers) ||
@@ -346,7 +355,8 @@ const char *veo_prepare_upload(veo_exchange *exchange, const veo_settings *setti
                                const veo_form *form, long timeout_ms, long connect_timeout_ms)
 {
   const char *wrong;
-  if(!set_common(exchange, settings) || !set_api(exchange) || !set_low_speed(exchange->easy) ||
+  if(!set_common(exchange, settings) || !set_api(exchange, form->url) ||
+     !set_low_speed(exchange->easy) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
      curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, settings->upload_headers))
     return no_memory;
@@ -363,7 +373,7 @@ const char *veo_prepare_warm(veo_exchange *exchange, const veo_settings *setting
                              long connect_timeout_ms)
 {
   const char *wrong;
-  if(!set_common(exchange, settings) || !set_api(exchange) ||
+  if(!set_common(exchange, settings) || !set_api(exchange, settings->base_url) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
      curl_easy_setopt(exchange->easy, CURLOPT_NOBODY, 1L))
     return no_memory;
@@ -381,6 +391,17 @@ const char *veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char 
   exchange->kind = VEO_KIND_SAVE;
   exchange->sink = veo_sink_retain(sink);
   exchange->overwrite = overwrite;
+  return NULL;
+}
+
+const char *veo_prepare_program(veo_exchange *exchange, const char *arguments, size_t length,
+                                long timeout_ms)
+{
+  if(!veo_buffer_append(&exchange->request, arguments, length))
+    return no_memory;
+  exchange->kind = VEO_KIND_SAVE; /* for the engine: work on a thread */
+  exchange->program = 1;
+  exchange->timeout_ms = timeout_ms;
   return NULL;
 }
 

@@ -99,6 +99,8 @@ typedef struct veo_exchange {
   struct veo_exchange *news_next; /* in the engine's list of those that have news */
   struct veo_exchange **news;     /* the head of that list */
   int has_news;
+  int program; /* a save that is none: `request` holds a program's arguments */
+  int status;  /* its exit status */
   char *save_to;
   int overwrite;
 
@@ -156,6 +158,9 @@ const char *veo_prepare_upload(veo_exchange *exchange, const veo_settings *setti
 const char *veo_prepare_warm(veo_exchange *exchange, const veo_settings *settings, long timeout_ms,
                              long connect_timeout_ms);
 const char *veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char *to, int overwrite);
+/* `arguments` are strings, each with its NUL. */
+const char *veo_prepare_program(veo_exchange *exchange, const char *arguments, size_t length,
+                                long timeout_ms);
 
 /* Puts it into the engine's list of those whose owner has something to look at. */
 void veo_exchange_tell(veo_exchange *exchange);

@@ -77,6 +77,14 @@ static const char *reason_of(const veo_exchange *exchange)
   }
 }
 
+/* The file or program that a failure is about. */
+static const char *name_of(const veo_exchange *exchange)
+{
+  if(exchange->program)
+    return exchange->request.data;
+  return exchange->save_to ? exchange->save_to : exchange->sink->path;
+}
+
 static void push_message(lua_State *L, veo_exchange *exchange)
 {
   const char *text;
@@ -97,8 +105,8 @@ static void push_message(lua_State *L, veo_exchange *exchange)
       lua_pushfstring(L, "the server answered with HTTP %d", (int)exchange->http_status);
     return;
   case VEO_OUTCOME_IO:
-    lua_pushfstring(L, "%s: %s: %s", exchange->save_to ? exchange->save_to : exchange->sink->path,
-                    exchange->io_stage, strerror(exchange->io_error));
+    lua_pushfstring(L, "%s: %s: %s", name_of(exchange), exchange->io_stage,
+                    strerror(exchange->io_error));
     return;
   case VEO_OUTCOME_CANCELLED:
     text = "cancelled";
@@ -252,8 +260,11 @@ void veo_push_download_reply(lua_State *L, const veo_exchange *exchange)
 
 static void push_plain_reply(lua_State *L, const veo_exchange *exchange)
 {
-  lua_createtable(L, 0, 1);
-  if(exchange->kind == VEO_KIND_SAVE)
+  lua_createtable(L, 0, 2);
+  if(exchange->program) {
+    set_number(L, "status", exchange->status);
+    set_excerpt(L, exchange);
+  } else if(exchange->kind == VEO_KIND_SAVE)
     set_text(L, "path", exchange->save_to);
   else
     set_number(L, "http_status", (double)exchange->http_status);

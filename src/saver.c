@@ -1,5 +1,7 @@
-/* fsync and rename on a short thread; see saver.h. */
+/* fsync and rename, and other programs, on short threads; see saver.h. */
 #include "saver.h"
+
+#include "program.h"
 
 #include "text.h"
 
@@ -20,6 +22,9 @@ typedef struct job {
   int overwrite;
   char *from;
   char *to;
+  char *program; /* its arguments, when it is one */
+  size_t program_length;
+  long timeout_ms;
   veo_saved result;
 } job;
 
@@ -36,6 +41,7 @@ static void free_job(job *work)
     close(work->fd);
   free(work->from);
   free(work->to);
+  free(work->program);
   free(work);
 }
 
@@ -147,13 +153,25 @@ static void save(job *work)
     sync_directory(work->to);
 }
 
+static void run_program(job *work)
+{
+  work->result.error = veo_program_run(work->program, work->program_length, work->timeout_ms,
+                                       &work->result.status, work->result.text,
+                                       sizeof work->result.text);
+  work->result.stage = "running it";
+}
+
 static void *run(void *argument)
 {
   job *work = argument;
   veo_saver *saver = work->saver;
   ssize_t ignored;
-  save(work);
-  close(work->fd); /* gives the lock back before anyone can see the end */
+  if(work->program)
+    run_program(work);
+  else
+    save(work);
+  if(work->fd >= 0)
+    close(work->fd); /* gives the lock back before anyone can see the end */
   work->fd = -1;
   pthread_mutex_lock(&saver->lock);
   work->next = saver->ended;
@@ -182,25 +200,12 @@ static int spawn(job *work)
   return error;
 }
 
-int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
-                    void *tag)
+/* Hands it to a thread; takes it over. */
+static int start(veo_saver *saver, job *work, void *tag)
 {
-  job *work = calloc(1, sizeof *work);
   int error;
-  if(!work) {
-    close(fd);
-    return ENOMEM;
-  }
   work->saver = saver;
-  work->fd = fd;
-  work->overwrite = overwrite;
   work->result.tag = tag;
-  work->from = veo_copy(from, strlen(from));
-  work->to = veo_copy(to, strlen(to));
-  if(!work->from || !work->to) {
-    free_job(work);
-    return ENOMEM;
-  }
   pthread_mutex_lock(&saver->lock);
   saver->references++;
   pthread_mutex_unlock(&saver->lock);
@@ -211,6 +216,42 @@ int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, 
     release(saver);
   }
   return error;
+}
+
+int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, long timeout_ms,
+                      void *tag)
+{
+  job *work = calloc(1, sizeof *work);
+  if(!work)
+    return ENOMEM;
+  work->fd = -1;
+  work->timeout_ms = timeout_ms;
+  work->program = veo_copy(arguments, length);
+  work->program_length = length;
+  if(!work->program) {
+    free_job(work);
+    return ENOMEM;
+  }
+  return start(saver, work, tag);
+}
+
+int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
+                    void *tag)
+{
+  job *work = calloc(1, sizeof *work);
+  if(!work) {
+    close(fd);
+    return ENOMEM;
+  }
+  work->fd = fd;
+  work->overwrite = overwrite;
+  work->from = veo_copy(from, strlen(from));
+  work->to = veo_copy(to, strlen(to));
+  if(!work->from || !work->to) {
+    free_job(work);
+    return ENOMEM;
+  }
+  return start(saver, work, tag);
 }
 
 int veo_saver_collect(veo_saver *saver, veo_saved *saved)

@@ -1,7 +1,9 @@
-/* fsync and rename on a short thread, because they can take longer than a frame (37 ms for 64 MiB,
- * measured). The thread touches neither Lua nor libcurl. */
+/* What takes longer than a frame and needs no Lua, on short threads: fsync and rename at a download's
+ * end (37 ms for 64 MiB, measured), and other programs. The threads touch neither Lua nor libcurl. */
 #ifndef VEO_SAVER_H
 #define VEO_SAVER_H
+
+#include <stddef.h>
 
 typedef struct veo_saver veo_saver;
 
@@ -9,6 +11,8 @@ typedef struct {
   void *tag;         /* who asked */
   int error;         /* errno, or 0 */
   const char *stage; /* what failed: a constant text */
+  int status;        /* a program's exit status */
+  char text[200];    /* the start of its standard error */
 } veo_saved;
 
 /* NULL when memory or descriptors are short. */
@@ -20,7 +24,10 @@ int veo_saver_fd(const veo_saver *saver);
 /* Starts: syncs fd and moves `from` to `to`; takes over fd. 0, or errno. */
 int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
                     void *tag);
-/* The next save that has ended; 0 when there is none. */
+/* Runs a program; see veo_program_run. 0, or errno. */
+int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, long timeout_ms,
+                      void *tag);
+/* The next save or program that has ended; 0 when there is none. */
 int veo_saver_collect(veo_saver *saver, veo_saved *saved);
 
 #endif
