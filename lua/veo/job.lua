@@ -78,26 +78,25 @@ end
 
 -- Running -------------------------------------------------------------------------------------------------------------
 
--- Resumes the coroutine until it waits in one of our calls or has ended. Yields that are not ours go on to whoever
--- runs us, when there is a coroutine that can.
+local go_on
+
 local function resume(scheduler, job, ...)
-  local co = job.co
+  if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
   scheduler.current = job
-  local ok, first = coroutine.resume(co, ...)
-  while ok and first ~= YIELD and coroutine.status(co) ~= "dead" do
-    scheduler.current = nil
-    local here, main = running()
-    if not here or main then
-      return false, "the job yielded outside of this client's calls, but step runs in the main program, "
-        .. "which cannot take the yield: call step from the coroutine that should"
-    end
-    local values = pack(coroutine.yield(first))
-    if job.state ~= "pending" then return true end -- cancelled meanwhile
-    scheduler.current = job
-    ok, first = coroutine.resume(co, unpack(values, 1, values.n))
-  end
+  return go_on(scheduler, job, coroutine.resume(job.co, ...))
+end
+
+-- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
+-- that can, whole: cqueues says in the second value what it waits for.
+function go_on(scheduler, job, ok, first, ...)
   scheduler.current = nil
-  return ok, first
+  if not ok or first == YIELD or coroutine.status(job.co) == "dead" then return ok, first end
+  local here, main = running()
+  if not here or main then
+    return false, "the job yielded outside of this client's calls, but step runs in the main program, "
+      .. "which cannot take the yield: call step from the coroutine that should"
+  end
+  return resume(scheduler, job, coroutine.yield(first, ...))
 end
 
 ---Starts a job or goes on with it; `why` is what ended its wait.
