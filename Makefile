@@ -6,7 +6,7 @@
 #   make test-all        the specs under every Lua (VERSIONS=… for some of them)
 #   make lint            luacheck, the 5.1 parser, clang-format, clang-tidy, cppcheck
 #   make check-memory    MEMORY_SPECS under ASAN + UBSAN, then under valgrind
-#   make bench           spec/bench
+#   make bench           spec/bench (BENCH_ARGS='--runs 3 --only status')
 #   make install         PREFIX=/usr/local LUA_VERSION=5.4 DESTDIR=      (make uninstall takes the same)
 #   make deps            only install what is missing; make format: rewrite src/ with clang-format; make clean
 
@@ -113,7 +113,7 @@ LUA_PACKAGES_jit := luajit libluajit-5.1-dev
 # Any libcurl that pkg-config knows will do; Debian's flavours of its headers exclude each other.
 BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-openssl-dev) $(LUA_PACKAGES_$(LUA_VERSION))
 RUN_DEPS := lua-cjson lua-cqueues lua-luaossl
-TEST_DEPS := lua-busted lua-argparse lua-socket luarocks
+TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
 BENCH_DEPS := nginx-light valgrind lua-http lua-socket
@@ -157,7 +157,7 @@ test-all-deps:
 # LUA_PATH_5_x would win over LUA_PATH.
 RUN = env -u LUA_PATH_5_2 -u LUA_PATH_5_3 -u LUA_PATH_5_4 -u LUA_CPATH_5_2 -u LUA_CPATH_5_3 -u LUA_CPATH_5_4 \
 	LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(BUILD)/?.so;;' \
-	VEO_BUILD='$(CURDIR)/$(BUILD)' VEO_SIMULATOR_LUA='$(LUA)' LUA='$(LUA)' LUA_VERSION='$(LUA_VERSION)'
+	VEO_BUILD='$(CURDIR)/$(BUILD)' VEO_SIMULATOR_LUA='$(LUA)'
 BUSTED ?= /usr/bin/busted
 BUSTED_ARGS ?=
 SPECS ?= spec
@@ -181,7 +181,7 @@ test-all: test-all-deps
 .PHONY: bench
 bench: bench-deps
 	@$(MAKE) --no-print-directory build
-	@if [ -x spec/bench/run ]; then $(RUN) spec/bench/run; else echo "spec/bench/run is not here yet"; exit 1; fi
+	@if [ -x spec/bench/run ]; then $(RUN) spec/bench/run $(BENCH_ARGS); else echo "spec/bench/run is not here yet"; exit 1; fi
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 
@@ -206,18 +206,19 @@ lint-format:
 
 lint-tidy:
 	@# Its stderr only counts the warnings it does not show.
-	@echo clang-tidy $(LINTED); $(call EACH,$(LINTED)) sh -c \
-	  'clang-tidy --quiet "$$0" -- $(COMPILE_FOR_LINT) $(RAISES) 2>/dev/null || { echo "clang-tidy failed on $$0"; exit 1; }'
+	@echo clang-tidy $(LINTED); $(call EACH,$(LINTED)) sh -c 'clang-tidy --quiet "$$0" -- $(COMPILE_FOR_LINT) \
+	  2>/dev/null || { echo "clang-tidy failed on $$0"; exit 1; }'
 
 lint-cppcheck:
 	cppcheck $(CPPCHECK) $(LINTED)
 
 # Lua's headers do not say that these never return; without it the analyzer walks on past every raised error.
-RAISES := $(foreach name,lua_error luaL_error luaL_argerror,"-D$(name)(...)=($(name)(__VA_ARGS__),__builtin_unreachable(),0)")
-COMPILE_FOR_LINT = $(wordlist 2,$(words $(COMPILE)),$(COMPILE))
+RAISES := $(foreach name,lua_error luaL_error luaL_argerror,\
+	"-D$(name)(...)=($(name)(__VA_ARGS__),__builtin_unreachable(),0)")
+COMPILE_FOR_LINT = $(wordlist 2,$(words $(COMPILE)),$(COMPILE)) $(RAISES)
 # Suppressed: the system's headers are not ours to judge; a callback's parameters have libcurl's types (clang-tidy's
-# readability-non-const-parameter sees the other functions); shadowing is gcc's, cppcheck 2.10 takes `close(*fds[i])` for a
-# declaration.
+# readability-non-const-parameter sees the other functions); shadowing is gcc's, cppcheck 2.10 takes `close(*fds[i])`
+# for a declaration.
 CPPCHECK := --quiet --std=c99 --language=c --error-exitcode=1 --inline-suppr -j $(JOBS) \
 	--enable=warning,style,performance,portability --suppress=missingIncludeSystem --suppress=constParameter \
 	--suppress=constParameterCallback --suppress=shadowVariable
@@ -231,7 +232,7 @@ check-exports: build
 	@names="$$(nm -D --defined-only $(CORE) | awk '{ print $$3 }')"; [ "$$names" = luaopen_veo_core ] || { \
 	  echo "exported, but only luaopen_veo_core may be:" $$names; exit 1; }
 
-# Pure Lua has no memory of ours to check, and what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
+# Pure Lua has no memory of ours to check; what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
 PURE_SPECS := spec/wire%.lua $(patsubst %,spec/%_spec.lua,errors retry limiter)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 MEMORY_ARGS ?= --exclude-tags=timing
@@ -242,24 +243,19 @@ VALGRIND ?= valgrind --quiet --leak-check=full --errors-for-leak-kinds=definite 
 check-memory: memory-deps
 	@$(MAKE) --no-print-directory -k check-asan check-valgrind
 
-check-asan:
-	@$(MAKE) --no-print-directory build build/asan/keep.so BUILD=build/asan CFLAGS='$(SANITIZE)'
-	@$(MAKE) --no-print-directory run-asan BUILD=build/asan
-
-# lua_close unmaps modules before leaks are looked for, and a leak in an unmapped lua-cjson cannot be told from ours by
-# name; so nothing is unmapped. LeakSanitizer is told what lua-cjson does in spec/support/lsan.supp.
-build/asan/keep.so:
-	@mkdir -p $(@D)
-	@echo 'int dlclose(void *handle); int dlclose(void *handle) { (void)handle; return 0; }' | \
-	  $(CC) -shared -fPIC -x c -o $@ -
-
-.PHONY: run-asan
-run-asan:
+# .busted puts VEO_BUILD in front, so the specs' own process runs the checked core and what they start the ordinary one.
+check-asan: build
+	@$(MAKE) --no-print-directory build build/asan/preload.so BUILD=build/asan CFLAGS='$(SANITIZE)'
 	@echo "busted under $(LUA), ASAN and UBSAN: $(MEMORY_SPECS)"
-	@$(RUN) LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $(CURDIR)/build/asan/keep.so" \
+	@$(RUN) VEO_BUILD='$(CURDIR)/build/asan' \
+	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $(CURDIR)/build/asan/preload.so" \
 	  ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LSAN_OPTIONS=suppressions=$(CURDIR)/spec/support/lsan.supp:print_suppressions=0 \
 	  $(LUA) $(BUSTED) $(MEMORY_ARGS) $(MEMORY_SPECS)
+
+build/asan/preload.so: spec/support/preload.c
+	@mkdir -p $(@D)
+	$(call say,$<,$(CC) -std=gnu99 -shared -fPIC -o $@ $<)
 
 check-valgrind: build
 	@echo "busted under $(LUA) and valgrind: $(MEMORY_SPECS)"
