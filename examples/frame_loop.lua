@@ -1,0 +1,49 @@
+-- A game's or media tool's main loop at 60 frames a second: the work is a job, and step(0) once a frame lets it go on
+-- without ever sleeping.
+--
+--   KIE_API_KEY=… lua5.4 examples/frame_loop.lua out.mp4 TASK_ID "the boat turns"
+--   VEO_SIMULATE=1 lua5.4 examples/frame_loop.lua out.mp4      the same against the simulator on loopback
+--
+-- Debian: lua-socket, for what every host has of its own: a clock and a sleep until the next frame.
+
+local socket = require "socket"
+local veo = require "veo"
+
+local path, task_id, prompt = arg[1] or "out.mp4", arg[2], arg[3] or "The boat turns towards the harbour"
+
+local simulator, options, wait
+if os.getenv "VEO_SIMULATE" then
+  simulator = require("veo.simulator").start { speed = 100 }
+  options = { base_url = simulator.url, api_key = simulator.api_key }
+  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  task_id = task_id or simulator.source
+end
+if not task_id then error("usage: frame_loop.lua OUT.mp4 TASK_ID [PROMPT]", 0) end
+
+local client = veo.new(options)
+client:warm() -- reads the CA bundle now, not in a frame
+
+local job = client:spawn(function()
+  local status = assert(client:extend_and_wait({ taskId = task_id, prompt = prompt, model = "fast" }, wait))
+  return assert(client:download(status, path, { overwrite = true }))
+end)
+
+local FRAME = 1 / 60
+local frames, longest, next_frame = 0, 0, socket.gettime()
+while job:status() == "pending" do
+  local before = socket.gettime()
+  client:step(0)
+  longest = math.max(longest, socket.gettime() - before)
+
+  -- … update and draw here …
+
+  frames, next_frame = frames + 1, next_frame + FRAME
+  socket.sleep(math.max(0, next_frame - socket.gettime()))
+end
+
+local file = assert(job:result())
+print(("saved:   %s, %d bytes"):format(file.path, file.bytes))
+print(("frames:  %d, longest step(0) %.2f ms"):format(frames, longest * 1000))
+
+client:close()
+if simulator then simulator:stop() end
