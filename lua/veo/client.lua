@@ -2,7 +2,9 @@
 
 local core = require "veo.core"
 local errors = require "veo.errors"
+local ledgers = require "veo.ledger"
 local limiter = require "veo.limiter"
+local money = require "veo.money"
 local options = require "veo.options"
 local retry = require "veo.retry"
 local schedulers = require "veo.scheduler"
@@ -25,12 +27,15 @@ local function random()
   return (a * 256 + b) / 65536
 end
 
--- A logger that cannot harm the call it tells of.
-local function safe_log(log)
+-- A logger that cannot harm the call it tells of: what it raises is dropped, a call it makes is refused as busy.
+local function safe_log(log, client)
   if not log then return nil end
   return function(event)
+    local scheduler = (client[CONTEXT] or {}).scheduler or {} -- none yet while the client is made
     event.time = os.time()
+    scheduler.telling = true
     pcall(log, event)
+    scheduler.telling = false
   end
 end
 
@@ -48,7 +53,13 @@ function M.new(given)
   })
   if not ok then return nil, (tostring(handle):gsub("^.-:%d+: ", "")) end
   local client = setmetatable({}, Client)
-  local log = safe_log(all.log)
+  local log = safe_log(all.log, client)
+  local budget, ledger = money.budget(all.max_credits, all.prices), nil
+  if budget.day and not all.ledger then return nil, "max_credits: a limit a day needs a ledger" end
+  if all.ledger then
+    ledger, problem = ledgers.new(all.ledger, { now = core.now, log = log, timeout = all.timeout, rate = all.rate })
+    if not ledger then return nil, "ledger: " .. problem end
+  end
   local pause = all.pause and function() all.pause(client) end
   client[CONTEXT] = {
     core = handle, api = api, now = core.now, random = random, log = log, timeout = all.timeout,
@@ -56,13 +67,20 @@ function M.new(given)
       submit = { timeout = all.timeout, deadline = all.deadline },
       free = { timeout = nil, deadline = all.deadline },
       wait = all.wait, download = all.download, retry = all.retry,
+      upgrade = all.upgrade, upload = all.upload, preview = all.preview,
     },
     retry = all.retry,
     budget = retry.budget(all.retry.budget),
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
     polls = limiter.polls { rate = all.rate.polls, now = core.now },
     scheduler = schedulers.new(handle, core.now, { pause = pause, log = log }),
+    ledger = ledger, money = budget, evidence = all.evidence,
     created = {},  -- taskId → when this client created it
+    upgraded = {}, -- taskId → the upgrade it got: it can no longer be extended
+    watches = {},  -- taskId → the waits for it
+    -- Another service's address must not bring its key to this one's upload host.
+    upload_url = all.upload_url or (not all.base_url or all.base_url == core.base_url) and api.upload_url or nil,
+    webhook_key = all.webhook_key, max_downloads = all.max_downloads,
     watching = 0,  -- waits in progress
   }
   return client
@@ -105,7 +123,7 @@ end
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
 local tools = { context = context, misuse = misuse, split = split, task_id_of = task_id_of }
-for _, room in ipairs { "calls", "running" } do require("veo.client." .. room)(Client, tools) end
+for _, room in ipairs { "calls", "running", "service" } do require("veo.client." .. room)(Client, tools) end
 
 ---Ends every job and frees everything. A billable call under way ends `uncertain`. Closing twice is harmless.
 function Client:close()
@@ -113,6 +131,7 @@ function Client:close()
   if not ctx or ctx.closed then return end
   ctx.closed = true
   ctx.scheduler:close()
+  if ctx.ledger then ctx.ledger:close() end
 end
 
 Client.__close = Client.close

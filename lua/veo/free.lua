@@ -69,6 +69,19 @@ function M.status(ctx, taskId, options)
   end)
 end
 
+---A free exchange, and its repeats as policy, deadline and budget allow.
+---@param ctx table
+---@param operation string
+---@param options { free: { deadline: number }, retry: veo.RetryPolicy }
+---@param look fun(due: number): any, veo.Error|nil  one exchange: a value, or nil and an error
+---@return any|nil, veo.Error|nil
+function M.repeated(ctx, operation, options, look)
+  local deadline = ctx.now() + options.free.deadline
+  local value, err = look(deadline)
+  if value ~= nil then return value end
+  return go_on(ctx, operation, options, deadline, err, look)
+end
+
 ---Any other free call: credits, links.
 ---@param ctx table
 ---@param operation string
@@ -81,17 +94,13 @@ function M.call(ctx, operation, params, options)
   local fields, err = wire.check(ctx.api, operation, params)
   if not fields then return nil, err end
   local spec = ctx.api.operations[operation]
-  local request = { method = spec.method, path = spec.path }
+  local request = { method = spec.method }
+  if spec.host then request.url = ctx.upload_url .. spec.path else request.path = spec.path end
   if next(fields) ~= nil then request[spec.method == "GET" and "query" or "body"] = fields end
-  local deadline = ctx.now() + options.free.deadline
-  local function look(due)
+  return M.repeated(ctx, operation, options, function(due)
     local reply, failure = ctx.scheduler:exchange(due, "request", request, { timeout = options.free.timeout })
     return wire.free(ctx.api, operation, reply, failure)
-  end
-  local value
-  value, err = look(deadline)
-  if value ~= nil then return value end
-  return go_on(ctx, operation, options, deadline, err, look)
+  end)
 end
 
 return M

@@ -17,8 +17,8 @@ local function from_environment(name)
   return value
 end
 
----A client. The key comes from `api_key` or KIE_API_KEY, the address from `base_url` or KIE_BASE_URL; misuse raises at
----the caller's line.
+---A client. What is not given comes from the environment: KIE_API_KEY, KIE_BASE_URL, KIE_UPLOAD_URL, KIE_WEBHOOK_KEY.
+---Misuse raises at the caller's line.
 ---@param options table|nil  see the README for all of them and their defaults
 ---@return veo.Client
 function M.new(options)
@@ -29,6 +29,8 @@ function M.new(options)
   for name, value in pairs(options or {}) do given[name] = value end
   if given.api_key == nil then given.api_key = from_environment("KIE_API_KEY") end
   if given.base_url == nil then given.base_url = from_environment("KIE_BASE_URL") end
+  if given.upload_url == nil then given.upload_url = from_environment("KIE_UPLOAD_URL") end
+  if given.webhook_key == nil then given.webhook_key = from_environment("KIE_WEBHOOK_KEY") end
   if given.api_key == nil then
     error("veo.new: api_key: no key given; pass api_key or set KIE_API_KEY", 2)
   end

@@ -1,6 +1,7 @@
 --- What each call may be told, as data, and how it is checked. An unknown or bad option is the caller's misuse: the
 --- client raises it at the caller's line, so nothing raises in here.
 
+local money = require "veo.money"
 local retry = require "veo.retry"
 local suggest = require "veo.wire.suggest"
 
@@ -52,21 +53,35 @@ M.wait = {
   grace = seconds, max_errors = natural, on_progress = fn,
 }
 M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts = count }
-M.submit = { timeout = positive, deadline = seconds }
+M.upgrade = { timeout = seconds, interval = positive }
+M.upload = { on_progress = fn, timeout = positive, deadline = seconds }
+M.preview = { columns = count, rows = count, width = count, timeout = positive, overwrite = flag }
+M.submit = { timeout = positive, deadline = seconds, key = text, on_duplicate = one_of("refuse", "join", "allow") }
 M.free = { timeout = positive, deadline = seconds }
 
 M.new = {
-  api_key = text, base_url = text, api = one_of("veo"), timeout = positive, connect_timeout = positive,
+  api_key = text, base_url = text, api = one_of("veo", "jobs"), timeout = positive, connect_timeout = positive,
   deadline = seconds, max_in_flight = count, ca_file = text, proxy = text, allow_http = flag, user_agent = text,
-  log = fn, pause = fn,
+  log = fn, pause = fn, upload_url = text, max_downloads = count,
+  webhook_key = { expected = "a non-empty string on one line, or false for an account that has no key",
+    test = function(value) return value == false or text.test(value) end },
 }
+
+-- Money: where it is remembered, how it is proved, how much may go.
+M.new.ledger = text
+M.new.evidence = flag
+M.new.max_credits = money.limit_kind
+M.new.prices = money.prices_kind
 
 M.defaults = {
   api = "veo", timeout = 60, connect_timeout = 10, deadline = 300, max_in_flight = 100, allow_http = false,
   rate = { count = 20, window = 10, polls = 10 },
   wait = { timeout = 1200, first = 10, interval = 5, growth = 1.5, max_interval = 20, jitter = 0.15, grace = 90,
     max_errors = 8 },
-  download = { overwrite = false, attempts = 5 },
+  download = { overwrite = false, attempts = 5 }, max_downloads = 8,
+  upgrade = { timeout = 600, interval = 25 },
+  upload = { deadline = 3600 },
+  preview = { columns = 4, rows = 3, width = 320, timeout = 60, overwrite = false },
 }
 
 -- Checking -------------------------------------------------------------------------------------------------------------

@@ -2,21 +2,25 @@
 --- before accepting it (429, 455); whatever else goes wrong is `uncertain`, because a repeat could be charged twice.
 
 local errors = require "veo.errors"
+local records = require "veo.record"
 local retry = require "veo.retry"
+local upgrades = require "veo.upgrade"
 local wire = require "veo.wire"
 
 local M = {}
 
--- Waits for a slot of the account's rate window; returns the seconds that took, or nil and what ended the sleep.
-local function take_slot(ctx)
+-- Waits for a slot of the account's rate window; returns the seconds that took, or nil and what ended the sleep, which
+-- may be an error of the ledger.
+local function take_slot(ctx, record)
   local began = ctx.now()
-  local wait = ctx.window:reserve()
-  while wait > 0 do
+  local wait, err = record:reserve()
+  while wait and wait > 0 do
     if ctx.log then ctx.log { event = "rate", wait = wait } end
     local why = ctx.scheduler:sleep_until(ctx.now() + wait)
     if why ~= "timeout" then return nil, why end
-    wait = ctx.window:reserve()
+    wait, err = record:reserve()
   end
+  if not wait then return nil, err end
   return ctx.now() - began
 end
 
@@ -37,6 +41,7 @@ end
 -- Cancelled or closed when nothing is under way; what an earlier attempt did still counts.
 local function stopped(operation, why, err, verdict)
   if err and verdict == "uncertain" then return err end
+  if errors.is(why) then return why end
   err = err or {}
   local what = err.message and ("sent again (%s)"):format(err.message) or "sent"
   return errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation,
@@ -53,31 +58,47 @@ local function pause_before(ctx, policy, err, n, deadline)
   return delay
 end
 
--- Attempts until it is accepted or may not be repeated.
-local function run(ctx, operation, body, options)
+-- Nothing more will be sent; the record gets its last word.
+local function give_up(record, err, uncertain)
+  if uncertain then record:uncertain(err) else record:refused(err) end
+  return nil, err
+end
+
+-- Attempts until it is accepted or may not be repeated. Every way out leaves its word in the record.
+local function run(ctx, operation, body, options, record)
   local policy = options.retry
   local deadline = ctx.now() + options.submit.deadline
   local n = 0
   local task, err, verdict
+  record:before()
   while true do
-    local waited, why = take_slot(ctx)
+    local waited, why = take_slot(ctx, record)
     -- Cancelled while it slept, or after its sleep had ended and before its turn came.
-    if not waited or ctx.scheduler:cancelling() then return nil, stopped(operation, why, err, verdict) end
+    if not waited or ctx.scheduler:cancelling() then
+      return give_up(record, stopped(operation, why, err, verdict), false)
+    end
     deadline = deadline + waited -- waiting for the rate window is not counted
     n = n + 1
     task, err, verdict = attempt(ctx, operation, body, options, n)
     if task then
       ctx.budget:success()
+      record:accepted(task)
       return task
     end
     err.attempts = n
-    if err.code == "rate_limited" then ctx.window:refused(err.retry_after) end
+    if verdict == "repeat" then record:idle(err) end
     local may = verdict == "repeat" or verdict == "uncertain" and policy.ambiguous and not ctx.scheduler:cancelling()
     local delay = may and pause_before(ctx, policy, err, n, deadline)
-    if not delay then return nil, err end
+    if not delay then return give_up(record, err, verdict == "uncertain") end
     if ctx.log then ctx.log { event = "retry", operation = operation, attempt = n, delay = delay, err = err } end
     why = ctx.scheduler:sleep_until(ctx.now() + delay)
-    if why ~= "timeout" then return nil, stopped(operation, why, err, verdict) end
+    if why ~= "timeout" then
+      return give_up(record, stopped(operation, why, err, verdict), verdict == "uncertain")
+    end
+    if verdict == "uncertain" then
+      local opened, problem = record:reopen(err)
+      if not opened then return nil, problem end
+    end
   end
 end
 
@@ -100,11 +121,15 @@ function M.submit(ctx, operation, params, options)
   if obstacle then return nil, obstacle end
   local body, warnings = wire.check(ctx.api, operation, params)
   if not body then return nil, warnings end
+  local refusal = upgrades.refusal(ctx, operation, params)
+  if refusal then return nil, refusal end
   for _, warning in ipairs(warnings or {}) do
     if ctx.log then ctx.log { event = "warning", operation = operation, message = warning } end
   end
+  local record, obstruction, earlier = records.open(ctx, operation, body, options)
+  if not record then return earlier, obstruction end
   ctx.scheduler:shield()
-  local task, err = run(ctx, operation, body, options)
+  local task, err = run(ctx, operation, body, options, record)
   if task then
     ctx.created[task.taskId] = ctx.now()
     ctx.scheduler:unshield(last_word(operation, task))

@@ -16,6 +16,7 @@ end
 return {
   name = "jobs",
   reader = "jobs",
+  upload_url = veo.upload_url,
   operations = {
     extend = {
       method = "POST", path = "/api/v1/jobs/createTask", billable = true, fields = extend_fields,

@@ -1,0 +1,75 @@
+--- Telling how far a transfer is: at most ten times a second, with its rate and the time that is left.
+
+local M = {}
+M.__index = M
+
+-- Seconds between two tellings.
+local EVERY = 0.1
+-- The rate is an average over about this many seconds, so that it follows a change and does not flicker.
+local SMOOTH = 3
+
+---@class veo.Progress
+---@field rate number|nil   bytes a second
+---@field left number|nil   seconds until the end, at this rate
+---@field elapsed number    seconds
+---@field resumed integer   bytes that were there at the start
+
+---@param ctx table
+---@param on_progress nil|fun(bytes: integer, total: integer|nil, info: veo.Progress)
+---@param resumed integer|nil
+function M.new(ctx, on_progress, resumed)
+  local now = ctx.now()
+  return setmetatable({ ctx = ctx, fn = on_progress, began = now, at = now, bytes = resumed or 0,
+    resumed = resumed or 0 }, M)
+end
+
+-- A file that started over has fewer bytes than before; that is no rate.
+local function measure(self, bytes)
+  local now = self.ctx.now()
+  local passed, came = now - self.at, bytes - self.bytes
+  self.at, self.bytes = now, bytes
+  if came < 0 or passed <= 0 then return end
+  local rate = came / passed
+  local share = 1 - math.exp(-passed / SMOOTH)
+  self.rate = self.rate and self.rate + (rate - self.rate) * share or rate
+end
+
+---Tells, unless nothing is new. The last telling is told all the same.
+---@param bytes integer
+---@param total integer|nil
+---@param last boolean|nil
+function M:tell(bytes, total, last)
+  if not self.fn or bytes == self.told and not last then return end
+  measure(self, bytes)
+  self.told = bytes
+  local left = total and self.rate and self.rate > 0 and (total - bytes) / self.rate or nil
+  self.fn(bytes, total, { rate = self.rate, left = last and 0 or left, elapsed = self.at - self.began,
+    resumed = self.resumed })
+end
+
+---Waits for a transfer's end, or for what `glance` sees, telling on the way.
+---@param transfer userdata
+---@param due number|nil        the wait ends then
+---@param glance nil|fun(): boolean  called whenever the transfer has news; true ends the wait
+---@return "done"|"timeout"|"cancelled"|"closed"|"stuck"|"seen" why
+function M:follow(transfer, due, glance)
+  local ctx = self.ctx
+  while true do
+    local wake = self.fn and ctx.now() + EVERY
+    if due and (not wake or due < wake) then wake = due end
+    local why = ctx.scheduler:await(transfer, wake or nil)
+    if why == "done" then
+      self.last, self.total = transfer:progress() -- gone once the result is read
+      if glance and glance() then return "seen" end
+      if transfer:result() ~= false then return why end
+    elseif why ~= "timeout" or due and ctx.now() >= due then
+      return why
+    end
+    if self.fn then
+      local bytes, total = transfer:progress()
+      if bytes then self:tell(bytes, total) end
+    end
+  end
+end
+
+return M

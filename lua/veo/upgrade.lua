@@ -1,0 +1,109 @@
+--- 1080P and 4K versions of a finished video. The service extends no video that was upgraded, so an upgrade is noted and
+--- an extension of that video refused before it is sent: extend first, upgrade last.
+
+local errors = require "veo.errors"
+local retry = require "veo.retry"
+local wire = require "veo.wire"
+
+local M = {}
+
+---Notes an upgrade, in the client's memory; a ledger that is there keeps it for the next client.
+---@param ctx table
+---@param taskId string
+---@param what "1080P"|"4K"
+function M.note(ctx, taskId, what)
+  if ctx.upgraded[taskId] then return end
+  ctx.upgraded[taskId] = what
+  if ctx.note_upgrade then ctx.note_upgrade(taskId, what) end
+end
+
+---Why this call may not be made after an upgrade; nil when it may.
+---@param ctx table
+---@param operation string
+---@param params table
+---@return veo.Error|nil
+function M.refusal(ctx, operation, params)
+  local what = operation == "extend" and ctx.upgraded[params.taskId]
+  if not what then return nil end
+  return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = params.taskId,
+    given = "a video that was upgraded to " .. what, expected = "a video that was not upgraded",
+    message = ("%s: task %s was upgraded to %s, and the service extends no upgraded video (extend first, upgrade last)")
+      :format(operation, params.taskId, what) }
+end
+
+local function not_yet(taskId, options, err)
+  return errors.new { code = "timeout", operation = "get_1080p", taskId = taskId, cause = err and err.code,
+    service_code = err and err.service_code, service_msg = err and err.service_msg, charged = "maybe",
+    message = ("the 1080P version of task %s is not ready after %g s%s; asking again costs nothing more"):format(taskId,
+      options.upgrade.timeout, err and err.service_msg and (" (the service says: " .. err.service_msg .. ")") or "") }
+end
+
+-- What the caller gets: enough for download, which asks for a fresh link by the same call when this one has died.
+local function result(fields, found)
+  return { taskId = fields.taskId, index = fields.index, url = found.url, video_url = found.url, resolution = "1080p",
+    state = "succeeded", done = true, upgrade = "1080P", raw = found.raw }
+end
+
+-- One look. Returns what was found, or an error, or the seconds until the next look and why it is needed.
+local function look(ctx, request, options, state)
+  local reply, failure = ctx.scheduler:exchange(state.deadline + 1, "request", request, { timeout = ctx.timeout })
+  local found, err = wire.upgrade(ctx.api, "get_1080p", reply, failure)
+  if ctx.log then
+    ctx.log { event = "poll", operation = "get_1080p", taskId = request.query.taskId, ready = found and found.ready,
+      err = err or found.err }
+  end
+  if found then
+    M.note(ctx, request.query.taskId, "1080P")
+    state.errors = 0
+    if found.ready then return found end
+    return nil, nil, options.upgrade.interval, found.err
+  end
+  state.errors = state.errors + 1
+  local delay = wire.repeatable(err) and state.errors < options.retry.attempts
+    and retry.delay(options.retry, state.errors, ctx.random, err.retry_after)
+  if delay then return nil, nil, delay, err end
+  return nil, err
+end
+
+---Asks for the 1080P version until it is there; the first call orders it.
+---@param ctx table
+---@param params { taskId: string, index: integer|nil }
+---@param options { upgrade: table, retry: veo.RetryPolicy }
+---@return table|nil result, veo.Error|nil err
+function M.get_1080p(ctx, params, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local fields, wrong = wire.check(ctx.api, "get_1080p", params)
+  if not fields then return nil, wrong end
+  local spec = ctx.api.operations.get_1080p
+  local request = { method = spec.method, path = spec.path, query = fields }
+  local state = { errors = 0, deadline = ctx.now() + options.upgrade.timeout }
+  while true do
+    local found, err, pause, why = look(ctx, request, options, state)
+    if found then return result(fields, found) end
+    if err then
+      err.taskId = err.taskId or fields.taskId
+      return nil, err
+    end
+    if ctx.now() + pause > state.deadline then return nil, not_yet(fields.taskId, options, why) end
+    local ended = ctx.scheduler:sleep_until(ctx.now() + pause)
+    if ended ~= "timeout" then
+      return nil, errors.new { code = ended == "closed" and "closed" or "cancelled", operation = "get_1080p",
+        taskId = fields.taskId, message = "asking for the 1080P version of " .. fields.taskId .. " was " .. ended }
+    end
+  end
+end
+
+---After a 4K submit: notes it and says what is known already.
+---@param ctx table
+---@param taskId string   the video that was upgraded
+---@param task table|nil  what the submit returned
+---@param err veo.Error|nil
+function M.after_4k(ctx, taskId, task, err)
+  if task or err and err.code == "uncertain" then M.note(ctx, taskId, "4K") end
+  if task and task.resultUrls then
+    task.video_url, task.state, task.done, task.resolution = task.resultUrls[1], "succeeded", true, "4k"
+  end
+end
+
+return M

@@ -1,0 +1,88 @@
+--- Uploads: an image for `generate`, from a file (read piece by piece while it is sent) or from a URL that the service
+--- fetches. Free, so repeated like every free call. The service keeps uploads for some days only.
+
+local core = require "veo.core"
+local errors = require "veo.errors"
+local free = require "veo.free"
+local progress = require "veo.progress"
+local sheltered = require "veo.sheltered"
+local wire = require "veo.wire"
+
+local M = {}
+
+-- The folder at the service when none is named; it wants one.
+local FOLDER = "lua-veo"
+
+local function wrong(code, field, message, path)
+  return errors.new { code = code, operation = "upload", field = field, path = path, message = "upload: " .. message }
+end
+
+local function check_file(path)
+  local kind = core.kind(path)
+  if kind == "file" then
+    local file, why = io.open(path, "rb")
+    if not file then return wrong("io", "path", why, path) end
+    file:close()
+    return nil
+  end
+  return wrong("io", "path", path .. (kind == "directory" and " is a directory" or kind and " is not a regular file"
+    or ": no such file"), path)
+end
+
+-- One try: the whole file goes out again.
+local function send(ctx, request, options, due)
+  local transfer, failure = ctx.core:start("upload", request, { timeout = options.upload.timeout or 0 })
+  if not transfer then return nil, failure end
+  local settle = ctx.scheduler:on_drop(function() transfer:cancel() end)
+  local teller = progress.new(ctx, options.upload.on_progress)
+  local why = teller:follow(transfer, due)
+  settle()
+  if why == "timeout" and transfer:cancel() then
+    return nil, { reason = "network", timed_out = true, sent = "maybe", message = "the upload did not end in time" }
+  end
+  if transfer:result() == false then ctx.scheduler:await(transfer) end
+  local reply
+  reply, failure = transfer:result()
+  if reply and teller.last then teller:tell(teller.last, teller.total, true) end
+  return reply, failure
+end
+
+local function upload_file(ctx, params, options)
+  local fields = { uploadPath = params.uploadPath or FOLDER, fileName = params.fileName }
+  local checked, err = wire.check(ctx.api, "upload_file", fields)
+  if not checked then return nil, err end
+  err = check_file(params.path)
+  if err then return nil, err end
+  local spec = ctx.api.operations.upload_file
+  local request = { url = ctx.upload_url .. spec.path, path = params.path, part = spec.multipart, fields = checked,
+    file_name = params.fileName }
+  local given = { free = { deadline = options.upload.deadline }, retry = options.retry }
+  return free.repeated(ctx, "upload", given, function(due)
+    local reply, failure = send(ctx, request, options, due)
+    return wire.free(ctx.api, "upload_file", reply, failure)
+  end)
+end
+
+---@param ctx table
+---@param params { path: string|nil, url: string|nil, uploadPath: string|nil, fileName: string|nil }
+---@param options { upload: table, retry: veo.RetryPolicy }
+---@return table|nil data  as the service names it: downloadUrl, fileName, fileSize, …
+---@return veo.Error|nil err
+function M.upload(ctx, params, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  if not ctx.upload_url then
+    return nil, wrong("invalid", "upload_url", "upload_url: with a base_url of your own the upload host must be named"
+      .. " too (the key would go to another service otherwise)")
+  end
+  if params.url ~= nil then
+    local given = { free = { deadline = options.upload.deadline, timeout = options.upload.timeout },
+      retry = options.retry }
+    return free.call(ctx, "upload_url", { fileUrl = params.url, uploadPath = params.uploadPath or FOLDER,
+      fileName = params.fileName }, given)
+  end
+  if not options.upload.on_progress then return upload_file(ctx, params, options) end
+  return sheltered(ctx, function() return upload_file(ctx, params, options) end)
+end
+
+return M
