@@ -10,7 +10,8 @@ local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
 local WAIT = { wait = options.wait }
 local DOWNLOAD = { download = options.download }
-local ALL = { submit = { deadline = options.submit.deadline }, wait = options.wait }
+local ALL = { wait = options.wait, submit = { deadline = options.submit.deadline, key = options.submit.key,
+  on_duplicate = options.submit.on_duplicate } }
 
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
@@ -20,9 +21,9 @@ return function(Client, tools)
   ---Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
   ---Documentation: POST /api/v1/veo/extend.
   ---@param params { taskId: string, prompt: string, seeds: integer|nil, model: string|nil, watermark: string|nil, callBackUrl: string|nil, extra: table|nil }
-  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds; one exchange 60, the whole call 300
-  ---@return { taskId: string, raw: table }|nil task
-  ---@return veo.Error|nil err  invalid, uncertain, insufficient_credits, rejected, …
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, key: string|nil, on_duplicate: "refuse"|"join"|"allow"|nil }|nil  seconds; one exchange 60, the whole call 300
+  ---@return { taskId: string, raw: table|nil, ref: string|nil, joined: boolean|nil }|nil task
+  ---@return veo.Error|nil err  invalid, uncertain, insufficient_credits, rejected, duplicate, budget, ledger, …
   function Client:extend(params, given)
     local ctx = context(self, "extend")
     if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end

@@ -1,0 +1,244 @@
+--- The paper trail of one billable call: budget, ledger and evidence, behind one object, so that submit tells it what
+--- happens and need not know which of them there are. Everything is written before the call can return.
+
+local errors = require "veo.errors"
+local free = require "veo.free"
+local ledgers = require "veo.ledger"
+local money = require "veo.money"
+
+local M = {}
+
+---@class veo.CallRecord
+local Record = {}
+Record.__index = Record
+
+-- While another process has the same order under way, how often to look whether it has its answer (seconds).
+local LOOK_EVERY = 0.25
+-- Waiting for a slot is cut into pieces, so that the intent's lease is kept (seconds).
+local LONGEST_WAIT = 15
+
+-- Earlier orders -------------------------------------------------------------------------------------------------------
+
+local function joined(row)
+  local record = ledgers.record(row)
+  return { taskId = record.taskId, ref = record.ref, key = record.key, joined = true, state = record.state,
+    status = record.status, path = record.path }
+end
+
+local function where_it_is(record)
+  if record.path and record.state == "saved" then return "its video is in " .. record.path end
+  if record.state == "done" or record.state == "saved" then return "it is finished, and its result can be fetched" end
+  if record.state == "uncertain" then
+    return "it has no answer: settle it (client:settle(err.ref, taskId or \"lost\")) before ordering again"
+  end
+  return "it is " .. record.state
+end
+
+local function about(record, code, operation, message)
+  return errors.new { code = code, operation = operation, sent = "no",
+    charged = code == "uncertain" and "maybe" or "no", ref = record.ref, taskId = record.taskId, key = record.key,
+    state = record.state, status = record.status, path = record.path,
+    message = ("%s: %s"):format(operation, message) }
+end
+
+local function name_of(record)
+  return record.taskId and "task " .. record.taskId or "intent " .. record.ref
+end
+
+local function duplicate(row, operation)
+  local record = ledgers.record(row)
+  return about(record, "duplicate", operation, ("the same request was made %s as %s; %s"):format(
+    os.date("!%Y-%m-%d %H:%M:%SZ", math.floor(record.created)), name_of(record), where_it_is(record)))
+end
+
+local function other_body(row, operation, key)
+  local record = ledgers.record(row)
+  local err = about(record, "invalid", operation, ("key %q belongs to another request, made as %s; take another key")
+    :format(key, name_of(record)))
+  err.field = "key"
+  return err
+end
+
+-- Joins the earlier order; one that another process has just under way is waited for.
+local function join(ctx, row, operation, deadline)
+  while row.state == "intent" and ctx.now() < deadline do
+    local why = ctx.scheduler:sleep_until(ctx.now() + LOOK_EVERY)
+    if why ~= "timeout" then
+      return nil, errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation, sent = "no",
+        message = operation .. " was " .. why .. " while the same order was under way elsewhere" }
+    end
+    local found, err = ctx.ledger:row(row.ref)
+    if not found then return nil, err end
+    row = found
+  end
+  local record = ledgers.record(row)
+  if record.state == "uncertain" then return nil, about(record, "uncertain", operation, where_it_is(record)) end
+  if not record.taskId then
+    return nil, about(record, record.state == "intent" and "busy" or "duplicate", operation,
+      "the same order is " .. record.state .. " in another process")
+  end
+  if ctx.log then ctx.log { event = "joined", operation = operation, taskId = record.taskId, ref = record.ref } end
+  return joined(row)
+end
+
+-- Opening --------------------------------------------------------------------------------------------------------------
+
+-- The reference goes into the query, before a fragment.
+local function with_reference(url, ref)
+  local base, fragment = url:match("^([^#]*)(.*)$")
+  return base .. (base:find("?", 1, true) and "&" or "?") .. "veo_ref=" .. ref .. fragment
+end
+
+local function need_ledger(operation, name)
+  return errors.new { code = "invalid", operation = operation, field = name, sent = "no",
+    expected = "a client with a ledger", message = ("%s: %s needs a ledger: veo.new { ledger = \"renders.db\" }")
+      :format(operation, name) }
+end
+
+-- Writes the intent. Nil, err; or nil, nil and the earlier order that is joined.
+local function write_intent(self, on_duplicate)
+  local ctx, operation, given = self.ctx, self.operation, self.options.submit
+  self.body.callBackUrl = self.callback -- what is compared has no reference in it
+  local found, err = ctx.ledger:open { operation = operation, api = ctx.api.name, body = self.body, key = given.key,
+    price = self.price, day_limit = ctx.money.day, on_duplicate = on_duplicate, timeout = given.timeout }
+  if not found then return nil, err end
+  if found.kind == "new" then
+    self.request, self.wait = found.request, found.wait
+    if self.callback then self.body.callBackUrl = with_reference(self.callback, found.request.ref) end
+    return true
+  end
+  if found.kind == "budget" then return nil, money.day_passed(ctx.money, operation, self.price, found.spent) end
+  if found.kind == "other_body" then return nil, other_body(found.row, operation, given.key) end
+  if not given.key and on_duplicate == "refuse" then return nil, duplicate(found.row, operation) end
+  local task
+  task, err = join(ctx, found.row, operation, ctx.now() + given.deadline)
+  return nil, err, task
+end
+
+---Opens the record of a call: reserves its price, writes its intent. To be called before anything is sent.
+---@param ctx table
+---@param operation string
+---@param body table         as it will be sent; the reference is put into its callBackUrl
+---@param options { submit: table }
+---@return veo.CallRecord|nil record
+---@return veo.Error|nil err
+---@return table|nil earlier  the order that was joined instead
+function M.open(ctx, operation, body, options)
+  local given = options.submit
+  if not ctx.ledger then
+    if given.key then return nil, need_ledger(operation, "key") end
+    if given.on_duplicate then return nil, need_ledger(operation, "on_duplicate") end
+  end
+  local self = setmetatable({ ctx = ctx, operation = operation, body = body, options = options,
+    callback = type(body.callBackUrl) == "string" and body.callBackUrl or nil }, Record)
+  local err, opened, earlier
+  self.price, err = money.reserve(ctx.money, operation, body)
+  if err then return nil, err end
+  if not ctx.ledger then return self end
+  opened, err, earlier = write_intent(self, given.on_duplicate or "refuse")
+  if opened then return self end
+  money.release(ctx.money, self.price)
+  return nil, err, earlier
+end
+
+-- On the way -----------------------------------------------------------------------------------------------------------
+
+---Seconds to wait before the next attempt may go; 0 when it may and its slot is taken.
+---@return number|nil wait, veo.Error|nil
+function Record:reserve()
+  local ctx = self.ctx
+  if not ctx.ledger then return ctx.window:reserve() end
+  local wait = self.wait -- known from the intent's own commit
+  self.wait = nil
+  if not wait then
+    local err
+    wait, err = ctx.ledger:reserve(self.request)
+    if not wait then return nil, err end
+  end
+  return math.min(wait, LONGEST_WAIT)
+end
+
+-- The balance, or nil: evidence is worth one look, not a failed call.
+local function balance(self)
+  local options = { free = { deadline = 10, timeout = 10 }, retry = self.options.retry }
+  return (free.call(self.ctx, "credits", {}, options))
+end
+
+---Before the first attempt.
+function Record:before()
+  if self.ctx.evidence and not self.credits_before then self.credits_before = balance(self) end
+end
+
+---The attempt brought nothing, and may be repeated after a pause.
+---@param err veo.Error
+function Record:idle(err)
+  local ctx = self.ctx
+  if ctx.ledger then
+    ctx.ledger:idle(self.request, err)
+  elseif err.code == "rate_limited" then
+    ctx.window:refused(err.retry_after)
+  end
+end
+
+---The attempt may have been charged and is repeated by the caller's explicit word: it stays in the ledger as what it is,
+---and the next one is an order of its own, with its own price.
+---@param err veo.Error
+---@return true|nil, veo.Error|nil
+function Record:reopen(err)
+  local ctx = self.ctx
+  self:uncertain(err, true)
+  local price, refusal = money.reserve(ctx.money, self.operation, self.body)
+  if refusal then return nil, refusal end
+  if not ctx.ledger then return true end
+  local opened, problem = write_intent(self, "allow")
+  if opened then return true end
+  money.release(ctx.money, price)
+  return nil, problem
+end
+
+-- Answers --------------------------------------------------------------------------------------------------------------
+
+---The service named the task.
+---@param task { taskId: string }
+function Record:accepted(task)
+  local ctx = self.ctx
+  if not ctx.ledger then return end
+  task.ref, task.key = self.request.ref, self.request.key
+  local _, err = ctx.ledger:accepted(self.request, task.taskId)
+  task.ledger_error = err -- the task is paid, so it is handed over all the same
+end
+
+---Nothing was ordered.
+---@param err veo.Error
+function Record:refused(err)
+  local ctx = self.ctx
+  money.release(ctx.money, self.price)
+  if ctx.ledger then ctx.ledger:refused(self.request, err) end
+end
+
+local function gather(self, err)
+  local before = self.credits_before
+  if not self.ctx.evidence or err.cause == "closed" or self.ctx.scheduler:cancelling() then
+    return before and { credits_before = before, price = self.price }
+  end
+  local after = balance(self)
+  return { credits_before = before, credits_after = after, price = self.price,
+    difference = before and after and before - after or nil }
+end
+
+---It may have been ordered; the price stays reserved.
+---@param err veo.Error
+---@param free_key boolean|nil
+function Record:uncertain(err, free_key)
+  local ctx = self.ctx
+  -- The intent gets its word before the balance is asked for: that may take seconds.
+  if ctx.ledger then
+    err.ref = self.request.ref
+    ctx.ledger:uncertain(self.request, err, nil, free_key)
+  end
+  if not ctx.evidence then return end
+  err.evidence = gather(self, err)
+  if ctx.ledger and err.evidence then ctx.ledger:uncertain(self.request, err, err.evidence, free_key) end
+end
+
+return M
