@@ -161,6 +161,7 @@ end
 ---Nil when the caller may wait here, else the error that says why not.
 ---@return veo.Error|nil
 function Scheduler:obstacle()
+  if self.telling then return busy("a call from a log function: make it from a job") end
   if self.current then
     if running() == self.current.co then
       if self.current.cancelling and not self.current.shielded then jobs.suspend() end -- it ends here
