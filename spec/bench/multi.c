@@ -81,9 +81,9 @@ static void step(struct loop *loop)
     curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
   }
   for(int i = 0; i < ready; i++) {
-    int mask = (events[i].events & EPOLLIN ? CURL_CSELECT_IN : 0) |
-               (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-               (events[i].events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+    int mask = ((events[i].events & EPOLLIN) ? CURL_CSELECT_IN : 0) |
+               ((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+               ((events[i].events & (EPOLLERR | EPOLLHUP)) ? CURL_CSELECT_ERR : 0);
     curl_multi_socket_action(loop->multi, events[i].data.fd, mask, &running);
   }
 }
