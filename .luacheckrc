@@ -10,5 +10,8 @@ read_globals = { "jit", table = { fields = { "unpack", "pack" } } }
 
 files["spec"] = { std = "max+busted" }
 files["examples"] = { std = "max" }
+files["examples/love"] = { globals = { "love" } }
+files["examples/neovim"] = { read_globals = { "vim" } }
+files["spec/hosts"] = { globals = { "love" }, read_globals = { "vim" } }
 files["rockspec"] = { std = "rockspec" }
 files[".busted"] = { std = "max" }

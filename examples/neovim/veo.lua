@@ -1,0 +1,54 @@
+-- A Neovim command: extends a video in the background while you write; `:VeoExtend out.mp4 TASK_ID a prompt` saves the
+-- result. A libuv poll handle on the client's one descriptor steps it whenever something is to be done.
+--
+--   KIE_API_KEY=… nvim -c "luafile examples/neovim/veo.lua"          then :VeoExtend out.mp4 TASK_ID it rains
+--   VEO_SIMULATE=1 nvim -c "luafile examples/neovim/veo.lua" -c "VeoExtend out.mp4"
+--
+-- Neovim runs LuaJIT: install lua-veo for it (make install LUA_VERSION=jit), with Debian's lua-cjson.
+
+local veo = require "veo"
+
+local simulator, options, wait = nil, nil, {}
+if os.getenv "VEO_SIMULATE" then
+  simulator = require("veo.simulator").start { speed = 100 }
+  options = { base_url = simulator.url, api_key = simulator.api_key }
+  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+end
+
+local client = veo.new(options)
+local poll = vim.loop.new_poll(client:pollfd())
+
+-- A libuv callback may not touch the editor; what is scheduled may.
+local function say(text, level)
+  vim.schedule(function() vim.notify("veo: " .. text, level or vim.log.levels.INFO) end)
+end
+
+function wait.on_progress(status, info)
+  say(("%s, %.0f s"):format(status.state, info.elapsed))
+end
+
+local function extend(path, params)
+  local status, err = client:extend_and_wait(params, wait)
+  local file
+  if status then file, err = client:download(status, path, { overwrite = true }) end
+  if not file then return say(err:explain(), vim.log.levels.ERROR) end
+  say(("saved %s, %d bytes"):format(file.path, file.bytes))
+end
+
+vim.api.nvim_create_user_command("VeoExtend", function(command)
+  local path, task_id = command.fargs[1], command.fargs[2] or (simulator and simulator.source)
+  local prompt = table.concat(command.fargs, " ", 3)
+  if prompt == "" then prompt = "The boat turns towards the harbour" end
+  client:spawn(extend, path, { taskId = task_id, prompt = prompt, model = "fast" })
+  poll:start("r", function()
+    if client:step(0) == 0 then poll:stop() end
+  end)
+end, { nargs = "+", complete = "file" })
+
+vim.api.nvim_create_autocmd("VimLeavePre", {
+  callback = function()
+    poll:close() -- before the client: libuv must not watch a closed descriptor
+    client:close()
+    if simulator then simulator:stop() end
+  end,
+})
