@@ -129,8 +129,12 @@ static void serve(veo_poller *poller, const struct epoll_event *event)
     drain(fd);
     return;
   }
-  if(fd == poller->event_fd)
-    return; /* cleared by publish, once the completions are taken */
+  if(fd == poller->event_fd) {
+    /* Or a sleep for one exchange would spin while others wait to be taken; publish signals again. */
+    drain(fd);
+    poller->signalled = 0;
+    return;
+  }
   if(event->events & EPOLLIN)
     mask |= CURL_CSELECT_IN;
   if(event->events & EPOLLOUT)
