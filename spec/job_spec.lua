@@ -414,7 +414,7 @@ describe("a job", function()
         print(job:status(), (select(2, job:result())))]]
       local folder = kit.folder()
       kit.write(folder .. "/x.lua", script)
-      local text = kit.output((arg and arg[-1] or "lua5.4") .. " " .. folder .. "/x.lua")
+      local text = kit.output(kit.lua() .. " " .. folder .. "/x.lua")
       kit.sweep()
       assert.matches("^failed", text)
       assert.matches("yielded outside", text)

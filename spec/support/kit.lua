@@ -81,6 +81,12 @@ function M.list(folder)
   return names
 end
 
+---The interpreter that runs the specs, for another process of the same kind.
+function M.lua()
+  local version = rawget(_G, "jit") and "jit" or _VERSION:match("%d+%.%d+")
+  return version == "jit" and "luajit" or "lua" .. version
+end
+
 ---What a command prints.
 function M.output(command)
   local pipe = io.popen(command .. " 2>&1")
