@@ -179,6 +179,16 @@ M.codes = {
     next = "Check the ledger's path or database, then call again.",
     charged = "no",
   },
+  changed = {
+    summary = "The file is no longer the one that was begun, and what was handed on cannot be taken back.",
+    next = "Throw away what came and download again.",
+    charged = "no",
+  },
+  missing = {
+    summary = "Something optional that this call needs is not installed.",
+    next = "Install the package named in the message and call again.",
+    charged = "no",
+  },
   unverified = {
     summary = "The callback's signature does not hold.",
     next = "Ignore the callback; check the webhook key and this machine's clock if it should have been genuine.",

@@ -50,8 +50,9 @@ end
 ---Waits for a transfer's end, or for what `glance` sees, telling on the way.
 ---@param transfer userdata
 ---@param due number|nil        the wait ends then
----@param glance nil|fun(): boolean  called whenever the transfer has news; true ends the wait
----@return "done"|"timeout"|"cancelled"|"closed"|"stuck"|"seen" why
+---@param glance nil|fun()      called whenever the transfer has news
+---@return "done"|"timeout"|"cancelled"|"closed"|"stuck" why
+---@return table|nil reply, table|nil failure  of the core, when done
 function M:follow(transfer, due, glance)
   local ctx = self.ctx
   while true do
@@ -60,8 +61,9 @@ function M:follow(transfer, due, glance)
     local why = ctx.scheduler:await(transfer, wake or nil)
     if why == "done" then
       self.last, self.total = transfer:progress() -- gone once the result is read
-      if glance and glance() then return "seen" end
-      if transfer:result() ~= false then return why end
+      if glance then glance() end
+      local reply, failure = transfer:result()
+      if reply ~= false then return why, reply, failure end
     elseif why ~= "timeout" or due and ctx.now() >= due then
       return why
     end

@@ -35,14 +35,13 @@ local function send(ctx, request, options, due)
   if not transfer then return nil, failure end
   local settle = ctx.scheduler:on_drop(function() transfer:cancel() end)
   local teller = progress.new(ctx, options.upload.on_progress)
-  local why = teller:follow(transfer, due)
+  local why, reply
+  why, reply, failure = teller:follow(transfer, due)
   settle()
   if why == "timeout" and transfer:cancel() then
     return nil, { reason = "network", timed_out = true, sent = "maybe", message = "the upload did not end in time" }
   end
-  if transfer:result() == false then ctx.scheduler:await(transfer) end
-  local reply
-  reply, failure = transfer:result()
+  if why ~= "done" then reply, failure = transfer:result() end
   if reply and teller.last then teller:tell(teller.last, teller.total, true) end
   return reply, failure
 end

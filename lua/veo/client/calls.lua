@@ -90,22 +90,23 @@ return function(Client, tools)
     return waits.wait(ctx, task.taskId, opts.wait)
   end
 
-  ---Saves a finished video. Until it is whole it stands in `path .. ".part"`.
-  ---@param source veo.Status|string  a succeeded status, or a URL
-  ---@param path string
-  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil }|nil
-  ---@return { path: string, bytes: integer, taskId: string|nil, requests: integer }|nil file
-  ---@return veo.Error|nil err  exists, io, expired, not_video, network, …
-  function Client:download(source, path, given)
+  ---Saves a finished video. Until it is whole it stands in `target .. ".part"`; a later download goes on from there.
+  ---With a function as target, it gets the bytes piece by piece, may wait itself, and ends the download by returning false.
+  ---@param source veo.Status|string|{ url: string, taskId: string|nil }  a succeeded status, or a URL; with the taskId a dead link is made anew
+  ---@param target string|fun(chunk: string): false|nil
+  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil, info: veo.Progress), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil }|nil
+  ---@return { path: string|nil, bytes: integer, taskId: string|nil, requests: integer, resumed: integer|nil }|nil file
+  ---@return veo.Error|nil err  exists, busy, io, expired, not_video, too_large, changed, network, …
+  function Client:download(source, target, given)
     local ctx = context(self, "download")
     if type(source) ~= "string" and type(source) ~= "table" then
       misuse("download", "a status or a URL expected, got " .. type(source))
     end
-    if type(path) ~= "string" or path == "" or path:find("[%z\r\n]") then
-      misuse("download", "path: a non-empty file name expected")
+    if type(target) ~= "function" and (type(target) ~= "string" or target == "" or target:find("[%z\r\n]")) then
+      misuse("download", "path: a non-empty file name, or a function, expected")
     end
     local opts, problem = split(ctx, DOWNLOAD, given)
     if not opts then misuse("download", problem) end
-    return downloads.download(ctx, source, path, opts.download)
+    return downloads.download(ctx, source, target, opts.download)
   end
 end
