@@ -85,7 +85,7 @@ function M.decoder()
         index, at = integer(block, at, 7)
         field = entry(dynamic, index)
       elseif byte & 224 == 32 then -- a new size for the dynamic table
-        _, at = integer(block, at, 5)
+        at = select(2, integer(block, at, 5))
       else -- a literal, kept in the dynamic table or not
         local keep = byte & 64 ~= 0
         index, at = integer(block, at, keep and 6 or 4)
