@@ -24,8 +24,12 @@ describe("core", function()
   end)
 
   local function finish(transfer)
-    while transfer:result() == false do client:step(1000) end
-    return transfer:result()
+    local reply, failure = transfer:result()
+    while reply == false do
+      client:step(1000)
+      reply, failure = transfer:result()
+    end
+    return reply, failure
   end
 
   local function body(text)
@@ -215,14 +219,16 @@ describe("core", function()
   end)
 
   describe("a transfer", function()
-    it("says false until it has ended, then always the same", function()
+    it("says false until it has ended, then hands its result over once", function()
       sim:script { { on = "status", delay = 0.05 } }
       local transfer = client:start("status", sim.source)
       assert.is_false(transfer:result())
       assert.matches("under way", tostring(transfer))
       local reply = finish(transfer)
       assert.equal(200, reply.code)
-      assert.equal(reply, (transfer:result()))
+      local again, failure = transfer:result()
+      assert.is_nil(again)
+      assert.equal("taken", failure.reason)
       assert.is_false(transfer:cancel())
       assert.matches("ended", tostring(transfer))
     end)

@@ -111,12 +111,16 @@ int veo_client_new(lua_State *L)
   if(!veo_settings_finish(&client->settings))
     luaL_error(L, "out of memory");
   veo_engine_limit(&client->engine, client->settings.max_in_flight);
-  lua_createtable(L, 3, 0);
+  lua_createtable(L, 5, 0);
   veo_json_open(L);
   lua_rawseti(L, -3, VEO_ENV_DECODE);
   lua_rawseti(L, -2, VEO_ENV_ENCODE);
   lua_newtable(L);
   lua_rawseti(L, -2, VEO_ENV_LIVE);
+  lua_newtable(L);
+  lua_rawseti(L, -2, VEO_ENV_TAGS);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, VEO_ENV_CLIENT);
   veo_setuservalue(L, -2);
   return 1;
 }
@@ -168,20 +172,17 @@ static int client_step(lua_State *L)
 }
 
 /* client:take() -> the next transfer that has ended, or that has news (a stream's bytes, headers that
- * were asked for) and goes on, or nil */
+ * were asked for) and goes on, and what was tied to it; or nil */
 static int client_take(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
   veo_exchange *exchange = veo_engine_take(&client->engine);
-  if(exchange) {
-    veo_transfer_push(L, 1, exchange);
-    return 1;
-  }
-  exchange = veo_engine_take_news(&client->engine);
+  if(!exchange)
+    exchange = veo_engine_take_news(&client->engine);
   if(!exchange)
     return 0;
-  veo_transfer_peek(L, 1, exchange);
-  return 1;
+  veo_transfer_push(L, 1, exchange);
+  return 2;
 }
 
 /* client:wake_at(seconds | nil): when step is wanted next, on the clock of core.now */

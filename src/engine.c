@@ -171,6 +171,7 @@ veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
   }
   exchange = veo_exchange_new();
   if(exchange) {
+    exchange->slot = ++engine->slots;
     exchange->state = VEO_STATE_PREPARED;
     append(&engine->prepared, exchange);
     veo_exchange_recycle(exchange);

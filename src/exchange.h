@@ -62,6 +62,7 @@ typedef struct {
 typedef struct veo_exchange {
   struct veo_exchange *prev; /* neighbours in the engine's list of its state */
   struct veo_exchange *next;
+  int slot;    /* its number in the engine, from 1, for life */
   void *owner; /* the transfer that script holds, or NULL: a blocking call's, or nobody's */
 
   CURL *easy;

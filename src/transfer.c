@@ -19,18 +19,37 @@ veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client)
   transfer->message = "the transfer was never started";
   transfer->sent = VEO_SENT_NO;
   veo_settype(L, VEO_TRANSFER_TYPE);
-  lua_createtable(L, 2, 0); /* [1] the client, [2] the values of a result that was read */
-  lua_pushvalue(L, index);
-  lua_rawseti(L, -2, 1);
+  veo_getuservalue(L, index); /* the client's table, which keeps the client */
   veo_setuservalue(L, -2);
   return transfer;
 }
 
-/* Pushes the client's table of transfers under way. */
-static void push_live(lua_State *L, int client_index)
+/* The client behind the transfer at 1, or an error when it is closed. Pushes its table. */
+static veo_client *check_owner(lua_State *L)
 {
-  veo_getuservalue(L, client_index);
-  lua_rawgeti(L, -1, VEO_ENV_LIVE);
+  veo_client *client;
+  veo_getuservalue(L, 1);
+  lua_rawgeti(L, -1, VEO_ENV_CLIENT);
+  client = veo_check_client(L, lua_gettop(L));
+  lua_pop(L, 1);
+  return client;
+}
+
+/* Sets env[field][slot] to the value on the top, which is popped. An array indexed by slots costs a
+ * fraction of a table keyed by the exchanges, which rehashes as they come and go (a third of all
+ * instructions with a thousand under way, measured). */
+static void set_slot(lua_State *L, int env, int field, int slot)
+{
+  lua_rawgeti(L, env, field);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+}
+
+static void push_slot(lua_State *L, int env, int field, int slot)
+{
+  lua_rawgeti(L, env, field);
+  lua_rawgeti(L, -1, slot);
   lua_remove(L, -2);
 }
 
@@ -40,41 +59,31 @@ void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *excha
   transfer->exchange = exchange;
   exchange->owner = transfer;
   veo_getuservalue(L, self);
-  lua_rawgeti(L, -1, 1);
-  push_live(L, lua_gettop(L));
-  lua_pushlightuserdata(L, exchange);
+  lua_pushnil(L);
+  set_slot(L, self + 1, VEO_ENV_TAGS, exchange->slot);
   lua_pushvalue(L, self);
-  lua_rawset(L, -3);
+  set_slot(L, self + 1, VEO_ENV_LIVE, exchange->slot);
   lua_settop(L, self);
 }
 
-/* Takes the exchange's transfer out of the table of those under way. */
-static void forget_live(lua_State *L, int client_index, veo_exchange *exchange)
+/* The script alone keeps the transfer from here on. */
+static void forget(lua_State *L, int env, int slot)
 {
-  push_live(L, client_index);
-  lua_pushlightuserdata(L, exchange);
-  lua_rawget(L, -2);
-  if(!lua_isnil(L, -1)) {
-    lua_pushlightuserdata(L, exchange);
-    lua_pushnil(L);
-    lua_rawset(L, -4); /* the field exists, so no memory is needed */
-  }
-  lua_pop(L, 2);
+  lua_pushnil(L);
+  set_slot(L, env, VEO_ENV_LIVE, slot);
+  lua_pushnil(L);
+  set_slot(L, env, VEO_ENV_TAGS, slot);
 }
 
-void veo_transfer_peek(lua_State *L, int client_index, veo_exchange *exchange)
+void veo_transfer_push(lua_State *L, int client_index, const veo_exchange *exchange)
 {
-  push_live(L, client_index);
-  lua_pushlightuserdata(L, exchange);
-  lua_rawget(L, -2);
-  lua_remove(L, -2);
-}
-
-void veo_transfer_push(lua_State *L, int client_index, veo_exchange *exchange)
-{
-  client_index = veo_absindex(L, client_index);
-  veo_transfer_peek(L, client_index, exchange);
-  forget_live(L, client_index, exchange);
+  int env;
+  veo_getuservalue(L, client_index);
+  env = lua_gettop(L);
+  push_slot(L, env, VEO_ENV_LIVE, exchange->slot);
+  push_slot(L, env, VEO_ENV_TAGS, exchange->slot);
+  if(exchange->state == VEO_STATE_TAKEN)
+    forget(L, env, exchange->slot);
 }
 
 void veo_transfer_orphan(veo_exchange *exchange)
@@ -87,75 +96,66 @@ void veo_transfer_orphan(veo_exchange *exchange)
   transfer->sent = exchange->sent;
 }
 
-/* Gives the exchange back to the pool. The client's handle at `client_index` is alive. */
-static void let_go(lua_State *L, veo_transfer *transfer, int client_index)
+/* Gives the exchange back to the pool. */
+static void let_go(lua_State *L, veo_transfer *transfer, int env)
 {
   veo_exchange *exchange = transfer->exchange;
-  forget_live(L, client_index, exchange);
+  forget(L, env, exchange->slot);
   transfer->exchange = NULL;
   exchange->owner = NULL;
   veo_engine_release(&transfer->client->engine, exchange);
 }
 
-/* A result read before: [2] of the user value. Pushes its values, or nothing. */
-static int push_kept(lua_State *L)
+static int is_running(const veo_exchange *exchange)
 {
-  int env;
-  veo_getuservalue(L, 1);
-  env = lua_gettop(L);
-  lua_rawgeti(L, env, 2);
-  if(lua_isnil(L, -1)) {
-    lua_settop(L, env - 1);
-    return 0;
-  }
-  lua_rawgeti(L, -1, 1);
-  if(lua_isnil(L, -1)) {
-    lua_rawgeti(L, -2, 2);
-    return 2;
-  }
+  return exchange && (exchange->state < VEO_STATE_DONE || exchange->stream.bytes.length);
+}
+
+/* transfer:running() -> true while under way, or while bytes of a stream wait to be read */
+static int transfer_running(lua_State *L)
+{
+  lua_pushboolean(L, is_running(check_transfer(L)->exchange));
   return 1;
 }
 
-/* Keeps the values on the top, so that asking again gives the same. */
-static void keep_result(lua_State *L, int env, int count)
-{
-  lua_createtable(L, 2, 0);
-  lua_pushvalue(L, -1 - count);
-  lua_rawseti(L, -2, 1);
-  if(count == 2) {
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, 2);
-  }
-  lua_rawseti(L, env, 2);
-}
-
-/* transfer:result() -> false while under way, or while bytes of a stream wait to be read |
- * reply | nil, failure */
+/* transfer:result() -> false while running | reply | nil, failure. A result is handed over once. */
 static int transfer_result(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
   veo_exchange *exchange = transfer->exchange;
+  const veo_client *client;
   int env;
-  int count = push_kept(L);
-  if(count)
-    return count;
+  int count;
   if(!exchange)
     return veo_push_failure(L, transfer->reason, transfer->message, transfer->sent);
-  veo_getuservalue(L, 1);
+  client = check_owner(L);
   env = lua_gettop(L);
-  lua_rawgeti(L, env, 1);
-  (void)veo_check_client(L, env + 1);
-  if(exchange->state < VEO_STATE_DONE || exchange->stream.bytes.length) {
+  if(is_running(exchange)) {
     lua_pushboolean(L, 0);
     return 1;
   }
   veo_engine_hand_out(&transfer->client->engine, exchange);
-  veo_getuservalue(L, env + 1);
-  lua_rawgeti(L, -1, VEO_ENV_DECODE);
-  count = veo_push_result(L, -1, exchange, transfer->client->settings.api_key);
-  keep_result(L, env, count);
-  let_go(L, transfer, env + 1);
+  lua_rawgeti(L, env, VEO_ENV_DECODE);
+  count = veo_push_result(L, -1, exchange, client->settings.api_key);
+  transfer->reason = "taken";
+  transfer->message = "the result was handed over before";
+  transfer->sent = exchange->sent;
+  let_go(L, transfer, env);
   return count;
+}
+
+/* transfer:tag(value) -> true: client:take will return it with the transfer; false when it was taken */
+static int transfer_tag(lua_State *L)
+{
+  const veo_transfer *transfer = check_transfer(L);
+  lua_settop(L, 2);
+  if(!transfer->exchange || transfer->exchange->state == VEO_STATE_TAKEN)
+    return 0;
+  (void)check_owner(L);
+  lua_pushvalue(L, 2);
+  set_slot(L, 3, VEO_ENV_TAGS, transfer->exchange->slot);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 static int upload_progress(lua_State *L, const veo_exchange *exchange)
@@ -210,9 +210,7 @@ static int transfer_read(lua_State *L)
   veo_exchange *exchange = transfer->exchange;
   if(!exchange || !exchange->stream.bytes.length)
     return 0;
-  veo_getuservalue(L, 1);
-  lua_rawgeti(L, -1, 1);
-  (void)veo_check_client(L, lua_gettop(L));
+  (void)check_owner(L);
   lua_pushlstring(L, exchange->stream.bytes.data, exchange->stream.bytes.length);
   veo_buffer_reset(&exchange->stream.bytes, 2 * exchange->stream.cap);
   veo_engine_resume(&transfer->client->engine, exchange);
@@ -226,9 +224,7 @@ static int transfer_cancel(lua_State *L)
   veo_transfer *transfer = check_transfer(L);
   int cut = 0;
   if(transfer->exchange) {
-    veo_getuservalue(L, 1);
-    lua_rawgeti(L, -1, 1);
-    (void)veo_check_client(L, lua_gettop(L));
+    (void)check_owner(L);
     cut = veo_engine_cancel(&transfer->client->engine, transfer->exchange);
     if(cut) {
       transfer->reason = "cancelled";
@@ -274,7 +270,9 @@ static int transfer_tostring(lua_State *L)
 
 void veo_transfer_register(lua_State *L)
 {
-  static const luaL_Reg methods[] = {{"result", transfer_result},
+  static const luaL_Reg methods[] = {{"running", transfer_running},
+                                     {"result", transfer_result},
+                                     {"tag", transfer_tag},
                                      {"progress", transfer_progress},
                                      {"headers", transfer_headers},
                                      {"read", transfer_read},

@@ -19,10 +19,8 @@ veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client);
 /* Binds it to a prepared exchange and keeps it alive while that is under way. The transfer is on the
  * top of the stack; may raise, and the collector then gives the exchange back. */
 void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange);
-/* Pushes the transfer of an exchange that was taken, and lets it go; pushes nil when it is gone. */
-void veo_transfer_push(lua_State *L, int client_index, veo_exchange *exchange);
-/* Pushes the transfer of an exchange that goes on. */
-void veo_transfer_peek(lua_State *L, int client_index, veo_exchange *exchange);
+/* Pushes the transfer of an exchange and what was tied to it; lets it go when it was taken. */
+void veo_transfer_push(lua_State *L, int client_index, const veo_exchange *exchange);
 /* The engine is closing: the transfer lets go of the exchange. */
 void veo_transfer_orphan(veo_exchange *exchange);
 void veo_transfer_register(lua_State *L);

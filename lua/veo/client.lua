@@ -57,7 +57,8 @@ function M.new(given)
   local budget, ledger = money.budget(all.max_credits, all.prices), nil
   if budget.day and not all.ledger then return nil, "max_credits: a limit a day needs a ledger" end
   if all.ledger then
-    ledger, problem = ledgers.new(all.ledger, { now = core.now, log = log, timeout = all.timeout, rate = all.rate })
+    ledger, problem = ledgers.new(all.ledger, { now = core.now, log = log, timeout = all.timeout, rate = all.rate,
+      lease = all.lease })
     if not ledger then return nil, "ledger: " .. problem end
   end
   local pause = all.pause and function() all.pause(client) end
@@ -73,8 +74,9 @@ function M.new(given)
     budget = retry.budget(all.retry.budget),
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
     polls = limiter.polls { rate = all.rate.polls, now = core.now },
-    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log }),
+    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, max_in_flight = all.max_in_flight }),
     ledger = ledger, money = budget, evidence = all.evidence,
+    note_upgrade = ledger and function(taskId, what) ledger:upgraded(taskId, what) end,
     created = {},  -- taskId → when this client created it
     upgraded = {}, -- taskId → the upgrade it got: it can no longer be extended
     watches = {},  -- taskId → the waits for it
@@ -123,7 +125,7 @@ end
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
 local tools = { context = context, misuse = misuse, split = split, task_id_of = task_id_of }
-for _, room in ipairs { "calls", "running", "service" } do require("veo.client." .. room)(Client, tools) end
+for _, room in ipairs { "calls", "running", "service", "money" } do require("veo.client." .. room)(Client, tools) end
 
 ---Ends every job and frees everything. A billable call under way ends `uncertain`. Closing twice is harmless.
 function Client:close()

@@ -43,6 +43,7 @@ local function finish(job, state, values)
   local scheduler = job.scheduler
   job.state, job.values = state, values
   job.co, job.waiter = nil, nil
+  scheduler:vacate(job)
   scheduler.jobs[job] = nil
   scheduler.count = scheduler.count - 1
   local waiters = job.waiters
@@ -82,7 +83,7 @@ local go_on
 
 local function resume(scheduler, job, ...)
   if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
-  scheduler.current = job
+  scheduler.current, scheduler.stepping = job, true
   return go_on(scheduler, job, coroutine.resume(job.co, ...))
 end
 
@@ -96,6 +97,7 @@ function go_on(scheduler, job, ok, first, ...)
     return false, "the job yielded outside of this client's calls, but step runs in the main program, "
       .. "which cannot take the yield: call step from the coroutine that should"
   end
+  scheduler.stepping = false -- the host's other coroutines may call and step meanwhile
   return resume(scheduler, job, coroutine.yield(first, ...))
 end
 

@@ -23,7 +23,7 @@ local LONG = 60000
 
 ---@param core userdata           a veo.core client
 ---@param now fun(): number       its clock
----@param options { pause: fun()|nil, log: fun(event: table)|nil }
+---@param options { pause: fun()|nil, log: fun(event: table)|nil, max_in_flight: integer|nil }
 function M.new(core, now, options)
   return setmetatable({
     core = core,
@@ -31,11 +31,14 @@ function M.new(core, now, options)
     pause = options.pause,
     log = options.log,
     timers = timers.new(),
-    waiting = {},      -- transfer → waiter
-    transfers = 0,     -- how many
-    ready = {},        -- waiters of jobs to resume, from `first` to `last`
+    transfers = 0,     -- waited for
+    ready = {},        -- waiters of jobs to resume, from `first` to `last`; false before and behind
     first = 1,
     last = 0,
+    places = options.max_in_flight or 100, -- exchanges that may still be started
+    line = {},         -- waiters for a place, from `head` to `tail`; false before and behind
+    head = 1,
+    tail = 0,
     jobs = {},         -- set of jobs not ended
     count = 0,         -- how many
     unseen = 0,        -- drivers that sleep in `pause` although their answer is there
@@ -75,7 +78,6 @@ function Scheduler:wake(waiter, why)
   waiter.why = why
   if waiter.at then self.timers:remove(waiter) end
   if waiter.transfer then
-    self.waiting[waiter.transfer] = nil
     self.transfers = self.transfers - 1
     waiter.transfer = nil
   end
@@ -91,7 +93,7 @@ local function run_ready(self, stop)
   self.stepping = true
   while self.first <= self.last do
     local waiter = self.ready[self.first]
-    self.ready[self.first] = nil
+    self.ready[self.first] = false -- nil would have the table rehashed over and over
     self.first = self.first + 1
     if waiter.job.state == "pending" then jobs.run(self, waiter.job, waiter.why) end
     if stop and self.now() >= stop then break end
@@ -101,12 +103,11 @@ local function run_ready(self, stop)
 end
 
 local function collect(self)
-  local core, waiting = self.core, self.waiting
-  local transfer = core:take()
+  local core = self.core
+  local transfer, waiter = core:take()
   while transfer do
-    local waiter = waiting[transfer]
     if waiter then self:wake(waiter, "done") end
-    transfer = core:take()
+    transfer, waiter = core:take()
   end
 end
 
@@ -170,8 +171,7 @@ function Scheduler:obstacle()
     return busy("a call from a coroutine inside a job: make it from the job itself, or spawn another job")
   end
   if self.stepping then
-    return busy("a call while step resumes jobs (from a log function, or from another coroutine while a job has "
-      .. "yielded to the host's loop): make it from a job")
+    return busy("a call from inside step, as from a log function: make it from a job")
   end
   return nil
 end
@@ -192,8 +192,8 @@ function Scheduler:await(transfer, due, waiter)
   waiter = waiter or {}
   waiter.job = job
   if transfer then
+    if not transfer:tag(waiter) then return "done" end -- it ended while nobody waited for it
     waiter.transfer = transfer
-    self.waiting[transfer] = waiter
     self.transfers = self.transfers + 1
   end
   if due then
@@ -210,22 +210,78 @@ function Scheduler:sleep_until(due)
   return self:await(nil, due)
 end
 
----Starts an exchange and waits for its end; at `due` it is cut, if it may be.
----@param due number|nil
----@param operation string  and what follows as for the core's `start`
----@return table|nil reply, table|nil failure
-function Scheduler:exchange(due, operation, request, options)
+local function late(sent)
+  return { reason = "network", timed_out = true, sent = sent, message = "no answer before the deadline" }
+end
+
+-- Starts an exchange and waits for its end; at `due` it is cut, if it may be.
+local function perform(self, due, operation, request, options)
   local transfer, failure = self.core:start(operation, request, options)
   if not transfer then return nil, failure end
   if self:await(transfer, due) == "timeout" then
     if transfer:cancel() then
       local _, cut = transfer:result()
-      return nil, { reason = "network", timed_out = true, sent = cut.sent, message = "no answer before the deadline" }
+      return nil, late(cut.sent)
     end
     -- Ended meanwhile; or billable, and bytes may have left: then its own time-out ends it.
-    if transfer:result() == false then self:await(transfer) end
+    if transfer:running() then self:await(transfer) end
   end
   return transfer:result()
+end
+
+-- Waits in line for a place; nil, or the failure of an exchange that had none in time.
+local function stand_in_line(self, due)
+  local waiter = {}
+  self.tail = self.tail + 1
+  self.line[self.tail] = waiter
+  local why = self:await(nil, due, waiter)
+  if why == "done" then return nil end -- with a place
+  if why == "timeout" then return late("no") end
+  return { reason = why == "closed" and "closed" or "cancelled", sent = "no", message = "it was " .. why }
+end
+
+-- Hands the place on to who stands first in line, or puts it back.
+local function leave_place(self)
+  local line = self.line
+  while self.head <= self.tail do
+    local waiter = line[self.head]
+    line[self.head] = false
+    self.head = self.head + 1
+    if self.head > self.tail then self.head, self.tail = 1, 0 end
+    if not waiter.why then
+      if waiter.job then waiter.job.placed = true end
+      return self:wake(waiter, "done")
+    end
+  end
+  self.places = self.places + 1
+end
+
+---Makes an exchange: waits for one of the places, starts it, waits for its end. An exchange in line holds no handle of
+---libcurl: ten thousand of them would take 150 MiB.
+---@param due number|nil    it is cut then, if it may be
+---@param operation string  and what follows as for the core's `start`
+---@return table|nil reply, table|nil failure
+function Scheduler:exchange(due, operation, request, options)
+  if self.places > 0 then
+    self.places = self.places - 1
+  else
+    local failure = stand_in_line(self, due)
+    if failure then return nil, failure end
+  end
+  local job = self.current
+  if job then job.placed = true end
+  local reply, failure = perform(self, due, operation, request, options)
+  if job then job.placed = false end
+  leave_place(self)
+  return reply, failure
+end
+
+---Gives a dropped job's place back.
+function Scheduler:vacate(job)
+  if job.placed then
+    job.placed = false
+    leave_place(self)
+  end
 end
 
 -- Jobs ----------------------------------------------------------------------------------------------------------------
@@ -324,11 +380,11 @@ function Scheduler:close()
   if self.closed then return end
   self.closed = true
   self.core:close()
-  local waiters = {}
-  for _, waiter in pairs(self.waiting) do waiters[#waiters + 1] = waiter end
-  for _, waiter in ipairs(waiters) do self:wake(waiter, "done") end
   local left = {}
   for job in pairs(self.jobs) do left[#left + 1] = job end
+  for _, job in ipairs(left) do
+    if job.waiter and job.waiter.transfer then self:wake(job.waiter, "done") end
+  end
   for _, job in ipairs(left) do
     if job.shielded then job.cancelling = "closed" else jobs.cancel(job, "closed") end
   end
