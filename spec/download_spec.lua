@@ -301,7 +301,7 @@ describe("download", function()
     it("with a last event even when it is over at once", function()
       local seen = {}
       assert(client:download(url(1000), path, { on_progress = function(...) seen[#seen + 1] = { ... } end }))
-      assert.same({ 1000, 1000 }, seen[#seen])
+      assert.same({ 1000, 1000, 0 }, { seen[#seen][1], seen[#seen][2], seen[#seen][3].left })
     end)
 
     it("and no last event when it fails", function()
