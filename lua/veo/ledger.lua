@@ -3,7 +3,8 @@
 ---
 ---   ledger/database.lua  LuaDBI, transactions        ledger/schema.lua     tables and their versions
 ---   ledger/intents.lua   the life of an order        ledger/lease.lua      who sees to it
----   ledger/window.lua    the shared rate window      ledger/list.lua       tasks as users see them
+---   ledger/claims.lua    heartbeat and claims        ledger/list.lua       tasks as users see them
+---   ledger/window.lua    the shared rate window
 ---   ledger/canonical.lua when two orders are equal   ledger/owner.lua      whether a process lives
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
@@ -231,6 +232,17 @@ function Ledger:tasks(filter)
   end)
 end
 
+---These videos are contained in another one: nothing is left to save of them.
+---@param refs string[]
+function Ledger:contained(refs)
+  return self:note(function(db)
+    for _, ref in ipairs(refs) do
+      db:run("UPDATE veo_tasks SET state = 'saved', owner = NULL, lease = 0 WHERE ref = ? AND state = 'done'", ref)
+    end
+    return #refs
+  end)
+end
+
 ---One record, or false.
 ---@return veo.Record|false|nil, veo.Error|nil
 function Ledger:find(filter)
@@ -240,12 +252,12 @@ function Ledger:find(filter)
 end
 
 ---One row as it is now, its intent buried when its process is dead.
----@return table|nil row, veo.Error|nil
+---@return table|false|nil row, veo.Error|nil
 function Ledger:row(ref)
   return self:commit("tasks", function(db)
     local row = db:select("SELECT * FROM veo_tasks WHERE ref = ?", ref)[1]
     if row then row.state = intents.bury(db, row, db:time()) end
-    return row
+    return row or false
   end)
 end
 
@@ -284,59 +296,7 @@ function Ledger:limited(retry_after)
   end)
 end
 
--- Claims ---------------------------------------------------------------------------------------------------------------
-
-function Ledger:hold()
-  local at = self.now() + self.lease / 3
-  if at < self.beat_at then self.beat_at = at end
-end
-
----The heartbeat, when it is due: one commit for everything this client holds. False when it could not be made.
----@return boolean
-function Ledger:beat()
-  if self.now() < self.beat_at then return true end
-  self.beat_at = self.now() + self.lease / 3
-  local held, err = self:commit(nil, function(db) return leases.beat(db, self.owner, self.lease) end)
-  if held then
-    if held == 0 then self.beat_at = math.huge end
-    return true
-  end
-  self.beat_at = self.now() + math.min(self.lease / 10, 5)
-  if self.log then self.log { event = "ledger", err = err, pending = #self.pending } end
-  return false
-end
-
----@param request { limit: integer, since: number, round: string }
----@return table[]|nil rows, veo.Error|nil
-function Ledger:claim(request)
-  local token = request.round .. "." .. nonce(4)
-  local rows, err = self:commit("resume", function(db)
-    leases.sweep(db, self.owner)
-    return leases.claim(db, { owner = self.owner, token = token, lease = self.lease, limit = request.limit,
-      since = db:time() - request.since, round = request.round })
-  end)
-  if rows and #rows > 0 then self:hold() end
-  return rows, err
-end
-
----A step of a claimed task: false when the claim is lost to another worker, nil when the ledger cannot be reached.
----@param fields { state: string, status: veo.Status|nil, err: veo.Error|nil, path: string|nil }
----@return boolean|nil mine, veo.Error|nil
-function Ledger:step(row, fields)
-  local result = fields.status and canonical.encode(list.kept_status(fields.status)) or nil
-  local why = fields.err and canonical.encode(list.kept_error(fields.err)) or nil
-  local changed, err = self:commit("resume", function(db)
-    return leases.step(db, row.ref, row.claim,
-      { state = fields.state, result = result, error = why, path = fields.path, lease = self.lease })
-  end)
-  if not changed then return nil, err end
-  return changed == 1
-end
-
-function Ledger:release(row)
-  self.active[row.task_id] = nil
-  return self:note(function(db) return leases.release(db, row.ref, row.claim) end)
-end
+require("veo.ledger.claims")(Ledger, nonce)
 
 ---Lets everything go and closes the connection.
 function Ledger:close()

@@ -72,6 +72,12 @@ M.new.ledger = text
 M.new.evidence = flag
 M.new.max_credits = money.limit_kind
 M.new.prices = money.prices_kind
+M.new.lease = number(3, "seconds, 3 or more")
+local path = { expected = "a file name, a pattern or a function",
+  test = function(value) return text.test(value) or callable(value) end }
+M.resume = { on_result = fn, path = path, limit = count }
+M.chain = { path = text, key = text, save_hops = text, overwrite = flag, repeat_failed = flag, on_progress = fn,
+  timeout = positive, deadline = seconds }
 
 M.defaults = {
   api = "veo", timeout = 60, connect_timeout = 10, deadline = 300, max_in_flight = 100, allow_http = false,

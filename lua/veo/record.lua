@@ -68,8 +68,8 @@ local function join(ctx, row, operation, deadline)
         message = operation .. " was " .. why .. " while the same order was under way elsewhere" }
     end
     local found, err = ctx.ledger:row(row.ref)
-    if not found then return nil, err end
-    row = found
+    if found == nil then return nil, err end
+    row = found or row
   end
   local record = ledgers.record(row)
   if record.state == "uncertain" then return nil, about(record, "uncertain", operation, where_it_is(record)) end

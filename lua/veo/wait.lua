@@ -108,6 +108,9 @@ function M.judge(ctx, watch, status, err)
   if ctx.log and status and status.state ~= before then
     ctx.log { event = "state", taskId = watch.taskId, state = status.state }
   end
+  if ctx.ledger and not watch.quiet then
+    if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:watching(watch.taskId, watch.due) end
+  end
   local on_progress = watch.options.on_progress
   if status and on_progress then
     on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
@@ -146,8 +149,9 @@ end
 ---@param ctx table
 ---@param taskId string
 ---@param options table  the `wait` options
+---@param quiet boolean|nil  the ledger is told by the caller
 ---@return veo.Status|nil, veo.Error|nil
-function M.wait(ctx, taskId, options)
+function M.wait(ctx, taskId, options, quiet)
   local obstacle = ctx.scheduler:obstacle()
   if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(taskId, "wait")
@@ -156,7 +160,9 @@ function M.wait(ctx, taskId, options)
   local function leave() ctx.watching = ctx.watching - 1 end
   local settle = ctx.scheduler:on_drop(leave)
   local status
-  status, err = run(ctx, M.begin(ctx, taskId, options))
+  local watch = M.begin(ctx, taskId, options)
+  watch.quiet = quiet
+  status, err = run(ctx, watch)
   settle()
   leave()
   return status, err

@@ -106,6 +106,8 @@ local function finish(ctx, target, source, options)
     return nil, err
   end
   part:done()
+  local ledger = ctx.ledger
+  if ledger and source.taskId and not options.quiet then ledger:saved(source.taskId, target.path) end
   target.teller:tell(size, size, true)
   return { path = target.path, bytes = size, taskId = source.taskId, etag = reply.etag,
     content_type = reply.content_type, requests = reply.tries, resumed = target.teller.resumed }
@@ -119,6 +121,10 @@ end
 function M.run(ctx, source, path, options)
   local part, err = parts.open(source, path, options)
   if not part then return nil, err end
+  -- The name was free: after a crash, a file that stands there is this task's.
+  if ctx.ledger and source.taskId and not options.overwrite and not options.quiet then
+    ctx.ledger:saving(source.taskId, path)
+  end
   local resumed = part.sink:size()
   local target = setmetatable({ ctx = ctx, part = part, path = path, options = options, farthest = resumed,
     teller = progress.new(ctx, options.on_progress, resumed) }, Target)

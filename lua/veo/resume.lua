@@ -1,0 +1,282 @@
+--- Takes up what a crash, a restart or another machine left: every open task of the ledger is claimed, waited for, saved,
+--- and handed over. What a worker holds is kept by a heartbeat; one that lost a claim drops the task without a word.
+
+local core = require "veo.core"
+local downloads = require "veo.download"
+local errors = require "veo.errors"
+local free = require "veo.free"
+local adopt = require "veo.adopt"
+local ledgers = require "veo.ledger"
+local waits = require "veo.wait"
+
+local M = {}
+
+-- The service forgets a task after 14 days; older ones can no longer be waited for.
+local KEPT = 14 * 24 * 3600
+-- Claimed at once, so that a commit pays for many and a fleet still shares.
+local PAGE = 200
+-- How often the loop looks around while tasks run, and whether others' tasks have become free (seconds).
+local LOOK = 1
+local CLAIM = 5
+-- A ledger out of reach is tried again after this long (seconds).
+local AGAIN = 2
+-- Errors that every further task would meet too.
+local FATAL = { unauthorized = true, forbidden = true, key_limit = true }
+
+-- Paths ---------------------------------------------------------------------------------------------------------------
+
+-- A key or a taskId must not climb out of the folder that the pattern names.
+local function safe(text)
+  local out = tostring(text):gsub("[^%w._-]", "_"):gsub("^%.+", "_")
+  return out == "" and "_" or out
+end
+
+---Fills a pattern such as "renders/{key}.mp4"; `{key}` is the taskId where an order has none.
+---@param pattern string
+---@param record veo.Record
+---@return string
+function M.path(pattern, record)
+  local values = { taskId = record.taskId, ref = record.ref, key = record.key or record.taskId,
+    operation = record.operation, day = os.date("!%Y-%m-%d", math.floor(record.created)) }
+  return (pattern:gsub("{(%w+)}", function(name) return values[name] and safe(values[name]) end))
+end
+
+---Nil, or what is wrong with a pattern.
+function M.pattern_problem(pattern)
+  if type(pattern) == "function" then return nil end
+  if type(pattern) ~= "string" or pattern == "" or pattern:find("[%z\r\n]") then
+    return "path: a pattern such as \"renders/{taskId}.mp4\" or a function expected"
+  end
+  for name in pattern:gmatch("{(%w+)}") do
+    if name ~= "taskId" and name ~= "ref" and name ~= "key" and name ~= "operation" and name ~= "day" then
+      return ("path: unknown field {%s} (there are taskId, ref, key, operation, day)"):format(name)
+    end
+  end
+  if not (pattern:find("{taskId}", 1, true) or pattern:find("{ref}", 1, true) or pattern:find("{key}", 1, true)) then
+    return "path: the pattern needs {taskId}, {key} or {ref}, or every task would be saved under one name"
+  end
+  return nil
+end
+
+-- One task ------------------------------------------------------------------------------------------------------------
+
+-- A step in the ledger; while the ledger is out of reach it is tried until the claim would have lapsed.
+-- True, or nil when the task is no longer ours.
+local function step(run, row, fields)
+  local ctx = run.ctx
+  local deadline = ctx.now() + ctx.ledger.lease
+  while true do
+    local mine, err = ctx.ledger:step(row, fields)
+    if mine ~= nil then return mine or nil end
+    run.ledger_error = err
+    if ctx.now() > deadline or ctx.scheduler:sleep_until(ctx.now() + AGAIN) ~= "timeout" then return nil end
+  end
+end
+
+-- Saves a finished task. The path is in the ledger before a file of that name can appear, and only a name that was free
+-- is put there: a file that stands under it after a crash is therefore whole, and ours.
+local function save(run, row, record, status)
+  local options = run.options
+  local path = record.path
+  if not path or core.kind(path) ~= "file" then
+    path = type(options.path) == "function" and options.path(record, status) or M.path(options.path, record)
+    if type(path) ~= "string" then return nil, nil end
+    if core.kind(path) == "file" and not options.download.overwrite then
+      return nil, errors.new { code = "exists", operation = "resume", path = path, taskId = record.taskId,
+        message = path .. " exists already, and is not known to be this task's video" }
+    end
+    if not step(run, row, { state = "done", path = not options.download.overwrite and path or nil }) then return nil end
+    local file, err = downloads.download(run.ctx, status, path, options.download)
+    if not file then return nil, err end
+    if not step(run, row, { state = "saved", path = path }) then return nil end
+    return file
+  end
+  if not step(run, row, { state = "saved", path = path }) then return nil end
+  return { path = path, taskId = record.taskId, already = true }
+end
+
+local function count(run, what)
+  run.summary[what] = run.summary[what] + 1
+end
+
+-- Hands the outcome over.
+local function tell(run, row, record, status, err, file)
+  record.path = file and file.path or record.path
+  if run.options.on_result then run.options.on_result(status, record, err, file) end
+  row.told = true
+end
+
+-- One claimed task, to its end. A job of its own.
+local function see_to(run, row)
+  local ctx, record = run.ctx, ledgers.record(row)
+  local taskId = record.taskId
+  local age = math.max(0, run.now - record.created)
+  if age < run.options.wait.grace and not ctx.created[taskId] then ctx.created[taskId] = ctx.now() - age end
+  local status, err = waits.wait(ctx, taskId, run.options.wait, true)
+  if not status then
+    if err.code == "cancelled" or err.code == "closed" then return end
+    if err.code == "failed" or err.code == "expired" then
+      if not step(run, row, { state = "failed", status = err.status, err = err }) then return count(run, "lost") end
+      record.state = "failed"
+      count(run, "failed")
+    else
+      ctx.ledger:release(row)
+      count(run, "open")
+      if FATAL[err.code] then run.fatal = run.fatal or err end
+    end
+    return tell(run, row, record, nil, err)
+  end
+  if not step(run, row, { state = "done", status = status }) then return count(run, "lost") end
+  record.state, record.status, record.video_url = "done", status, status.video_url
+  if not run.options.path then
+    count(run, "done")
+    tell(run, row, record, status)
+    -- Handed over: without a folder to save to, that is all resume can do, and it does it once.
+    if run.options.on_result then step(run, row, { state = "saved" }) end
+    return
+  end
+  local file
+  file, err = save(run, row, record, status)
+  if file then
+    record.state = "saved"
+    count(run, "saved")
+  elseif err then
+    if err.code == "cancelled" or err.code == "closed" then return end
+    ctx.ledger:release(row)
+    count(run, "open")
+  else
+    return count(run, "lost")
+  end
+  tell(run, row, record, status, err, file)
+end
+
+-- All of them ---------------------------------------------------------------------------------------------------------
+
+-- An uncertain order whose reply named a task needs only the service's word for it.
+local function confirm_named(run)
+  local ctx = run.ctx
+  local found = ctx.ledger:tasks { state = "uncertain" }
+  for _, record in ipairs(found or {}) do
+    local status = record.taskId and free.look(ctx, record.taskId, ctx.now() + ctx.timeout)
+    if status and adopt.name(ctx, record.ref, record.taskId, status) then count(run, "adopted") end
+  end
+end
+
+-- Claims what is free and starts a job for each. Returns how many were begun and claimed; nil without the ledger.
+local function take_more(run)
+  local room = math.min(run.options.limit - run.running, PAGE)
+  if room < 1 then return 0, 0 end
+  local ctx = run.ctx
+  local rows, err = ctx.ledger:claim { limit = room, since = KEPT, round = run.round }
+  if not rows then
+    run.ledger_error = err
+    return nil
+  end
+  local begun = 0
+  for _, row in ipairs(rows) do
+    if ctx.ledger:is_active(row.task_id) then
+      count(run, "busy") -- another call of this client sees to it
+    else
+      begun = begun + 1
+      run.running = run.running + 1
+      local job
+      job = ctx.scheduler:spawn(function()
+        see_to(run, row)
+        run.ended[#run.ended + 1] = job
+        if run.waiter then ctx.scheduler:wake(run.waiter, "done") end
+      end)
+      run.jobs[job] = row
+    end
+  end
+  return begun, #rows
+end
+
+-- Takes an ended job out; one that raised (in a function of the user's) is reported and leaves its task open.
+local function take_out(run, job)
+  local row = run.jobs[job]
+  if not row then return end
+  run.jobs[job] = nil
+  run.running = run.running - 1
+  if job:status() == "failed" then
+    local _, err = job:result()
+    run.failure = run.failure or err
+  end
+  if job:status() ~= "done" and not row.told then run.ctx.ledger:release(row) end
+end
+
+-- Those that ended say so themselves; one that raised could not, and is found by a look at all of them now and then.
+local function collect(run)
+  local ended = run.ended
+  run.ended = {}
+  for _, job in ipairs(ended) do take_out(run, job) end
+  if run.ctx.now() < run.scan_at then return end
+  run.scan_at = run.ctx.now() + LOOK
+  local raised = {}
+  for job in pairs(run.jobs) do
+    if job:status() ~= "pending" then raised[#raised + 1] = job end
+  end
+  for _, job in ipairs(raised) do take_out(run, job) end
+end
+
+local function stop(run)
+  for job, row in pairs(run.jobs) do
+    job:cancel()
+    run.ctx.ledger:release(row)
+  end
+  run.jobs, run.running = {}, 0
+end
+
+-- Until a job ends, or some seconds have passed. False when this call itself is to end.
+local function pause(run, seconds)
+  run.waiter = {}
+  local why = run.ctx.scheduler:await(nil, run.ctx.now() + seconds, run.waiter)
+  run.waiter = nil
+  return why == "timeout" or why == "done"
+end
+
+local function work(run)
+  local ctx = run.ctx
+  local claim_at = 0
+  while true do
+    collect(run)
+    if run.running == 0 and run.options.limit > 0 then claim_at = 0 end
+    if run.fatal or run.failure then return stop(run) end
+    if not ctx.ledger:beat() then run.unheard = run.unheard or ctx.now() else run.unheard = nil end
+    -- Out of reach for as long as a lease lasts: others may have taken over, so what was begun is left to them.
+    if run.unheard and ctx.now() - run.unheard > ctx.ledger.lease then return stop(run) end
+    local begun, claimed = 0, 0
+    if ctx.now() >= claim_at then
+      begun, claimed = take_more(run)
+      if not begun and run.running == 0 then return end
+      if (claimed or 0) < PAGE or run.running >= run.options.limit then claim_at = ctx.now() + CLAIM end
+    end
+    if run.running == 0 and (begun or 0) == 0 and (claimed or 0) == 0 then return end
+    if (begun or 0) == 0 and not pause(run, LOOK) then return stop(run) end
+  end
+end
+
+---Takes up every open task of the ledger.
+---@param ctx table
+---@param options { on_result: function|nil, path: string|function|nil, limit: integer, wait: table, download: table }
+---@return table|nil summary, veo.Error|nil err
+function M.resume(ctx, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local run = { ctx = ctx, options = options, jobs = {}, ended = {}, running = 0, scan_at = 0,
+    round = ledgers.nonce(4), now = os.time(),
+    summary = { saved = 0, done = 0, failed = 0, open = 0, lost = 0, busy = 0, adopted = 0 } }
+  local uncertain, err = ctx.ledger:tasks { state = "uncertain" }
+  if not uncertain then return nil, err end
+  local settle = ctx.scheduler:on_drop(function() stop(run) end)
+  confirm_named(run)
+  work(run)
+  settle()
+  if run.failure then return nil, run.failure end
+  if run.fatal then return nil, run.fatal end
+  uncertain, err = ctx.ledger:tasks { state = "uncertain" }
+  if not uncertain then return nil, run.ledger_error or err end
+  run.summary.uncertain = uncertain
+  return run.summary
+end
+
+return M
