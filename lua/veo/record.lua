@@ -12,6 +12,8 @@ local M = {}
 local Record = {}
 Record.__index = Record
 
+-- The service takes a repeated 4K order for the same one, so that is what it is here.
+local ON_DUPLICATE = { get_4k = "join" }
 -- While another process has the same order under way, how often to look whether it has its answer (seconds).
 local LOOK_EVERY = 0.25
 -- Waiting for a slot is cut into pieces, so that the intent's lease is kept (seconds).
@@ -21,8 +23,9 @@ local LONGEST_WAIT = 15
 
 local function joined(row)
   local record = ledgers.record(row)
+  local status = record.status or {}
   return { taskId = record.taskId, ref = record.ref, key = record.key, joined = true, state = record.state,
-    status = record.status, path = record.path }
+    status = record.status, path = record.path, video_url = status.video_url, resultUrls = status.resultUrls }
 end
 
 local function where_it_is(record)
@@ -57,6 +60,12 @@ local function other_body(row, operation, key)
     :format(key, name_of(record)))
   err.field = "key"
   return err
+end
+
+local function upgraded(operation, taskId, what)
+  return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = taskId, sent = "no",
+    message = ("%s: task %s was upgraded to %s, and the service extends no upgraded video (extend first, upgrade last)")
+      :format(operation, taskId, what) }
 end
 
 -- Joins the earlier order; one that another process has just under way is waited for.
@@ -100,7 +109,8 @@ local function write_intent(self, on_duplicate)
   local ctx, operation, given = self.ctx, self.operation, self.options.submit
   self.body.callBackUrl = self.callback -- what is compared has no reference in it
   local found, err = ctx.ledger:open { operation = operation, api = ctx.api.name, body = self.body, key = given.key,
-    price = self.price, day_limit = ctx.money.day, on_duplicate = on_duplicate, timeout = given.timeout }
+    price = self.price, day_limit = ctx.money.day, on_duplicate = on_duplicate, timeout = given.timeout,
+    source = operation == "extend" and self.source or nil }
   if not found then return nil, err end
   if found.kind == "new" then
     self.request, self.wait = found.request, found.wait
@@ -108,6 +118,7 @@ local function write_intent(self, on_duplicate)
     return true
   end
   if found.kind == "budget" then return nil, money.day_passed(ctx.money, operation, self.price, found.spent) end
+  if found.kind == "upgraded" then return nil, upgraded(operation, self.source, found.what) end
   if found.kind == "other_body" then return nil, other_body(found.row, operation, given.key) end
   if not given.key and on_duplicate == "refuse" then return nil, duplicate(found.row, operation) end
   local task
@@ -130,12 +141,13 @@ function M.open(ctx, operation, body, options)
     if given.on_duplicate then return nil, need_ledger(operation, "on_duplicate") end
   end
   local self = setmetatable({ ctx = ctx, operation = operation, body = body, options = options,
-    callback = type(body.callBackUrl) == "string" and body.callBackUrl or nil }, Record)
+    callback = type(body.callBackUrl) == "string" and body.callBackUrl or nil,
+    source = body.taskId or type(body.input) == "table" and body.input.task_id or nil }, Record)
   local err, opened, earlier
   self.price, err = money.reserve(ctx.money, operation, body)
   if err then return nil, err end
   if not ctx.ledger then return self end
-  opened, err, earlier = write_intent(self, given.on_duplicate or "refuse")
+  opened, err, earlier = write_intent(self, given.on_duplicate or ON_DUPLICATE[operation] or "refuse")
   if opened then return self end
   money.release(ctx.money, self.price)
   return nil, err, earlier

@@ -83,13 +83,15 @@ end
 ---taken in the same commit, so that the call may go at once.
 ---@param db veo.Database
 ---@param request table  ref operation api body hash key price day_limit on_duplicate client owner lease rate
----@return { kind: "new"|"earlier"|"other_body"|"budget", wait: number|nil, row: table|nil, spent: number|nil }
+---@return { kind: "new"|"earlier"|"other_body"|"budget"|"upgraded", wait: number|nil, row: table|nil, spent: number|nil }
 function M.open(db, request)
   local now = db:time()
   -- The commit of a first try may have arrived although its answer did not.
   if not db:select("SELECT ref FROM veo_tasks WHERE ref = ?", request.ref)[1] then
     local found = earlier(db, request, now)
     if found then return found end
+    local upgrade = request.source and db:select("SELECT what FROM veo_upgrades WHERE task_id = ?", request.source)[1]
+    if upgrade then return { kind = "upgraded", what = upgrade.what } end
     if request.day_limit then
       local spent = M.spent(db, now)
       if spent + request.price > request.day_limit then return { kind = "budget", spent = spent } end
