@@ -51,7 +51,7 @@ local function escape(c)
   return ("\\x%02X"):format(c:byte())
 end
 
----One short printable line from any text. What looks like a bearer token is hidden.
+---One short printable line from any text. What looks like a bearer token or belongs to a signed link is hidden.
 ---@param s string
 ---@param limit integer|nil  bytes kept, 60 by default
 ---@return string
@@ -65,6 +65,10 @@ function M.printable(s, limit)
     if tail and M.bad_utf8(s:sub(tail)) then s = s:sub(1, tail - 1) end
   end
   s = s:gsub("([Bb][Ee][Aa][Rr][Ee][Rr]%s+)%S+", "%1(hidden)")
+  if s:find("://", 1, true) then -- a page that repeats a signed link
+    s = s:gsub("(%a[%w+.-]*://)[^%s\"'<>/?#@]*@", "%1(hidden)@")
+    s = s:gsub("(%a[%w+.-]*://[^%s\"'<>?#]*[?#])[^%s\"'<>]+", "%1(hidden)")
+  end
   s = s:gsub("%c", escape)
   if M.bad_utf8(s) then s = s:gsub("[\128-\255]", escape) end
   return cut and s .. "..." or s
