@@ -125,7 +125,9 @@ end
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
 local tools = { context = context, misuse = misuse, split = split, task_id_of = task_id_of }
-for _, room in ipairs { "calls", "running", "service", "money" } do require("veo.client." .. room)(Client, tools) end
+for _, room in ipairs { "calls", "running", "service", "money", "callbacks" } do
+  require("veo.client." .. room)(Client, tools)
+end
 
 ---Ends every job and frees everything. A billable call under way ends `uncertain`. Closing twice is harmless.
 function Client:close()

@@ -123,12 +123,37 @@ end
 local function sleep(ctx, watch)
   local scheduler = ctx.scheduler
   local why = "timeout"
-  if watch.due > ctx.now() then why = scheduler:sleep_until(watch.due) end
+  if watch.due > ctx.now() then
+    watch.sleeper = {}
+    why = scheduler:await(nil, watch.due, watch.sleeper)
+    watch.sleeper = nil
+  end
   local booked = why == "timeout" and ctx.polls:reserve(ctx.watching) or 0
   if booked > 0 then why = scheduler:sleep_until(ctx.now() + booked) end
   if why == "timeout" then return nil end
   return errors.new { code = why == "closed" and "closed" or "cancelled", operation = "wait", taskId = watch.taskId,
     message = "the wait for task " .. watch.taskId .. " was " .. why }
+end
+
+---Something happened to a task (a callback came): whoever waits for it looks now.
+---@param ctx table
+---@param taskId string
+function M.poke(ctx, taskId)
+  for watch in pairs(ctx.watches[taskId] or {}) do
+    watch.due = ctx.now()
+    if watch.sleeper then ctx.scheduler:wake(watch.sleeper, "timeout") end
+  end
+end
+
+local function enter(ctx, watch)
+  ctx.watching = ctx.watching + 1
+  local others = ctx.watches[watch.taskId] or {}
+  ctx.watches[watch.taskId], others[watch] = others, true
+  return function()
+    ctx.watching = ctx.watching - 1
+    others[watch] = nil
+    if next(others) == nil and ctx.watches[watch.taskId] == others then ctx.watches[watch.taskId] = nil end
+  end
 end
 
 local function run(ctx, watch)
@@ -156,12 +181,11 @@ function M.wait(ctx, taskId, options, quiet)
   if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(taskId, "wait")
   if not ok then return nil, err end
-  ctx.watching = ctx.watching + 1
-  local function leave() ctx.watching = ctx.watching - 1 end
-  local settle = ctx.scheduler:on_drop(leave)
-  local status
   local watch = M.begin(ctx, taskId, options)
   watch.quiet = quiet
+  local leave = enter(ctx, watch)
+  local settle = ctx.scheduler:on_drop(leave)
+  local status
   status, err = run(ctx, watch)
   settle()
   leave()
