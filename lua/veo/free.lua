@@ -61,10 +61,12 @@ function M.status(ctx, taskId, options)
   local ok, err = wire.task_id(taskId, "status")
   if not ok then return nil, err end
   local timeout, began = options.free.timeout, ctx.now()
+  local deadline = options.free.deadline
+  local first = deadline < (timeout or ctx.timeout) and math.max(deadline, 0.001) or timeout
   local status
-  status, err = M.look(ctx, taskId, nil, timeout)
+  status, err = M.look(ctx, taskId, nil, first)
   if status then return status end
-  return go_on(ctx, "status", options, began + options.free.deadline, err, function(due)
+  return go_on(ctx, "status", options, began + deadline, err, function(due)
     return M.look(ctx, taskId, due, timeout)
   end)
 end
