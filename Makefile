@@ -113,7 +113,8 @@ LUA_PACKAGES_jit := luajit libluajit-5.1-dev
 # Any libcurl that pkg-config knows will do; Debian's flavours of its headers exclude each other.
 BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-openssl-dev) $(LUA_PACKAGES_$(LUA_VERSION))
 RUN_DEPS := lua-cjson lua-cqueues lua-luaossl
-TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks
+TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks lua-dbi-sqlite3 lua-dbi-postgresql \
+	postgresql
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
 BENCH_DEPS := nginx-light valgrind lua-http lua-socket
@@ -233,7 +234,8 @@ check-exports: build
 	  echo "exported, but only luaopen_veo_core may be:" $$names; exit 1; }
 
 # Pure Lua has no memory of ours to check; what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
-PURE_SPECS := spec/wire%.lua $(patsubst %,spec/%_spec.lua,errors retry limiter)
+PURE_SPECS := spec/wire%.lua spec/ledger%.lua $(patsubst %,spec/%_spec.lua,errors retry limiter budget chain crash \
+	duplicates resume settle)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 MEMORY_ARGS ?= --exclude-tags=timing
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined

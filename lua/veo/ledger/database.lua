@@ -39,7 +39,8 @@ local ENGINES = {
     begin = { "BEGIN", ("SELECT 1 AS got FROM (SELECT pg_advisory_xact_lock(%d)) AS held"):format(LOCK) },
     probe = "SELECT CAST(? AS TEXT) AS a, CAST(? AS TEXT) AS b, CAST(? AS DOUBLE PRECISION) AS c, "
       .. "CAST(? AS DOUBLE PRECISION) AS d",
-    setup = { "SET client_encoding TO 'UTF8'", "SET synchronous_commit TO on",
+    -- libpq prints notices, and nothing here prints.
+    setup = { "SET client_min_messages TO error", "SET client_encoding TO 'UTF8'", "SET synchronous_commit TO on",
       ("SET statement_timeout TO %d"):format(STATEMENT_TIMEOUT * 1000),
       ("SET lock_timeout TO %d"):format(BUSY_TIMEOUT * 1000) },
     skip_locked = " FOR UPDATE SKIP LOCKED",

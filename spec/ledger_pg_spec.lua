@@ -1,0 +1,71 @@
+-- The ledger on PostgreSQL: a real server, run for this file alone.
+
+local kit = require "spec.support.kit"
+local ledgers = require "spec.support.ledgers"
+local postgres = require "spec.support.postgres"
+local simulator = require "veo.simulator"
+
+describe("a ledger on PostgreSQL", function()
+  local sim, server, made
+  setup(function()
+    sim = simulator.start { speed = 10000, rate = false }
+    server, made = postgres.start(), 0
+  end)
+  teardown(function()
+    sim:stop()
+    server:stop()
+    kit.sweep()
+  end)
+
+  -- A database of its own for every test.
+  local function fresh()
+    made = made + 1
+    ledgers.query(server.uri, "CREATE DATABASE test" .. made)
+    return (server.uri:gsub("/postgres$", "/test" .. made))
+  end
+
+  require "spec.support.ledger_suite"(function() return sim end, fresh,
+    { describe = describe, it = it, before_each = before_each, after_each = after_each })
+
+  it("comes back after its server was gone", function()
+    sim:reset()
+    local place = fresh()
+    local client = kit.client(sim, { ledger = place })
+    assert(client:extend { taskId = sim.source, prompt = "a" })
+    ledgers.query(server.uri, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    assert(client:extend { taskId = sim.source, prompt = "b" }) -- a connection that stood idle may be dead
+    server:down()
+    local _, err = client:extend { taskId = sim.source, prompt = "c" }
+    assert.equal("ledger", err.code)
+    assert.equal(2, sim:count("POST", kit.EXTEND))
+    server:up()
+    assert(client:extend { taskId = sim.source, prompt = "c" })
+    assert.equal("accepted accepted accepted", ledgers.states(place))
+    client:close()
+  end)
+
+  it("writes later what it could not write at once", function()
+    sim:reset()
+    local place, events = fresh(), {}
+    local client = kit.client(sim, { ledger = place, log = function(event) events[#events + 1] = event.event end })
+    sim:script { { on = "extend", delay = 0.3 } }
+    local job = client:spawn(function() return client:extend { taskId = sim.source, prompt = "a" } end)
+    kit.step_until(client, function() return sim:count("POST", kit.EXTEND) == 1 end)
+    server:down "immediate"
+    local task = assert(job:wait())
+    assert.equal("ledger", task.ledger_error.code)
+    server:up()
+    assert.equal("intent", ledgers.states(place))
+    assert(client:tasks())
+    assert.equal("accepted", ledgers.states(place))
+    client:close()
+  end)
+
+  it("shows no password", function()
+    local client = kit.client(sim, { ledger = "postgresql://veo:geheim@127.0.0.1:1/postgres" })
+    local _, err = client:tasks()
+    assert.equal("ledger", err.code)
+    assert.falsy(tostring(err):find("geheim", 1, true))
+    client:close()
+  end)
+end)

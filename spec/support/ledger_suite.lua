@@ -1,0 +1,257 @@
+--- What every ledger must do, whichever database is behind it: run by ledger_spec and ledger_pg_spec.
+local assert = require "luassert"
+local errors = require "veo.errors"
+local kit = require "spec.support.kit"
+local ledgers = require "spec.support.ledgers"
+
+---@param sim fun(): table       the simulator
+---@param where fun(): string    a fresh ledger
+---@param busted table           describe, it, …: busted gives them to spec files alone
+return function(sim, where, busted)
+  local describe, it, before_each, after_each = busted.describe, busted.it, busted.before_each, busted.after_each
+  local place, clients
+
+  before_each(function()
+    sim():reset()
+    place, clients = where(), {}
+  end)
+  after_each(function()
+    for _, client in ipairs(clients) do client:close() end
+  end)
+
+  local function new(more)
+    local options = { ledger = place }
+    for name, value in pairs(more or {}) do options[name] = value end
+    local client = kit.client(sim(), options)
+    clients[#clients + 1] = client
+    return client
+  end
+  local function states() return ledgers.states(place) end
+  local function row(sql) return ledgers.query(place, "SELECT * FROM veo_tasks " .. (sql or ""))[1] end
+  local function shot(prompt, more)
+    local params = { taskId = sim().source, prompt = prompt or "the boat turns" }
+    for name, value in pairs(more or {}) do params[name] = value end
+    return params
+  end
+
+  describe("an order", function()
+    it("stands as an intent before its first byte", function()
+      local client = new()
+      sim():script { { on = "extend", delay = 0.4 } }
+      local job = client:spawn(function() return client:extend(shot()) end)
+      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+      assert.equal("intent", states())
+      assert.equal("pending", job:status())
+      assert(job:wait())
+      assert.equal("accepted", states())
+    end)
+
+    it("is accepted, with its taskId, before the call returns", function()
+      local task = assert(new():extend(shot()))
+      local found = row()
+      assert.same({ "accepted", task.taskId, task.ref, 60 }, { found.state, found.task_id, found.ref, found.price })
+    end)
+
+    it("is refused when the service refuses it", function()
+      sim():script { { on = "extend", code = 402, times = 1 } }
+      local client = new()
+      local _, err = client:extend(shot())
+      assert.equal("insufficient_credits", err.code)
+      assert.equal("refused", states())
+      assert(client:extend(shot())) -- and stands in nobody's way
+    end)
+
+    it("is uncertain when the answer is lost", function()
+      sim():script { { on = "extend", close = "unanswered", charge = true, times = 1 } }
+      local _, err = new():extend(shot())
+      assert.equal("uncertain", err.code)
+      assert.equal(err.ref, row().ref)
+      assert.equal("uncertain", states())
+    end)
+
+    it("is refused when nothing of it left", function()
+      local client = kit.client("http://127.0.0.1:1", { ledger = place, retry = { attempts = 2 } })
+      clients[#clients + 1] = client
+      local _, err = client:extend(shot())
+      assert.equal("network", err.code)
+      assert.equal("refused", states())
+    end)
+
+    it("is done, then saved", function()
+      local client, folder = new(), kit.folder()
+      local status = assert(client:extend_and_wait(shot()))
+      assert.equal("done", states())
+      local path = folder .. "/boat.mp4"
+      assert(client:download(status, path))
+      assert.same({ "saved", path }, { row().state, row().path })
+    end)
+
+    it("is failed when its task fails", function()
+      sim():script { { on = "extend", fail = 2, error_message = "no luck" } }
+      local _, err = new():extend_and_wait(shot())
+      assert.equal("failed", err.code)
+      assert.equal("failed", states())
+      assert.truthy(row().error:find("no luck", 1, true))
+    end)
+
+    it("of a cancelled job is accepted all the same", function()
+      local client = new()
+      sim():script { { on = "extend", delay = 0.2 } }
+      local job = client:spawn(function() return client:extend(shot()) end)
+      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+      job:cancel()
+      kit.step_until(client, function() return job:status() == "cancelled" end)
+      local _, err = job:result()
+      assert.same({ "accepted", err.taskId }, { row().state, row().task_id })
+    end)
+
+    it("under way when the client closes is uncertain", function()
+      local client = new()
+      sim():script { { on = "extend", delay = 5 } }
+      client:spawn(function() return client:extend(shot()) end)
+      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+      client:close()
+      assert.equal("uncertain", states())
+    end)
+
+    it("repeated by the caller's word is an order of its own", function()
+      sim():script { { on = "extend", close = "unanswered", charge = true, times = 1 } }
+      local task = assert(new():extend(shot(), { key = "k", retry = { ambiguous = true } }))
+      assert.equal("uncertain accepted", states())
+      local found = row("WHERE state = 'accepted'")
+      assert.same({ "k", task.taskId }, { found.intent_key, found.task_id })
+    end)
+  end)
+
+  it("keeps every kind of text whole", function()
+    local prompt = "\206\177\240\159\142\172 'quoted' \"twice\" ? $1 %s \\ \n\t -- ; DROP TABLE veo_tasks"
+    local client = new()
+    assert(client:extend(shot(prompt), { key = "k'\"?\206\177" }))
+    local task = assert(client:tasks())[1]
+    assert.equal(prompt, task.params.prompt)
+    assert.equal("k'\"?\206\177", task.key)
+  end)
+
+  it("never holds the API key", function()
+    local client = new()
+    sim():script { { on = "extend", code = 401, msg = "bad key " .. sim().api_key, times = 1 } }
+    client:extend(shot())
+    assert(client:extend(shot("other")))
+    for _, found in ipairs(ledgers.query(place, "SELECT * FROM veo_tasks")) do
+      for _, value in pairs(found) do assert.falsy(tostring(value):find(sim().api_key, 1, true)) end
+    end
+  end)
+
+  describe("tasks", function()
+    it("filters with bound values", function()
+      local client = new()
+      local a = assert(client:extend(shot("a"), { key = "x' OR '1'='1" }))
+      local b = assert(client:extend(shot("b")))
+      assert.equal(2, #client:tasks())
+      assert.equal(a.taskId, client:tasks({ key = "x' OR '1'='1" })[1].taskId)
+      assert.equal(b.taskId, client:tasks({ taskId = b.taskId })[1].taskId)
+      assert.equal(0, #client:tasks { key = "' OR '1'='1" })
+      assert.equal(0, #client:tasks { state = "saved" })
+      assert.equal(2, #client:tasks { open = true })
+      assert.equal(1, #client:tasks { limit = 1 })
+      assert.equal(0, #client:tasks { since = os.time() + 60 })
+    end)
+
+    it("raises at an unknown filter", function()
+      local client = new()
+      assert.has_error(function() client:tasks { sate = "saved" } end)
+      assert.has_error(function() client:tasks { limit = -1 } end)
+    end)
+  end)
+
+  describe("an intent without a process", function()
+    -- As a crash leaves it: the process named in it does not exist.
+    local function orphan(sending, lease)
+      local client = new()
+      assert(client:extend(shot("orphan")))
+      client:close()
+      local dead = require("veo.ledger.owner").name("x"):gsub(":%d+:%d+:", ":4194999:1:")
+      ledgers.query(place, ("UPDATE veo_tasks SET state = 'intent', task_id = NULL, sending = %d, lease = %d, "
+        .. "owner = ?"):format(sending, lease), lease == 0 and "elsewhere/1:1:1:a" or dead)
+    end
+
+    it("is uncertain once its lease has passed", function()
+      orphan(1, 0)
+      assert.equal("uncertain", new():tasks()[1].state)
+    end)
+
+    it("is uncertain at once when its process is known to be dead", function()
+      orphan(1, os.time() + 1000)
+      assert.equal("uncertain", new():tasks()[1].state)
+    end)
+
+    it("is refused when nothing of it can have been sent", function()
+      orphan(0, 0)
+      assert.equal("refused", new():tasks()[1].state)
+    end)
+
+    it("is left alone while its process may live", function()
+      orphan(1, 0)
+      ledgers.query(place, "UPDATE veo_tasks SET lease = 9999999999")
+      assert.equal("intent", new():tasks()[1].state)
+    end)
+  end)
+
+  it("believes an answer that comes after the intent was given up", function()
+    local client = new()
+    sim():script { { on = "extend", delay = 0.4 } }
+    local job = client:spawn(function() return client:extend(shot()) end)
+    kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+    ledgers.query(place, "UPDATE veo_tasks SET lease = 0")
+    assert.equal("uncertain", new():tasks()[1].state)
+    local task = assert(job:wait())
+    assert.same({ "accepted", task.taskId }, { row().state, row().task_id })
+  end)
+
+  describe("the rate window", function()
+    it("is shared by all clients of a ledger", function()
+      local rate = { count = 3, window = 0.8 }
+      local a, b = new { rate = rate }, new { rate = rate }
+      local began = kit.now()
+      for i = 1, 3 do
+        assert(a:extend(shot("a" .. i)))
+        assert(b:extend(shot("b" .. i)))
+      end
+      assert.is_true(kit.now() - began >= 0.75)
+      local posts = sim():requests { method = "POST", path = kit.EXTEND }
+      for i = 4, #posts do assert.is_true(posts[i].time - posts[i - 3].time >= 0.7) end
+    end)
+
+    it("holds all of them back after a refusal", function()
+      sim():script { { on = "extend", code = 429, retry_after = 1, times = 1 } }
+      local a, b = new(), new { retry = { attempts = 1 } }
+      local _, err = b:extend(shot("b"))
+      assert.equal("rate_limited", err.code)
+      local began = kit.now()
+      assert(a:extend(shot("a")))
+      assert.is_true(kit.now() - began >= 0.8)
+    end)
+  end)
+
+  it("refuses to extend a video that another client upgraded", function()
+    local task = assert(new():extend_and_wait(shot()))
+    assert(new():get_1080p(task.taskId, { timeout = 30, interval = 0.05 }))
+    local count = sim():count("POST", kit.EXTEND)
+    local _, err = new():extend(shot("more", { taskId = task.taskId }))
+    assert.same({ "invalid", "taskId" }, { err.code, err.field })
+    assert.equal(count, sim():count("POST", kit.EXTEND))
+    _, err = new():chain { taskId = task.taskId, prompts = { "more" } }
+    assert.equal("invalid", err.code)
+    assert.is_true(errors.is(err))
+  end)
+
+  it("joins a repeated 4K order", function()
+    local client = new()
+    local status = assert(client:extend_and_wait(shot()))
+    local first = assert(client:get_4k(status.taskId))
+    local again = assert(client:get_4k(status.taskId))
+    assert.equal(first.taskId, again.taskId)
+    assert.is_true(again.joined)
+    assert.equal(1, sim():count("POST", "/api/v1/veo/get-4k-video"))
+  end)
+end

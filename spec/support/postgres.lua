@@ -1,0 +1,58 @@
+--- A throw-away PostgreSQL cluster on loopback, for specs: a folder of its own, gone with `stop`. PostgreSQL refuses to
+--- run as root, so root runs it as Debian's user `postgres`.
+local M = {}
+M.__index = M
+
+local function output(command)
+  local pipe = io.popen(command .. " 2>&1")
+  local text = pipe:read("*a")
+  pipe:close()
+  return text
+end
+
+local function free_port()
+  local socket = require "socket"
+  local probe = assert(socket.bind("127.0.0.1", 0))
+  local _, port = probe:getsockname()
+  probe:close()
+  return math.floor(tonumber(port))
+end
+
+-- Runs one of PostgreSQL's programs; its output only when it failed.
+function M:run(program, arguments)
+  local as = output("id -u"):match("^0") and "runuser -u postgres -- " or ""
+  local text = output(("cd / && %s%s/%s %s && echo __done__"):format(as, self.bin, program, arguments))
+  if not text:find("__done__", 1, true) then error(program .. ": " .. text, 2) end
+end
+
+---@return table cluster  with `uri`
+function M.start()
+  local bin = output("ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1"):match("^(/[^\n]+)\n")
+  assert(bin, "PostgreSQL is not installed: apt-get install postgresql")
+  local folder = os.tmpname()
+  os.remove(folder)
+  local self = setmetatable({ bin = bin, folder = folder .. ".pg", port = free_port() }, M)
+  os.execute("mkdir " .. self.folder)
+  if output("id -u"):match("^0") then os.execute("chown postgres " .. self.folder) end
+  self:run("initdb", "-D " .. self.folder .. "/data -A trust -U veo -E UTF8 --no-sync")
+  self:up()
+  self.uri = ("postgresql://veo@127.0.0.1:%d/postgres"):format(self.port)
+  return self
+end
+
+function M:up()
+  local settings = ("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s"):format(self.port, self.folder)
+  self:run("pg_ctl", ("-D %s/data -w -l %s/log -o '%s' start"):format(self.folder, self.folder, settings))
+end
+
+---@param how "fast"|"immediate"|nil
+function M:down(how)
+  self:run("pg_ctl", ("-D %s/data -w -m %s stop"):format(self.folder, how or "fast"))
+end
+
+function M:stop()
+  pcall(M.down, self, "immediate")
+  os.execute("rm -rf " .. self.folder)
+end
+
+return M
