@@ -1,0 +1,283 @@
+-- Driving: steps of a frame, plain calls that cooperate with a foreign loop, one descriptor that loses no wake-up.
+
+local cqueues = require "cqueues"
+local kit = require "spec.support.kit"
+local simulator = require "veo.simulator"
+
+describe("the scheduler", function()
+  local sim, client
+
+  setup(function() sim = simulator.start { speed = 10000, rate = false } end)
+  teardown(function() sim:stop() end)
+  before_each(function()
+    sim:reset()
+    client = kit.client(sim)
+  end)
+  after_each(function() client:close() end)
+
+  local function hang_status() sim:script { { on = "status", hang = true } } end
+
+  describe("step", function()
+    it("counts the jobs that have not ended", function()
+      assert.equal(0, client:step())
+      client:spawn(function() client:sleep(0.03) end)
+      client:spawn(function() client:sleep(0.01) end)
+      assert.equal(2, client:step(0))
+      kit.step_until(client, function() return client:step(5) == 0 end)
+    end)
+
+    it("never sleeps with 0, whatever is under way", function()
+      hang_status()
+      client:spawn(function() client:status(sim.source) end)
+      client:spawn(function() client:sleep(30) end)
+      for _ = 1, 5 do client:step(0) end
+      local began = kit.now()
+      for _ = 1, 1000 do client:step(0) end
+      assert.is_true(kit.now() - began < 0.2)
+    end)
+
+    it("sleeps at most as long as it is told, and less when something comes", function()
+      client:spawn(function() client:sleep(30) end)
+      client:step(0)
+      local began = kit.now()
+      client:step(100)
+      local took = kit.now() - began
+      assert.is_true(took >= 0.09 and took < 0.3, "took " .. took)
+      client:spawn(function() client:sleep(0.05) end)
+      client:step(0)
+      began = kit.now()
+      client:step(5000)
+      assert.is_true(kit.now() - began < 0.3)
+    end)
+
+    it("costs nothing for ten thousand sleeping waits #timing", function()
+      local function cost(count)
+        for _ = 1, count do client:spawn(function() client:sleep(3600) end) end
+        for _ = 1, 50000 do client:step(0) end -- until all of them sleep
+        local began = os.clock()
+        for _ = 1, 20000 do client:step(0) end
+        return (os.clock() - began) / 20000
+      end
+      local few, many = cost(10), cost(10000)
+      assert.is_true(many < 20e-6, ("%.1f µs a step"):format(many * 1e6))
+      assert.is_true(many < few * 3 + 1e-6, ("%.2f and %.2f µs"):format(few * 1e6, many * 1e6))
+    end)
+
+    it("gives a frame a bounded time of many ready jobs", function()
+      local done = 0
+      for _ = 1, 300 do
+        client:spawn(function()
+          local stop = kit.now() + 0.0005
+          while kit.now() < stop do end
+          done = done + 1
+        end)
+      end
+      local began = kit.now()
+      client:step(0)
+      assert.is_true(kit.now() - began < 0.05)
+      assert.is_true(done < 100)
+      assert(client:run())
+      assert.equal(300, done)
+    end)
+  end)
+
+  it("sleeps as long as it should, in a job and out of it", function()
+    for _, call in ipairs {
+      function() return client:sleep(0.1) end,
+      function() return client:spawn(function() return client:sleep(0.1) end):wait() end,
+    } do
+      local began = kit.now()
+      assert.is_true(call())
+      local took = kit.now() - began
+      assert.is_true(took >= 0.1 and took < 0.25, "took " .. took)
+    end
+  end)
+
+  it("wakes sleepers in the order of their times", function()
+    local order = {}
+    for _, n in ipairs { 3, 1, 2 } do
+      client:spawn(function()
+        client:sleep(n * 0.02)
+        order[#order + 1] = n
+      end)
+    end
+    client:run()
+    assert.same({ 1, 2, 3 }, order)
+  end)
+
+  it("lets jobs go on while a plain call waits", function()
+    sim:script { { on = "status", task = "slow", delay = 0.2 } }
+    local ticks = 0
+    local ticker = client:spawn(function()
+      for _ = 1, 5 do
+        client:sleep(0.02)
+        ticks = ticks + 1
+      end
+    end)
+    client:status("slow")
+    assert.same({ 5, "done" }, { ticks, ticker:status() })
+  end)
+
+  it("keeps to max_in_flight, and starts the rest in their order", function()
+    client:close()
+    client = kit.client(sim, { max_in_flight = 3 })
+    sim:script { { on = "status", delay = 0.05 } }
+    local began = kit.now()
+    for i = 1, 9 do client:spawn(function() return client:status("sim.x-" .. i) end) end
+    client:run()
+    local took = kit.now() - began
+    assert.is_true(took >= 0.14 and took < 0.6, "took " .. took)
+    local seen = {}
+    for _, request in ipairs(sim:requests()) do seen[#seen + 1] = tonumber(request.query.taskId:match("%d+$")) end
+    for group = 0, 2 do
+      local three = { seen[group * 3 + 1], seen[group * 3 + 2], seen[group * 3 + 3] }
+      table.sort(three)
+      assert.same({ group * 3 + 1, group * 3 + 2, group * 3 + 3 }, three)
+    end
+  end)
+
+  it("does not burn the processor while a plain call waits and others are done", function()
+    sim:script { { on = "status", task = "slow", delay = 0.4 } }
+    client:pollfd()
+    for _ = 1, 3 do client:spawn(function() return client:status(sim.source) end) end
+    local began = os.clock()
+    client:status("slow")
+    assert.is_true(os.clock() - began < 0.15)
+  end)
+
+  describe("in a foreign loop", function()
+    local function run(...)
+      local loop = cqueues.new()
+      local errs = {}
+      for _, fn in ipairs { ... } do
+        loop:wrap(function()
+          local ok, message = pcall(fn)
+          if not ok then errs[#errs + 1] = message end
+        end)
+      end
+      local ok, why = loop:loop(10)
+      assert.is_truthy(ok, why)
+      assert.same({}, errs)
+      assert.is_true(loop:empty(), "a coroutine still sleeps")
+    end
+
+    it("cqueues.poll(client) is woken for answers and for sleeps", function()
+      sim:script { { on = "status", delay = 0.1 } }
+      local job = client:spawn(function()
+        client:sleep(0.05)
+        return client:status(sim.source)
+      end)
+      local began = kit.now()
+      run(function()
+        while client:step(0) > 0 do cqueues.poll(client) end
+      end)
+      local took = kit.now() - began
+      assert.is_true(took >= 0.14 and took < 0.5, "took " .. took)
+      assert.equal("succeeded", job:result().state)
+    end)
+
+    it("wakes every one of several coroutines that watch it", function()
+      local polling = kit.client(sim, { pause = cqueues.poll })
+      sim:script { { on = "status", task = "a", delay = 0.1 }, { on = "status", task = "b", delay = 0.1 },
+        { on = "status", task = "c", delay = 0.2 } }
+      local took = {}
+      local began = kit.now()
+      local function ask(id)
+        return function()
+          for _ = 1, 3 do polling:status(id) end
+          took[id] = kit.now() - began
+        end
+      end
+      run(ask "a", ask "b", ask "c", function()
+        polling:sleep(0.25)
+        took.sleep = kit.now() - began
+      end)
+      polling:close()
+      assert.is_true(took.a < 0.6 and took.b < 0.6, ("%g %g"):format(took.a, took.b))
+      assert.is_true(took.c >= 0.6 and took.c < 0.95, took.c)
+      assert.is_true(took.sleep >= 0.25 and took.sleep < 0.45, took.sleep)
+    end)
+
+    it("a plain call leaves room for others", function()
+      local polling = kit.client(sim, { pause = cqueues.poll })
+      sim:script { { on = "status", delay = 0.3 } }
+      local ticks = 0
+      run(function() polling:status(sim.source) end, function()
+        for _ = 1, 10 do
+          cqueues.sleep(0.02)
+          ticks = ticks + 1
+        end
+      end)
+      polling:close()
+      assert.equal(10, ticks)
+      local requests = sim:requests()
+      assert.equal(1, #requests)
+    end)
+
+    it("jobs and plain calls go together", function()
+      local polling = kit.client(sim, { pause = cqueues.poll })
+      local results = {}
+      run(function()
+        local job = polling:spawn(function()
+          polling:sleep(0.05)
+          return assert(polling:extend_and_wait { taskId = sim.source, prompt = "x" })
+        end)
+        results[1] = job:wait()
+      end, function() results[2] = polling:wait(sim.source) end)
+      polling:close()
+      assert.same({ "succeeded", "succeeded" }, { results[1].state, results[2].state })
+    end)
+  end)
+
+  it("hands a pause that raises on, and stays usable", function()
+    local raise = true
+    local other = kit.client(sim, { pause = function(c)
+      if raise then error("no pause today") end
+      c:step(5)
+    end })
+    local ok, message = pcall(other.sleep, other, 0.05)
+    assert.is_false(ok)
+    assert.matches("no pause today", message)
+    raise = false
+    assert.is_truthy(other:status(sim.source))
+    other:close()
+  end)
+
+  describe("close, with exchanges in flight", function()
+    it("frees everything at once", function()
+      hang_status()
+      local jobs = {}
+      for i = 1, 20 do jobs[i] = client:spawn(function() return client:status("t" .. i) end) end
+      kit.step_until(client, function() return sim:count() == 20 end)
+      local began = kit.now()
+      client:close()
+      assert.is_true(kit.now() - began < 0.2)
+      for _, job in ipairs(jobs) do assert.equal("closed", select(2, job:result()).code) end
+    end)
+
+    it("from a job ends the others and the plain call that drives", function()
+      hang_status()
+      client:spawn(function()
+        client:sleep(0.05)
+        client:close()
+      end)
+      local other = client:spawn(function() return client:status("t") end)
+      local value, err = client:status("u")
+      assert.is_nil(value)
+      assert.equal("closed", err.code)
+      assert.equal("closed", select(2, other:result()).code)
+    end)
+
+    it("leaves nothing running when the client is only forgotten", function()
+      hang_status()
+      do
+        local lost = kit.client(sim)
+        lost:spawn(function() lost:status("t") end)
+        lost:step(20)
+      end
+      collectgarbage()
+      collectgarbage()
+      assert.equal(0, client:step(0))
+    end)
+  end)
+end)
