@@ -89,7 +89,7 @@ end
 
 ---What a command prints.
 function M.output(command)
-  local pipe = io.popen(command .. " 2>&1")
+  local pipe = io.popen("{ " .. command .. "; } 2>&1")
   local text = pipe:read("*a")
   pipe:close()
   return text
