@@ -2,6 +2,7 @@
 
 local free = require "veo.free"
 local options = require "veo.options"
+local previews = require "veo.preview"
 local submits = require "veo.submit"
 local upgrades = require "veo.upgrade"
 local uploads = require "veo.upload"
@@ -10,6 +11,11 @@ local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
 local UPGRADE = { upgrade = options.upgrade }
 local UPLOAD = { upload = options.upload }
+local PREVIEW = { preview = options.preview }
+
+local function is_path(value)
+  return type(value) == "string" and value ~= "" and not value:find("[%z\r\n]")
+end
 
 -- The parameters of an upgrade: its own, or the taskId of a task or status.
 local function upgrade_params(task)
@@ -93,7 +99,7 @@ return function(Client, tools)
     if type(params) ~= "table" or (params.path == nil) == (params.url == nil) then
       misuse("upload", "a path, or a table with either path or url expected")
     end
-    if params.path ~= nil and (type(params.path) ~= "string" or params.path == "" or params.path:find("[%z\r\n]")) then
+    if params.path ~= nil and not is_path(params.path) then
       misuse("upload", "path: a non-empty file name expected")
     end
     for name in pairs(params) do
@@ -104,5 +110,21 @@ return function(Client, tools)
     local opts, problem = split(ctx, UPLOAD, given, true)
     if not opts then misuse("upload", problem) end
     return uploads.upload(ctx, params, opts)
+  end
+
+  ---A contact sheet of a saved video, as PNG. Needs ffmpeg, which runs beside the jobs.
+  ---@param path string        the video
+  ---@param target string|nil  the picture; path .. ".png" unless given
+  ---@param given { columns: integer|nil, rows: integer|nil, width: integer|nil, timeout: number|nil, overwrite: boolean|nil }|nil  4 by 3 pictures of 320 pixels; 60 seconds
+  ---@return { path: string, columns: integer, rows: integer }|nil preview
+  ---@return veo.Error|nil err  missing: ffmpeg is not installed; io, exists
+  function Client:preview(path, target, given)
+    local ctx = context(self, "preview")
+    if type(target) == "table" and given == nil then target, given = nil, target end
+    if not is_path(path) then misuse("preview", "path: a non-empty file name expected") end
+    if target ~= nil and not is_path(target) then misuse("preview", "target: a non-empty file name expected") end
+    local opts, problem = split(ctx, PREVIEW, given)
+    if not opts then misuse("preview", problem) end
+    return previews.preview(ctx, path, target or path .. ".png", opts.preview)
   end
 end

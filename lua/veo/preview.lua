@@ -1,0 +1,108 @@
+--- A contact sheet of a saved video, made by ffmpeg where it is installed. ffmpeg is started without a shell and runs
+--- beside the jobs; paths reach it as they are.
+
+local core = require "veo.core"
+local errors = require "veo.errors"
+
+local M = {}
+
+local function problem(code, path, message, more)
+  local err = { code = code, operation = "preview", path = path, message = "preview: " .. message }
+  for name, value in pairs(more or {}) do err[name] = value end
+  return errors.new(err)
+end
+
+local function number(bytes)
+  local value = 0
+  for i = 1, #bytes do value = value * 256 + bytes:byte(i) end
+  return value
+end
+
+-- Looks through the boxes of a file between two places: calls `fn(kind, from, to)` with the place of each one's content.
+local function each_box(file, from, to, fn)
+  while from + 8 <= to do
+    file:seek("set", from)
+    local head = file:read(16) or ""
+    if #head < 8 then return nil end
+    local size, kind, skip = number(head:sub(1, 4)), head:sub(5, 8), 8
+    if size == 1 and #head == 16 then size, skip = number(head:sub(9, 16)), 16 end
+    if size == 0 then size = to - from end
+    if size < skip then return nil end
+    local found = fn(kind, from + skip, from + size)
+    if found then return found end
+    from = from + size
+  end
+end
+
+---The seconds an MP4 file lasts, by its own word (moov/mvhd); nil when it says nothing.
+---@param path string
+---@return number|nil
+function M.duration(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  local size = file:seek("end")
+  local seconds = each_box(file, 0, size, function(kind, from, to)
+    return kind == "moov" and each_box(file, from, to, function(inner, at)
+      if inner ~= "mvhd" then return nil end
+      file:seek("set", at)
+      local head = file:read(32) or ""
+      local wide = head:byte(1) == 1 -- 64-bit times
+      local scale = number(head:sub(wide and 21 or 13, wide and 24 or 16))
+      local length = number(head:sub(wide and 25 or 17, wide and 32 or 20))
+      return scale > 0 and #head == 32 and length / scale or nil
+    end) or nil
+  end)
+  file:close()
+  return seconds
+end
+
+-- "file:" keeps ffmpeg from taking a name for an option or another protocol.
+local function arguments(path, target, options)
+  local cells = options.columns * options.rows
+  local seconds = M.duration(path)
+  local rate = seconds and seconds > 0 and ("%.6f"):format(cells / seconds) or "1"
+  return { "ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", "-i", "file:" .. path,
+    "-vf", ("fps=%s,scale=%d:-2,tile=%dx%d"):format(rate, options.width, options.columns, options.rows),
+    "-frames:v", "1", "-an", "-c:v", "png", "-f", "image2", "-update", "1", "file:" .. target }
+end
+
+local function run(ctx, path, target, options)
+  local reply, failure = ctx.scheduler:exchange(nil, "program", arguments(path, target, options),
+    { timeout = options.timeout })
+  if reply and (reply.status == 0 or reply.status == -1 and core.kind(target) == "file") then return nil end
+  if reply then
+    return problem("io", path, ("ffmpeg could not read it (status %d)%s"):format(reply.status,
+      reply.excerpt and ": " .. reply.excerpt or ""), { excerpt = reply.excerpt })
+  elseif failure.errno == 2 then
+    return problem("missing", path, "ffmpeg is not on the path: install the package ffmpeg (Debian: "
+      .. "apt-get install ffmpeg)")
+  end
+  return problem(failure.reason == "closed" and "closed" or "io", path, failure.message)
+end
+
+---@param ctx table
+---@param path string     a saved video
+---@param target string   the PNG
+---@param options table   the `preview` options
+---@return { path: string, columns: integer, rows: integer }|nil preview, veo.Error|nil err
+function M.preview(ctx, path, target, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  if core.kind(path) ~= "file" then return nil, problem("io", path, path .. ": no such file") end
+  if not options.overwrite and core.kind(target) then
+    return nil, problem("exists", target, target .. " exists already; pass overwrite = true to replace it")
+  end
+  local part = target .. ".part"
+  local settle = ctx.scheduler:on_drop(function() os.remove(part) end)
+  local err = run(ctx, path, part, options)
+  settle()
+  if not err then
+    local moved, why = os.rename(part, target)
+    if moved then return { path = target, columns = options.columns, rows = options.rows } end
+    err = problem("io", target, why)
+  end
+  os.remove(part)
+  return nil, err
+end
+
+return M
