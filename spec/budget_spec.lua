@@ -1,0 +1,159 @@
+-- max_credits, prices and evidence.
+
+local kit = require "spec.support.kit"
+local ledgers = require "spec.support.ledgers"
+local money = require "veo.money"
+local simulator = require "veo.simulator"
+
+describe("the price table", function()
+  it("is dated and says nothing where it knows nothing", function()
+    assert.truthy(money.prices.as_of:find("^%d%d%d%d%-%d%d%-%d%d$"))
+    assert.equal(60, money.price("extend", {}))
+    assert.equal(250, money.price("extend", { model = "quality" }))
+    assert.equal(30, money.price("extend", { model = "lite" }))
+    assert.equal(120, money.price("get_4k", {}))
+    assert.equal(60, money.price("extend", { model = "veo/extend", input = {} }))
+    assert.is_nil(money.price("extend", { model = "new" }))
+    assert.is_nil(money.price("extend", { model = "default" }))
+    assert.is_nil(money.price("generate", { model = "veo3" }))
+  end)
+
+  it("gives way to the client's own prices", function()
+    local own = { generate = 80, extend = { fast = 50, new = 70 } }
+    assert.equal(80, money.price("generate", {}, own))
+    assert.equal(50, money.price("extend", {}, own))
+    assert.equal(70, money.price("extend", { model = "new" }, own))
+    assert.equal(250, money.price("extend", { model = "quality" }, own))
+  end)
+end)
+
+describe("a budget", function()
+  local sim, place, clients
+  setup(function() sim = simulator.start { speed = 10000, rate = false } end)
+  teardown(function()
+    sim:stop()
+    kit.sweep()
+  end)
+  before_each(function()
+    sim:reset()
+    place, clients = kit.folder() .. "/renders.db", {}
+  end)
+  after_each(function() for _, client in ipairs(clients) do client:close() end end)
+
+  local function new(more)
+    clients[#clients + 1] = kit.client(sim, more)
+    return clients[#clients]
+  end
+  local count = 0
+  local function shot(model)
+    count = count + 1
+    return { taskId = sim.source, prompt = "shot " .. count, model = model }
+  end
+  local function posts() return sim:count("POST", kit.EXTEND) end
+
+  it("of a client holds, with and without a ledger", function()
+    for _, ledger in ipairs { false, place } do
+      sim:reset()
+      local client = new { max_credits = 130, ledger = ledger or nil }
+      assert(client:extend(shot()))
+      assert(client:extend(shot()))
+      local _, err = client:extend(shot())
+      assert.same({ "budget", 60, 120, 130 }, { err.code, err.price, err.spent, err.limit })
+      assert.equal(2, posts())
+    end
+  end)
+
+  it("is given back on a refusal, and kept for an uncertain order", function()
+    local client = new { max_credits = 60, ledger = place }
+    sim:script { { on = "extend", code = 400, times = 1 },
+      { on = "extend", close = "unanswered", charge = true, times = 1 } }
+    assert.equal("rejected", select(2, client:extend(shot())).code)
+    assert.equal("uncertain", select(2, client:extend(shot())).code)
+    assert.equal("budget", select(2, client:extend(shot())).code)
+    assert.equal(2, posts())
+  end)
+
+  it("refuses what it cannot price", function()
+    local client = new { max_credits = 1000 }
+    local _, err = client:extend(shot "brand-new")
+    assert.same({ "budget", "prices" }, { err.code, err.field })
+    assert.equal("budget", select(2, client:generate { prompt = "a" }).code)
+    assert.equal(0, sim:count("POST"))
+    client = new { max_credits = 1000, prices = { generate = 600, extend = { ["brand-new"] = 300 } } }
+    assert.equal("rejected", select(2, client:extend(shot "brand-new")).code) -- sent; the service's word
+    assert(client:generate { prompt = "a" })
+    assert.equal("budget", select(2, client:generate { prompt = "b" }).code)
+  end)
+
+  it("of a day is shared by all clients of a ledger", function()
+    local limited = { max_credits = { day = 130 }, ledger = place }
+    local a, b = new(limited), new(limited)
+    assert(a:extend(shot()))
+    assert(b:extend(shot()))
+    local _, err = a:extend(shot())
+    assert.same({ "budget", 120, 130 }, { err.code, err.spent, err.limit })
+    assert(a:extend(shot "lite") == nil)
+    ledgers.query(place, "UPDATE veo_tasks SET day = day - 1")
+    assert(a:extend(shot()))
+    assert.equal(3, posts())
+  end)
+
+  it("of a day takes a settled order back", function()
+    local client = new { max_credits = { day = 60 }, ledger = place }
+    sim:script { { on = "extend", close = "unanswered", times = 1 } }
+    local _, err = client:extend(shot())
+    assert.equal("budget", select(2, client:extend(shot())).code)
+    assert(client:settle(err.ref, "lost"))
+    assert(client:extend(shot()))
+  end)
+
+  it("holds with many jobs at once", function()
+    local client = new { max_credits = 300, ledger = place }
+    local good = 0
+    for _ = 1, 12 do
+      client:spawn(function() if client:extend(shot()) then good = good + 1 end end)
+    end
+    assert(client:run())
+    assert.equal(5, good)
+    assert.equal(5, posts())
+  end)
+
+  it("is misuse when it means nothing", function()
+    for _, wrong in ipairs { { max_credits = -1 }, { max_credits = {} }, { max_credits = { week = 3 } },
+      { max_credits = { day = 5 } }, { prices = { extend = "dear" } }, { prices = { extend = { fast = -1 } } } } do
+      assert.has_error(function() kit.client(sim, wrong) end)
+    end
+  end)
+end)
+
+describe("evidence", function()
+  local sim
+  setup(function() sim = simulator.start { speed = 10000, rate = false } end)
+  teardown(function()
+    sim:stop()
+    kit.sweep()
+  end)
+
+  it("names the credits before and after an uncertain order", function()
+    for _, charge in ipairs { true, false } do
+      sim:reset()
+      local place = kit.folder() .. "/renders.db"
+      local client = kit.client(sim, { ledger = place, evidence = true })
+      sim:script { { on = "extend", close = "unanswered", charge = charge, times = 1 } }
+      local _, err = client:extend { taskId = sim.source, prompt = "x" }
+      assert.equal("uncertain", err.code)
+      assert.same({ 10000, charge and 9940 or 10000, charge and 60 or 0, 60 }, { err.evidence.credits_before,
+        err.evidence.credits_after, err.evidence.difference, err.evidence.price })
+      assert.equal(err.evidence.difference, assert(client:tasks { state = "uncertain" })[1].evidence.difference)
+      client:close()
+    end
+  end)
+
+  it("needs no ledger, and harms no call", function()
+    sim:reset()
+    local client = kit.client(sim, { evidence = true, retry = { attempts = 1 } })
+    sim:script { { on = "credits", http = 500, code = 500 } }
+    assert(client:extend { taskId = sim.source, prompt = "x" })
+    client:close()
+  end)
+end)
