@@ -94,6 +94,11 @@ $(BUILD)/obj/%.o: src/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,$<,$(COMPILE) -MMD -MP -c -o $@ $<)
 
+# What specs need of C; never installed. -fvisibility=hidden would hide its only function too.
+$(BUILD)/native.so: spec/support/native.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,$<,$(COMPILE) -fvisibility=default $(LDFLAGS) $(LIBFLAG) -o $@ $<)
+
 # Changes only when the compiler's command does, so that WERROR=1 or another LUA_INCDIR rebuilds and nothing else.
 $(BUILD)/flags: always
 	@mkdir -p $(@D)
@@ -108,7 +113,8 @@ LUA_PACKAGES_5.1 := lua5.1 liblua5.1-0-dev
 LUA_PACKAGES_5.2 := lua5.2 liblua5.2-dev
 LUA_PACKAGES_5.3 := lua5.3 liblua5.3-dev
 LUA_PACKAGES_5.4 := lua5.4 liblua5.4-dev
-LUA_PACKAGES_jit := luajit libluajit-5.1-dev
+# OpenResty's LuaJIT, which comes with the Lua of nginx, and the original exclude each other: stay with what is there.
+LUA_PACKAGES_jit := $(if $(wildcard /usr/share/doc/libluajit2-5.1-2),luajit2 libluajit2-5.1-dev,luajit libluajit-5.1-dev)
 
 # Any libcurl that pkg-config knows will do; Debian's flavours of its headers exclude each other.
 BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-openssl-dev) $(LUA_PACKAGES_$(LUA_VERSION))
@@ -170,7 +176,7 @@ demo: demo-deps
 	@$(RUN) VEO_SIMULATE=1 $(LUA) examples/extend.lua demo.mp4
 
 test: deps
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build $(BUILD)/native.so
 	@echo "busted under $(LUA): $(SPECS)"
 	@$(RUN) $(LUA) $(BUSTED) $(BUSTED_ARGS) $(SPECS)
 
@@ -247,7 +253,7 @@ check-memory: memory-deps
 
 # .busted puts VEO_BUILD in front, so the specs' own process runs the checked core and what they start the ordinary one.
 check-asan: build
-	@$(MAKE) --no-print-directory build build/asan/preload.so BUILD=build/asan CFLAGS='$(SANITIZE)'
+	@$(MAKE) --no-print-directory build build/asan/native.so build/asan/preload.so BUILD=build/asan CFLAGS='$(SANITIZE)'
 	@echo "busted under $(LUA), ASAN and UBSAN: $(MEMORY_SPECS)"
 	@$(RUN) VEO_BUILD='$(CURDIR)/build/asan' \
 	  LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $(CURDIR)/build/asan/preload.so" \
@@ -259,7 +265,7 @@ build/asan/preload.so: spec/support/preload.c
 	@mkdir -p $(@D)
 	$(call say,$<,$(CC) -std=gnu99 -shared -fPIC -o $@ $<)
 
-check-valgrind: build
+check-valgrind: build $(BUILD)/native.so
 	@echo "busted under $(LUA) and valgrind: $(MEMORY_SPECS)"
 	@$(RUN) $(VALGRIND) $(LUA) $(BUSTED) $(MEMORY_ARGS) $(MEMORY_SPECS)
 
