@@ -119,7 +119,8 @@ LUA_PACKAGES_jit := $(if $(wildcard /usr/share/doc/libluajit2-5.1-2),luajit2 lib
 # Any libcurl that pkg-config knows will do; Debian's flavours of its headers exclude each other.
 BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-openssl-dev) $(LUA_PACKAGES_$(LUA_VERSION))
 RUN_DEPS := lua-cjson lua-cqueues lua-luaossl
-TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks lua-dbi-sqlite3 lua-dbi-postgresql \ nginx libnginx-mod-http-lua ffmpeg openssl
+TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks lua-dbi-sqlite3 lua-dbi-postgresql \
+	nginx libnginx-mod-http-lua ffmpeg openssl \
 	postgresql
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
