@@ -133,9 +133,12 @@ end
 
 ---Drops the connection; the next transaction opens another.
 function Database:disconnect()
-  local connection = self.connection
+  local connection, statements = self.connection, self.statements
   self.connection, self.statements = nil, nil
-  if connection then pcall(connection.close, connection) end
+  if not connection then return end
+  -- SQLite does not let go of a file while a statement is left.
+  for _, made in pairs(statements) do pcall(made.close, made) end
+  pcall(connection.close, connection)
 end
 
 -- Statements -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,199 @@
+-- A ledger that cannot be trusted stops a billable call before it is sent, and harms no other one.
+-- The full and the read-only disk are real ones: small tmpfs mounts, which need root, as CI has it.
+
+local kit = require "spec.support.kit"
+local ledgers = require "spec.support.ledgers"
+local simulator = require "veo.simulator"
+
+describe("a ledger in trouble", function()
+  local sim, folder, clients, mounts
+  setup(function() sim = simulator.start { speed = 10000, rate = false } end)
+  teardown(function()
+    sim:stop()
+    kit.sweep()
+  end)
+  before_each(function()
+    sim:reset()
+    folder, clients, mounts = kit.folder(), {}, {}
+  end)
+  after_each(function()
+    for _, client in ipairs(clients) do client:close() end
+    for _, mount in ipairs(mounts) do os.execute("umount -l " .. mount) end
+  end)
+
+  local function new(place, more)
+    local options = { ledger = place }
+    for name, value in pairs(more or {}) do options[name] = value end
+    clients[#clients + 1] = kit.client(sim, options)
+    return clients[#clients]
+  end
+  local count = 0
+  local function shot()
+    count = count + 1
+    return { taskId = sim.source, prompt = "shot " .. count }
+  end
+  local function posts() return sim:count("POST", kit.EXTEND) end
+  local function mount(size)
+    local text = kit.output(("mount -t tmpfs -o size=%s tmpfs %s && echo done"):format(size, folder))
+    assert.equal("done\n", text)
+    mounts[#mounts + 1] = folder
+  end
+  -- Fills the disk to its last block.
+  local function fill()
+    kit.output(("dd if=/dev/zero of=%s/ballast bs=1k 2>/dev/null; true"):format(folder))
+  end
+  local function refused(client, cause)
+    local before = posts()
+    local _, err = client:extend(shot())
+    assert.same({ "ledger", "no" }, { err.code, err.sent })
+    if cause then assert.equal(cause, err.cause, tostring(err)) end
+    assert.equal(before, posts())
+    assert.truthy(tostring(err):find("renders.db", 1, true))
+    return err
+  end
+
+  describe("on a full disk", function()
+    it("that cannot even be made", function()
+      mount "64k"
+      fill()
+      local client = new(folder .. "/renders.db")
+      refused(client)
+      os.remove(folder .. "/ballast")
+      mount "1m"
+      assert(client:extend(shot()))
+    end)
+
+    it("stops orders, and goes on when there is room", function()
+      mount "512k"
+      local client = new(folder .. "/renders.db")
+      assert(client:extend(shot()))
+      fill()
+      refused(client, "full")
+      refused(client, "full")
+      os.remove(folder .. "/ballast")
+      assert(client:extend(shot()))
+      assert(client:tasks())
+      -- Those that were not sent leave nothing open behind.
+      assert.equal("accepted accepted", ledgers.states(folder .. "/renders.db"))
+    end)
+
+    it("after the intent: the task is handed over, and written when there is room", function()
+      mount "512k"
+      local client = new(folder .. "/renders.db")
+      assert(client:tasks())
+      sim:script { { on = "extend", delay = 0.3 } }
+      local job = client:spawn(function() return client:extend(shot()) end)
+      kit.step_until(client, function() return posts() == 1 end)
+      fill()
+      local task = assert(job:wait())
+      assert.same({ "ledger", "full" }, { task.ledger_error.code, task.ledger_error.cause })
+      -- Whoever looks now sees an intent without an answer; nothing says that nothing was ordered.
+      os.remove(folder .. "/ballast")
+      assert.equal("intent", ledgers.states(folder .. "/renders.db"))
+      assert.equal(task.taskId, assert(client:tasks())[1].taskId)
+      assert.equal("accepted", ledgers.states(folder .. "/renders.db"))
+    end)
+
+    it("harms no wait and no download", function()
+      mount "512k"
+      local client = new(folder .. "/renders.db")
+      local task = assert(client:extend(shot()))
+      fill()
+      local status = assert(client:wait(task))
+      local other = kit.folder()
+      assert(client:download(status, other .. "/boat.mp4"))
+      os.remove(folder .. "/ballast")
+      assert(client:tasks())
+      assert.equal("saved", ledgers.states(folder .. "/renders.db"))
+    end)
+  end)
+
+  describe("on a read-only disk", function()
+    it("that is not there yet", function()
+      mount "512k"
+      kit.output("mount -o remount,ro " .. folder)
+      refused(new(folder .. "/renders.db"))
+    end)
+
+    it("that is there already", function()
+      mount "512k"
+      local client = new(folder .. "/renders.db")
+      assert(client:extend(shot()))
+      client:close()
+      kit.output("mount -o remount,ro " .. folder)
+      client = new(folder .. "/renders.db")
+      refused(client)
+      kit.output("mount -o remount,rw " .. folder)
+      assert(client:extend(shot()))
+    end)
+  end)
+
+  it("in a folder that does not exist", function()
+    refused(new(folder .. "/none/renders.db"), "open")
+  end)
+
+  it("that is a folder", function()
+    os.execute("mkdir " .. folder .. "/renders.db")
+    refused(new(folder .. "/renders.db"), "open")
+  end)
+
+  describe("held by another process", function()
+    it("for too long", function()
+      local client = new(folder .. "/renders.db")
+      assert(client:tasks())
+      local holder = ledgers.connect(folder .. "/renders.db")
+      ledgers.query(holder, "BEGIN IMMEDIATE")
+      local began = kit.now()
+      refused(client, "busy")
+      assert.is_true(kit.now() - began < 12)
+      ledgers.query(holder, "ROLLBACK")
+      holder:close()
+      assert(client:extend(shot()))
+    end)
+  end)
+
+  describe("that is damaged", function()
+    -- Nothing may be repaired by guessing: the file stays as it is.
+    local function stays(place, content)
+      refused(new(place), "corrupt")
+      assert.equal(content, kit.read(place))
+    end
+
+    it("is no database at all", function()
+      local place = folder .. "/renders.db"
+      local content = ("no database, "):rep(1000)
+      kit.write(place, content)
+      stays(place, content)
+    end)
+
+    it("in a page that a submit might never read", function()
+      local place = folder .. "/renders.db"
+      local client = new(place)
+      for _ = 1, 30 do assert(client:extend(shot())) end
+      client:close()
+      local content = kit.read(place)
+      local at = math.floor(#content / 4096 / 2) * 4096
+      content = content:sub(1, at) .. ("\255"):rep(4096) .. content:sub(at + 4097)
+      kit.write(place, content)
+      stays(place, content)
+    end)
+
+    it("cut in the middle", function()
+      local place = folder .. "/renders.db"
+      local client = new(place)
+      for _ = 1, 30 do assert(client:extend(shot())) end
+      client:close()
+      local content = kit.read(place):sub(1, 12000)
+      kit.write(place, content)
+      refused(new(place), "corrupt")
+    end)
+  end)
+
+  it("is opened again at the next call", function()
+    local place = folder .. "/sub/renders.db"
+    local client = new(place)
+    refused(client, "open")
+    os.execute("mkdir " .. folder .. "/sub")
+    assert(client:extend(shot()))
+  end)
+end)
