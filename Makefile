@@ -113,14 +113,16 @@ LUA_PACKAGES_5.1 := lua5.1 liblua5.1-0-dev
 LUA_PACKAGES_5.2 := lua5.2 liblua5.2-dev
 LUA_PACKAGES_5.3 := lua5.3 liblua5.3-dev
 LUA_PACKAGES_5.4 := lua5.4 liblua5.4-dev
-# OpenResty's LuaJIT, which comes with the Lua of nginx, and the original exclude each other: stay with what is there.
-LUA_PACKAGES_jit := $(if $(wildcard /usr/share/doc/libluajit2-5.1-2),luajit2 libluajit2-5.1-dev,luajit libluajit-5.1-dev)
+# OpenResty's LuaJIT, which the Lua of nginx needs, and the original exclude each other: whoever has the original keeps
+# it, and does without the spec of nginx.
+ORIGINAL_LUAJIT := $(wildcard /usr/share/doc/libluajit-5.1-2)
+LUA_PACKAGES_jit := $(if $(ORIGINAL_LUAJIT),luajit libluajit-5.1-dev,luajit2 libluajit2-5.1-dev)
 
 # Any libcurl that pkg-config knows will do; Debian's flavours of its headers exclude each other.
 BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-openssl-dev) $(LUA_PACKAGES_$(LUA_VERSION))
 RUN_DEPS := lua-cjson lua-cqueues lua-luaossl
 TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks lua-dbi-sqlite3 lua-dbi-postgresql \
-	nginx libnginx-mod-http-lua ffmpeg openssl \
+	nginx $(if $(ORIGINAL_LUAJIT),,libnginx-mod-http-lua) ffmpeg openssl lua-filesystem \
 	postgresql
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
