@@ -167,7 +167,11 @@ function results.url(data)
 end
 
 function results.downloadUrl(data)
-  return type(data) == "table" and results.url(data.downloadUrl) and data or nil
+  if type(data) ~= "table" then return nil end
+  -- A file's name may hold blanks, and then so does its link.
+  local url = data.downloadUrl
+  if type(url) == "string" and url:find("^https?://[^ ]* ") then data.downloadUrl = url:gsub(" ", "%%20") end
+  return results.url(data.downloadUrl) and data or nil
 end
 
 ---Judges the answer to another free call (credits, download_url, …).
