@@ -378,6 +378,9 @@ static void publish(veo_engine *engine)
 void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url)
 {
   exchange->host = find_host(engine, url);
+  /* Anything but plain http to loopback may meet TLS: here, at a proxy or behind a redirect. */
+  if(url && (exchange->tls || exchange->kind == VEO_KIND_DOWNLOAD || !veo_is_loopback(url)))
+    engine->poller.guarded = 1;
   move(engine, exchange, VEO_STATE_QUEUED);
   engine->eager = 1;
   publish(engine);

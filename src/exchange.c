@@ -127,7 +127,6 @@ static int set_common(veo_exchange *exchange, const veo_settings *settings)
          !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error) &&
          !curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, veo_on_socket) &&
          !curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, exchange) &&
-         !curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent) &&
          !curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) &&
          (!settings->ca_file || !curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file)) &&
          (!settings->proxy || !curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy)) &&
@@ -145,7 +144,7 @@ static int set_api(veo_exchange *exchange, const char *url)
 {
   return !curl_easy_setopt(exchange->easy, CURLOPT_WRITEFUNCTION, veo_on_body) &&
          !curl_easy_setopt(exchange->easy, CURLOPT_WRITEDATA, exchange) &&
-         !curl_easy_setopt(exchange->easy, CURLOPT_ACCEPT_ENCODING, "") &&
+         !curl_easy_setopt(exchange->easy, CURLOPT_ACCEPT_ENCODING, "gzip") &&
          !curl_easy_setopt(exchange->easy, CURLOPT_PIPEWAIT, (long)is_https(url));
 }
 
@@ -315,6 +314,7 @@ const char *veo_prepare_download(veo_exchange *exchange, const veo_settings *set
     exchange->headers = malloc(sizeof *exchange->headers);
   if(!exchange->headers || !set_common(exchange, settings) ||
      !set_download(exchange, sink == NULL) ||
+     curl_easy_setopt(exchange->easy, CURLOPT_USERAGENT, settings->user_agent) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) || !set_range(exchange, fetch))
     return no_memory;
   memset(exchange->headers, 0, sizeof *exchange->headers);
@@ -375,6 +375,7 @@ const char *veo_prepare_warm(veo_exchange *exchange, const veo_settings *setting
   const char *wrong;
   if(!set_common(exchange, settings) || !set_api(exchange, settings->base_url) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
+     curl_easy_setopt(exchange->easy, CURLOPT_USERAGENT, settings->user_agent) ||
      curl_easy_setopt(exchange->easy, CURLOPT_NOBODY, 1L))
     return no_memory;
   wrong = set_url(exchange, settings->base_url, NULL);

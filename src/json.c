@@ -45,14 +45,15 @@ void veo_json_open(lua_State *L)
 static int make_integer(lua_State *L)
 {
 #if LUA_VERSION_NUM >= 503
-  lua_Number number;
+  int whole;
+  lua_Integer integer;
   if(lua_isinteger(L, -1))
     return 0;
-  number = lua_tonumber(L, -1);
-  if(number != floor(number) || fabs(number) > 9007199254740992.0)
+  integer = lua_tointegerx(L, -1, &whole);
+  if(!whole || integer > 9007199254740992 || integer < -9007199254740992)
     return 0;
   lua_pop(L, 1);
-  lua_pushinteger(L, (lua_Integer)number);
+  lua_pushinteger(L, integer);
   return 1;
 #else
   (void)L;

@@ -151,11 +151,18 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   double at = until < poller->curl_deadline ? until : poller->curl_deadline;
   int running;
   int i;
-  int n = epoll_wait(poller->fd, events, EVENTS_A_TURN, sleep_ms(at, veo_now()));
+  int due = poller->curl_deadline <= veo_now();
+  int n = 0;
+  /* What libcurl wants at once, as the start of an exchange, needs no look at the sockets before;
+   * every second turn looks all the same. */
+  poller->skipped = due && !poller->skipped;
+  if(!poller->skipped)
+    n = epoll_wait(poller->fd, events, EVENTS_A_TURN, sleep_ms(at, veo_now()));
   if(n < 0)
     return errno != EINTR;
-  veo_sigpipe_block(&guard);
-  if(poller->curl_deadline <= veo_now()) {
+  if(poller->guarded)
+    veo_sigpipe_block(&guard);
+  if(due || poller->curl_deadline <= veo_now()) {
     poller->curl_deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */
     curl_multi_socket_action(poller->multi, CURL_SOCKET_TIMEOUT, 0, &running);
   }
@@ -164,7 +171,8 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
     if(stop < VEO_NEVER && veo_now() >= stop)
       break;
   }
-  veo_sigpipe_restore(&guard);
+  if(poller->guarded)
+    veo_sigpipe_restore(&guard);
   return 1;
 }
 

@@ -74,9 +74,11 @@ function M.new(given)
     budget = retry.budget(all.retry.budget),
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
     polls = limiter.polls { rate = all.rate.polls, now = core.now },
-    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, max_in_flight = all.max_in_flight }),
+    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout,
+      max_in_flight = all.max_in_flight }),
     ledger = ledger, money = budget, evidence = all.evidence,
     note_upgrade = ledger and function(taskId, what) ledger:upgraded(taskId, what) end,
+    plain = {},    -- groups of options → their defaults
     created = {},  -- taskId → when this client created it
     upgraded = {}, -- taskId → the upgrade it got: it can no longer be extended
     watches = {},  -- taskId → the waits for it
@@ -116,7 +118,14 @@ local function defaults_of(ctx, groups, with_retry)
 end
 
 local function split(ctx, groups, given, with_retry)
-  return options.split(groups, defaults_of(ctx, groups, with_retry), given)
+  if given ~= nil then return options.split(groups, defaults_of(ctx, groups, with_retry), given) end
+  -- Nobody changes a call's options, so that all plain calls can share theirs.
+  local plain = ctx.plain[groups]
+  if not plain then
+    plain = options.split(groups, defaults_of(ctx, groups, with_retry))
+    ctx.plain[groups] = plain
+  end
+  return plain
 end
 
 -- The methods ----------------------------------------------------------------------------------------------------------

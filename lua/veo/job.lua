@@ -25,11 +25,17 @@ function M.new(scheduler, fn, ...)
     scheduler = scheduler,
     state = "pending",
     shielded = false, -- inside a billable exchange: it is seen to its end
-    waiters = {},     -- who waits for its end
-    cleanups = {},    -- what a cancelled job leaves to be closed
+    waiters = nil,    -- who waits for its end
+    cleanups = nil,   -- what a cancelled job leaves to be closed
   }, Job)
-  local arguments = pack(...)
-  job.co = coroutine.create(function() job.values = pack(fn(unpack(arguments, 1, arguments.n))) end)
+  -- Ten thousand jobs are slim when they have no tables of their own; few calls have more than one argument.
+  local count, first = select("#", ...), ...
+  if count < 2 then
+    job.co = coroutine.create(function() job.values = pack(fn(first)) end)
+  else
+    local arguments = pack(...)
+    job.co = coroutine.create(function() job.values = pack(fn(unpack(arguments, 1, count))) end)
+  end
   return job
 end
 
@@ -47,8 +53,8 @@ local function finish(job, state, values)
   scheduler.jobs[job] = nil
   scheduler.count = scheduler.count - 1
   local waiters = job.waiters
-  job.waiters = {}
-  for _, waiter in ipairs(waiters) do scheduler:wake(waiter, "done") end
+  job.waiters = nil
+  for i = 1, waiters and #waiters or 0 do scheduler:wake(waiters[i], "done") end
   if state == "failed" and not job.asked then
     job.failed_at = scheduler.now()
     scheduler.failed[#scheduler.failed + 1] = job
@@ -57,8 +63,8 @@ end
 
 local function clean_up(job)
   local cleanups = job.cleanups
-  job.cleanups = {}
-  for i = #cleanups, 1, -1 do cleanups[i]() end
+  job.cleanups = nil
+  for i = cleanups and #cleanups or 0, 1, -1 do cleanups[i]() end
 end
 
 local function fail(job, cause)
@@ -165,6 +171,7 @@ function Job:wait(timeout)
   end
   if obstacle then return nil, obstacle end
   local waiter = {}
+  self.waiters = self.waiters or {}
   self.waiters[#self.waiters + 1] = waiter
   self.asked = true
   local why = scheduler:await(nil, timeout and scheduler.now() + timeout, waiter)

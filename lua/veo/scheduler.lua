@@ -6,6 +6,7 @@
 
 local errors = require "veo.errors"
 local jobs = require "veo.job"
+local places = require "veo.places"
 local timers = require "veo.timers"
 
 local M = {}
@@ -23,7 +24,7 @@ local LONG = 60000
 
 ---@param core userdata           a veo.core client
 ---@param now fun(): number       its clock
----@param options { pause: fun()|nil, log: fun(event: table)|nil, max_in_flight: integer|nil }
+---@param options { pause: fun()|nil, log: fun(event: table)|nil, max_in_flight: integer|nil, timeout: number|nil }
 function M.new(core, now, options)
   return setmetatable({
     core = core,
@@ -35,10 +36,7 @@ function M.new(core, now, options)
     ready = {},        -- waiters of jobs to resume, from `first` to `last`; false before and behind
     first = 1,
     last = 0,
-    places = options.max_in_flight or 100, -- exchanges that may still be started
-    line = {},         -- waiters for a place, from `head` to `tail`; false before and behind
-    head = 1,
-    tail = 0,
+    places = places.new(options.max_in_flight or 100, options.timeout or 60),
     jobs = {},         -- set of jobs not ended
     count = 0,         -- how many
     unseen = 0,        -- drivers that sleep in `pause` although their answer is there
@@ -210,80 +208,6 @@ function Scheduler:sleep_until(due)
   return self:await(nil, due)
 end
 
-local function late(sent)
-  return { reason = "network", timed_out = true, sent = sent, message = "no answer before the deadline" }
-end
-
--- Starts an exchange and waits for its end; at `due` it is cut, if it may be.
-local function perform(self, due, operation, request, options)
-  local transfer, failure = self.core:start(operation, request, options)
-  if not transfer then return nil, failure end
-  if self:await(transfer, due) == "timeout" then
-    if transfer:cancel() then
-      local _, cut = transfer:result()
-      return nil, late(cut.sent)
-    end
-    -- Ended meanwhile; or billable, and bytes may have left: then its own time-out ends it.
-    if transfer:running() then self:await(transfer) end
-  end
-  return transfer:result()
-end
-
--- Waits in line for a place; nil, or the failure of an exchange that had none in time.
-local function stand_in_line(self, due)
-  local waiter = {}
-  self.tail = self.tail + 1
-  self.line[self.tail] = waiter
-  local why = self:await(nil, due, waiter)
-  if why == "done" then return nil end -- with a place
-  if why == "timeout" then return late("no") end
-  return { reason = why == "closed" and "closed" or "cancelled", sent = "no", message = "it was " .. why }
-end
-
--- Hands the place on to who stands first in line, or puts it back.
-local function leave_place(self)
-  local line = self.line
-  while self.head <= self.tail do
-    local waiter = line[self.head]
-    line[self.head] = false
-    self.head = self.head + 1
-    if self.head > self.tail then self.head, self.tail = 1, 0 end
-    if not waiter.why then
-      if waiter.job then waiter.job.placed = true end
-      return self:wake(waiter, "done")
-    end
-  end
-  self.places = self.places + 1
-end
-
----Makes an exchange: waits for one of the places, starts it, waits for its end. An exchange in line holds no handle of
----libcurl: ten thousand of them would take 150 MiB.
----@param due number|nil    it is cut then, if it may be
----@param operation string  and what follows as for the core's `start`
----@return table|nil reply, table|nil failure
-function Scheduler:exchange(due, operation, request, options)
-  if self.places > 0 then
-    self.places = self.places - 1
-  else
-    local failure = stand_in_line(self, due)
-    if failure then return nil, failure end
-  end
-  local job = self.current
-  if job then job.placed = true end
-  local reply, failure = perform(self, due, operation, request, options)
-  if job then job.placed = false end
-  leave_place(self)
-  return reply, failure
-end
-
----Gives a dropped job's place back.
-function Scheduler:vacate(job)
-  if job.placed then
-    job.placed = false
-    leave_place(self)
-  end
-end
-
 -- Jobs ----------------------------------------------------------------------------------------------------------------
 
 ---A job that runs `fn(...)` from the next step on.
@@ -337,13 +261,27 @@ end
 function Scheduler:on_drop(fn)
   local job = self.current
   if not job then return function() end end
-  local cleanups = job.cleanups
+  local cleanups = job.cleanups or {}
+  job.cleanups = cleanups
   cleanups[#cleanups + 1] = fn
   return function()
     for i = #cleanups, 1, -1 do
       if cleanups[i] == fn then table.remove(cleanups, i) return end
     end
   end
+end
+
+---Makes an exchange: waits for one of the places, starts it, waits for its end.
+---@param due number|nil    it ends then at the latest; on the clock of `now`
+---@param operation string  and what follows as for the core's `start`
+---@return table|nil reply, table|nil failure
+function Scheduler:exchange(due, operation, request, options)
+  return self.places:exchange(self, due, operation, request, options)
+end
+
+---Gives a dropped job's place back.
+function Scheduler:vacate(job)
+  if job.placed then self.places:leave(self, job) end
 end
 
 -- Driving from outside ------------------------------------------------------------------------------------------------

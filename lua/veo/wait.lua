@@ -139,20 +139,28 @@ end
 ---@param ctx table
 ---@param taskId string
 function M.poke(ctx, taskId)
-  for watch in pairs(ctx.watches[taskId] or {}) do
+  local watch = ctx.watches[taskId]
+  while watch do
     watch.due = ctx.now()
     if watch.sleeper then ctx.scheduler:wake(watch.sleeper, "timeout") end
+    watch = watch.other
   end
 end
 
 local function enter(ctx, watch)
   ctx.watching = ctx.watching + 1
-  local others = ctx.watches[watch.taskId] or {}
-  ctx.watches[watch.taskId], others[watch] = others, true
+  local watches, taskId = ctx.watches, watch.taskId
+  watch.other = watches[taskId]
+  watches[taskId] = watch
   return function()
     ctx.watching = ctx.watching - 1
-    others[watch] = nil
-    if next(others) == nil and ctx.watches[watch.taskId] == others then ctx.watches[watch.taskId] = nil end
+    local before = watches[taskId]
+    if before == watch then
+      watches[taskId] = watch.other
+      return
+    end
+    while before and before.other ~= watch do before = before.other end
+    if before then before.other = watch.other end
   end
 end
 
@@ -163,7 +171,7 @@ local function run(ctx, watch)
     if err then return nil, err end
     -- A look begun at the deadline still gets a little time.
     local left = math.max(watch.deadline - ctx.now(), 1)
-    status, err = free.look(ctx, watch.taskId, ctx.now() + left, math.min(left, ctx.timeout))
+    status, err = free.look(ctx, watch.taskId, ctx.now() + left)
     if err and (err.code == "cancelled" or err.code == "closed") then return nil, err end
     status, err = M.judge(ctx, watch, status, err)
     if status or err then return status, err end

@@ -40,13 +40,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err  not_found, expired, unauthorized, network, server, malformed, …
   function Client:status(task, given)
     local ctx = context(self, "status")
-    local opts = given == nil and ctx.plain_status
-    if not opts then
-      local problem
-      opts, problem = split(ctx, FREE, given, true)
-      if not opts then misuse("status", problem) end
-      if given == nil then ctx.plain_status = opts end
-    end
+    local opts, problem = split(ctx, FREE, given, true)
+    if not opts then misuse("status", problem) end
     return free.status(ctx, task_id_of(task), opts)
   end
 

@@ -69,6 +69,7 @@ local function container(value)
 end
 
 -- A list of plain values. One value alone, or a string of a JSON array, becomes a list; nulls are dropped.
+local math_type = rawget(math, "type") or type -- absent before 5.3, where no number says that it is whole
 local PLAIN = { number = true, string = true, boolean = true }
 
 local function plain_list(value)
@@ -80,6 +81,10 @@ local function plain_list(value)
   end
   if type(value) ~= "table" then return nil end
   local count = #value
+  if count == 1 then
+    local only = value[1]
+    if only == true or only == false or math_type(only) == "integer" then return value end
+  end
   local plain = count > 0
   for i = 1, count do
     local item = value[i]
@@ -105,7 +110,7 @@ end
 local function results(response, info, data)
   local urls_new, urls_whole, urls_origin, resolution, seeds, audio, media
   for tier = 1, 3 do
-    local from = tier == 1 and response or tier == 2 and info or tier == 3 and data
+    local from = tier == 1 and response or tier == 2 and info or tier == 3 and not urls_whole and data
     if from then
       local value = from.resultUrls
       if value ~= nil and not urls_new then urls_new = urls.list(value) end
