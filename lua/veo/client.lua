@@ -134,7 +134,7 @@ end
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
 local tools = { context = context, misuse = misuse, split = split, task_id_of = task_id_of }
-for _, room in ipairs { "calls", "running", "service", "money", "callbacks" } do
+for _, room in ipairs { "calls", "running", "service", "money", "callbacks", "many" } do
   require("veo.client." .. room)(Client, tools)
 end
 

@@ -57,6 +57,7 @@ M.upgrade = { timeout = seconds, interval = positive }
 M.upload = { on_progress = fn, timeout = positive, deadline = seconds }
 M.preview = { columns = count, rows = count, width = count, timeout = positive, overwrite = flag }
 M.submit = { timeout = positive, deadline = seconds, key = text, on_duplicate = one_of("refuse", "join", "allow") }
+M.many = { limit = count }
 M.free = { timeout = positive, deadline = seconds }
 
 M.new = {

@@ -1,0 +1,157 @@
+--- Many at once: a function over a list (map), and the ends of many tasks in the order they come (wait_each).
+
+local errors = require "veo.errors"
+local free = require "veo.free"
+local timers = require "veo.timers"
+local waits = require "veo.wait"
+local wire = require "veo.wire"
+
+local M = {}
+
+-- Waits until one of the jobs has ended.
+local function wait_for_any(scheduler, running)
+  local waiter = {}
+  for _, job in ipairs(running) do
+    if job.state ~= "pending" then return end
+    job.waiters = job.waiters or {}
+    job.waiters[#job.waiters + 1] = waiter
+  end
+  scheduler:await(nil, nil, waiter)
+  for _, job in ipairs(running) do
+    local others = job.waiters
+    for i = others and #others or 0, 1, -1 do
+      if others[i] == waiter then table.remove(others, i) end
+    end
+  end
+end
+
+---Calls `fn(item, index)` for every item, each in a job of its own, at most `limit` at a time.
+---@param ctx table
+---@param list any[]
+---@param fn fun(item: any, index: integer): any, any
+---@param limit integer
+---@return any[] results        what fn returned first, at the item's place
+---@return table<integer, any>|nil errors  what it returned second, or raised, where the first was nil; nil when none
+function M.map(ctx, list, fn, limit)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local scheduler, results, errs = ctx.scheduler, {}, nil
+  local running, place, next_item = {}, {}, 1
+  local settle = scheduler:on_drop(function()
+    for _, job in ipairs(running) do job:cancel() end
+  end)
+  while next_item <= #list or running[1] do
+    while next_item <= #list and #running < limit do
+      local job = scheduler:spawn(fn, list[next_item], next_item)
+      job.asked, place[job] = true, next_item
+      running[#running + 1] = job
+      next_item = next_item + 1
+    end
+    wait_for_any(scheduler, running)
+    for i = #running, 1, -1 do
+      local job = running[i]
+      if job.state ~= "pending" then
+        table.remove(running, i)
+        local value, err = job:result()
+        results[place[job]] = value
+        if value == nil and err ~= nil then
+          errs = errs or {}
+          errs[place[job]] = err
+        end
+        place[job] = nil
+      end
+    end
+  end
+  settle()
+  return results, errs
+end
+
+-- A look is over: the watch goes back into the heap or has ended.
+local function put_back(ctx, run, watch, status, err)
+  run.looking = run.looking - 1
+  if status or err then
+    run.last = run.last + 1
+    run.ended[run.last] = { watch.taskId, status, err }
+    ctx.watching = ctx.watching - 1
+  else
+    run.sleeping:add(watch)
+  end
+  if run.waiter then ctx.scheduler:wake(run.waiter, "done") end
+end
+
+-- One look, as a short job of its own.
+local function look(ctx, run, watch)
+  local settle = ctx.scheduler:on_drop(function()
+    put_back(ctx, run, watch, nil, errors.new { code = "cancelled", operation = "wait_each", taskId = watch.taskId,
+      message = "the look at task " .. watch.taskId .. " was given up (on_progress raised, or the client was closed)" })
+  end)
+  local status, err = free.look(ctx, watch.taskId, ctx.now() + math.max(watch.deadline - ctx.now(), 1))
+  status, err = waits.judge(ctx, watch, status, err)
+  settle()
+  put_back(ctx, run, watch, status, err)
+end
+
+-- Starts looks that are due; returns when the next one is, or nil.
+local function start_looks(ctx, run)
+  while run.looking < run.limit do
+    local watch = run.sleeping[1]
+    if not watch then return nil end
+    if run.booked == nil then
+      if watch.due > ctx.now() then return watch.due end
+      run.booked = ctx.now() + ctx.polls:reserve(ctx.watching)
+    end
+    if run.booked > ctx.now() then return run.booked end
+    run.booked = nil
+    run.sleeping:remove(watch)
+    run.looking = run.looking + 1
+    ctx.scheduler:spawn(look, ctx, run, watch) -- should on_progress raise, the log tells of it
+  end
+  return nil
+end
+
+---Iterates over tasks in the order in which they end: taskId, status or nil, error or nil. A task costs a table while it
+---is waited for, not a coroutine.
+---@param ctx table
+---@param ids string[]
+---@param options table  the `wait` options
+---@param limit integer  looks at a time
+---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
+function M.wait_each(ctx, ids, options, limit)
+  local run = { sleeping = timers.new(), ended = {}, last = 0, looking = 0, limit = limit }
+  local left, first = #ids, 1
+  for _, taskId in ipairs(ids) do
+    local ok, err = wire.task_id(taskId, "wait_each")
+    if ok then
+      ctx.watching = ctx.watching + 1
+      run.sleeping:add(waits.begin(ctx, taskId, options))
+    else
+      run.last = run.last + 1
+      run.ended[run.last] = { taskId, nil, err }
+    end
+  end
+  return function()
+    if left == 0 then return nil end
+    local scheduler = ctx.scheduler
+    while not run.ended[first] do
+      local obstacle = scheduler:obstacle()
+      if obstacle then
+        left = 0
+        return "", nil, obstacle
+      end
+      local due = start_looks(ctx, run)
+      run.waiter = {}
+      local why = scheduler:await(nil, due, run.waiter)
+      run.waiter = nil
+      if why == "closed" or why == "stuck" then
+        left = 0
+        return nil
+      end
+    end
+    local ended = run.ended[first]
+    run.ended[first] = false
+    first, left = first + 1, left - 1
+    return ended[1], ended[2], ended[3]
+  end
+end
+
+return M

@@ -1,0 +1,163 @@
+--- map and wait_each over the simulator.
+
+local simulator = require "veo.simulator"
+local veo = require "veo"
+
+local FAST = { first = 0, interval = 0.05, max_interval = 0.1 }
+
+describe("many at once:", function()
+  local sim, client
+
+  setup(function() sim = simulator.start { speed = 100, rate = false } end)
+  teardown(function() sim:stop() end)
+  before_each(function()
+    sim:reset()
+    client = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = false }, wait = FAST }
+  end)
+  after_each(function() client:close() end)
+
+  describe("map", function()
+    it("gives the results at their places, whatever the order of ending", function()
+      local results, errs = client:map({ 0.15, 0.05, 0.1 }, function(seconds, i)
+        client:sleep(seconds)
+        return i * 10
+      end)
+      assert.same({ 10, 20, 30 }, results)
+      assert.is_nil(errs)
+    end)
+
+    it("runs at most `limit` at a time", function()
+      local now, most = 0, 0
+      client:map({ 1, 2, 3, 4, 5, 6, 7, 8, 9 }, function()
+        now = now + 1
+        most = math.max(most, now)
+        client:sleep(0.01)
+        now = now - 1
+        return true
+      end, { limit = 3 })
+      assert.equal(3, most)
+    end)
+
+    it("keeps what went wrong beside what went well", function()
+      local results, errs = client:map({ "a", "b", "c" }, function(item)
+        if item == "b" then error("boom") end
+        if item == "c" then return client:status("no-such-task") end
+        return item
+      end)
+      assert.same({ "a" }, results)
+      assert.equal("job_failed", errs[2].code)
+      assert.matches("boom", errs[2].message)
+      assert.equal("not_found", errs[3].code)
+    end)
+
+    it("works inside a job, and over nothing", function()
+      assert.same({}, (client:map({}, print)))
+      local job = client:spawn(function() return client:map({ 1, 2 }, function(x) return x + 1 end) end)
+      assert.is_true(client:run())
+      assert.same({ 2, 3 }, (job:result()))
+    end)
+
+    it("names what was wrong with its arguments", function()
+      assert.has_error(function() client:map("x", print) end)
+      assert.has_error(function() client:map({}, 1) end)
+      assert.has_error(function() client:map({}, print, { limit = 0 }) end)
+    end)
+  end)
+
+  describe("wait_each", function()
+    it("gives tasks in the order in which they end", function()
+      local slow, fast, middle = sim:add { render = 60 }, sim:add { render = 10 }, sim:add { render = 35 }
+      local order = {}
+      for id, status, err in client:wait_each { slow.taskId, fast.taskId, middle.taskId } do
+        assert.is_nil(err)
+        assert.equal("succeeded", status.state)
+        order[#order + 1] = id
+      end
+      assert.same({ fast.taskId, middle.taskId, slow.taskId }, order)
+    end)
+
+    it("gives failures and refused ids in their turn", function()
+      local good, bad = sim:add { render = 10 }, sim:add { render = 5, fail = 2 }
+      local seen = {}
+      for id, status, err in client:wait_each { good.taskId, "bad id\n", bad, {} } do
+        seen[id] = status and status.state or err.code
+      end
+      assert.same({ [good.taskId] = "succeeded", ["bad id\n"] = "invalid", [bad.taskId] = "failed", [""] = "invalid" },
+        seen)
+    end)
+
+    it("can be left early", function()
+      local a, b = sim:add { render = 5 }, sim:add { render = 10 }
+      for id in client:wait_each { a.taskId, b.taskId } do
+        assert.equal(a.taskId, id)
+        break
+      end
+      assert.is_truthy(client:status(b.taskId))
+    end)
+
+    it("works inside a job beside others", function()
+      local ids = {}
+      for i = 1, 30 do ids[i] = sim:add({ render = i }).taskId end
+      local beside = 0
+      local job = client:spawn(function()
+        local n = 0
+        for _, status in client:wait_each(ids, { limit = 4 }) do
+          assert(status.state == "succeeded")
+          n = n + 1
+        end
+        return n
+      end)
+      client:spawn(function()
+        for _ = 1, 5 do
+          client:sleep(0.01)
+          beside = beside + 1
+        end
+      end)
+      assert.is_true(client:run())
+      assert.equal(30, (job:result()))
+      assert.equal(5, beside)
+    end)
+
+    it("shares the rate of looks", function()
+      local limited = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = 20 }, wait = FAST }
+      local ids = {}
+      for i = 1, 10 do ids[i] = sim:add({ render = 0 }).taskId end
+      local before = os.time()
+      local n = 0
+      for _ in limited:wait_each(ids) do n = n + 1 end
+      local looks = sim:requests { endpoint = "status" }
+      assert.equal(10, n)
+      assert.is_true(looks[#looks].time - looks[1].time > 0.4, "10 looks at 20 a second take 0.45 s")
+      assert.is_true(os.time() - before < 5)
+      limited:close()
+    end)
+
+    it("costs under 1 KiB a task while it sleeps", function()
+      local ids = {}
+      for i = 1, 2000 do ids[i] = ("task%06d"):format(i) end
+      collectgarbage()
+      collectgarbage()
+      local before = collectgarbage("count")
+      local iterator = client:wait_each(ids, { first = 10 })
+      collectgarbage()
+      collectgarbage()
+      local each = (collectgarbage("count") - before) * 1024 / #ids
+      assert.is_function(iterator)
+      assert.is_true(each < 1024, each)
+    end)
+
+    it("reports an on_progress that raises, and goes on", function()
+      local events = {}
+      local logged = veo.new { base_url = sim.url, api_key = sim.api_key, wait = FAST,
+        log = function(event) events[event.event] = event end }
+      local a = sim:add { render = 0 }
+      local code
+      for _, _, err in logged:wait_each({ a.taskId }, { on_progress = function() error("in progress") end }) do
+        code = err.code
+      end
+      assert.equal("cancelled", code)
+      logged:close()
+      assert.matches("in progress", events.job_failed.message)
+    end)
+  end)
+end)
