@@ -363,6 +363,11 @@ describe("core", function()
       local began = os.clock()
       assert.is_truthy(client:status("slow"))
       assert.is_true(os.clock() - began < 0.1)
+      -- And whoever watches is still told of the one that waits.
+      local socket = require "socket"
+      local fd = client:pollfd()
+      local watched = { getfd = function() return fd end, dirty = function() return false end }
+      assert.equal(1, #socket.select({ watched }, nil, 0))
       assert.equal(1, client:step(0))
     end)
 

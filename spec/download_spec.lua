@@ -104,6 +104,20 @@ describe("download", function()
       assert_whole()
     end)
 
+    it("does not take bytes from another place than it asked for", function()
+      local wrong = { ["Content-Range"] = "bytes 5-14/" .. SIZE }
+      sim:script { { on = "media", times = 1, http = 206, headers = wrong, body = "0123456789" } }
+      local file = assert(client:download(url(), path))
+      assert.equal(2, file.requests)
+      assert_whole()
+      sim:script {
+        { on = "media", times = 1, cut = 700000 },
+        { on = "media", times = 1, http = 206, headers = wrong, body = "0123456789" },
+      }
+      assert(client:download(url(), path, { overwrite = true }))
+      assert_whole()
+    end)
+
     it("gives up after `attempts` tries without a new byte, and counts none that brought some", function()
       sim:script { { on = "media", times = 4, cut = 100000 }, { on = "media", close = "unanswered" } }
       local file, err = client:download(url(), path, { attempts = 3 })
