@@ -93,6 +93,7 @@ function M.send(connection, response, effect, request)
     return false
   end
   local damaged = cut or effect.stall
+  request.body_sent = damaged or length
   if body and not damaged and not effect.drip and not effect.chunked then
     if not http.write(connection, head .. body) then return false end
   else

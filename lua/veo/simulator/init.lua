@@ -71,7 +71,7 @@ function Simulator:script(rules)
 end
 
 --- The requests it got, in order: number, method, path, target, query, headers (lower-case names), body, json, time,
---- connection, nth_on_connection, listener, endpoint, task_id, http, effect.
+--- connection, nth_on_connection, listener, endpoint, task_id, http, effect, body_sent (bytes of the answer's body).
 --- @param filter table|nil method, path, endpoint, listener, connection, task_id, after
 --- @return table[]
 function Simulator:requests(filter)
