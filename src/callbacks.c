@@ -1,6 +1,7 @@
 /* libcurl's callbacks for one exchange; see callbacks.h. */
 #include "callbacks.h"
 
+#include "clock.h"
 #include "defaults.h"
 
 #include <ctype.h>
@@ -83,14 +84,27 @@ static size_t keep_error_page(veo_exchange *exchange, const char *data, size_t l
 static int over_cap(const veo_exchange *exchange, size_t length)
 {
   curl_off_t cap = exchange->max_bytes;
-  return cap > 0 && (exchange->total > cap ||
-                     exchange->offset + exchange->written + (curl_off_t)length > cap);
+  return cap > 0 &&
+         (exchange->total > cap || exchange->offset + exchange->written + (curl_off_t)length > cap);
+}
+
+/* True when the frame's share of time is used up: the bytes then come again in the next step. */
+static int out_of_time(veo_exchange *exchange)
+{
+  veo_pace *pace = exchange->pace;
+  if(pace->stop >= VEO_NEVER || veo_now() < pace->stop)
+    return 0;
+  exchange->stalled = 1;
+  pace->stalled++;
+  return 1;
 }
 
 size_t veo_on_file(char *data, size_t size, size_t count, void *user)
 {
   veo_exchange *exchange = user;
   size_t length = size * count;
+  if(out_of_time(exchange))
+    return CURL_WRITEFUNC_PAUSE;
   if(!exchange->begun)
     begin_file(exchange);
   if(exchange->outcome == VEO_OUTCOME_REFUSED)

@@ -70,16 +70,14 @@ static char *copy_option(lua_State *L, const char *name, const char *fallback)
 static void read_settings(lua_State *L, veo_settings *settings)
 {
   static const char *const known[] = {
-      "base_url",   "api_key", "user_agent",      "ca_file",       "proxy",       "allow_http",
-      "timeout",    "connect_timeout", "max_in_flight", "extend_path", "status_path", NULL};
+      "base_url", "api_key",         "user_agent",    "ca_file",     "proxy",       "allow_http",
+      "timeout",  "connect_timeout", "max_in_flight", "extend_path", "status_path", NULL};
   const char *base_url;
   veo_only_fields(L, 1, known);
   settings->allow_http = veo_boolean_field(L, 1, "allow_http");
   settings->timeout = veo_number_field(L, 1, "timeout", VEO_TIMEOUT, 0.001);
-  settings->connect_timeout =
-      veo_number_field(L, 1, "connect_timeout", VEO_CONNECT_TIMEOUT, 0.001);
-  settings->max_in_flight =
-      (int)veo_number_field(L, 1, "max_in_flight", VEO_MAX_IN_FLIGHT, 1);
+  settings->connect_timeout = veo_number_field(L, 1, "connect_timeout", VEO_CONNECT_TIMEOUT, 0.001);
+  settings->max_in_flight = (int)veo_number_field(L, 1, "max_in_flight", VEO_MAX_IN_FLIGHT, 1);
   if(settings->max_in_flight > 100000)
     luaL_error(L, "max_in_flight: at most 100000 expected");
   base_url = veo_text_field(L, 1, "base_url");

@@ -10,13 +10,14 @@
 #define VEO_STATUS_PATH "/api/v1/veo/record-info"
 #define VEO_STATUS_QUERY "taskId="
 
-#define VEO_TIMEOUT 60.0        /* seconds for one exchange */
+#define VEO_TIMEOUT 60.0         /* seconds for one exchange */
 #define VEO_CONNECT_TIMEOUT 10.0 /* seconds until connected, TLS included */
-#define VEO_MAX_IN_FLIGHT 100   /* queueing inside libcurl costs 3.4-10.8 x the CPU (measured) */
+#define VEO_MAX_IN_FLIGHT 100    /* queueing inside libcurl costs 3.4-10.8 x the CPU (measured) */
 
-#define VEO_REPLY_CAP ((size_t)1 << 20) /* an API reply is under 2 KiB; 15 MiB took 217 ms to decode */
-#define VEO_EXCERPT 200                 /* bytes of an unreadable body shown in a failure */
-#define VEO_ERROR_PAGE_CAP 65536        /* bytes read of a download's error page before it is cut */
+#define VEO_REPLY_CAP                                                                              \
+  ((size_t)1 << 20)              /* an API reply is under 2 KiB; 15 MiB took 217 ms to decode */
+#define VEO_EXCERPT 200          /* bytes of an unreadable body shown in a failure */
+#define VEO_ERROR_PAGE_CAP 65536 /* bytes read of a download's error page before it is cut */
 
 #define VEO_DOWNLOAD_BUFFER (512L * 1024L) /* libcurl's buffer: 0.95 -> 1.64 GB/s (measured) */
 #define VEO_STREAM_PIECE (64L * 1024L)     /* libcurl's buffer when a script reads the pieces */

@@ -11,10 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_SAVES = 4 };     /* threads that sync at a time; a disk gains nothing from more */
-enum { STARTS_A_TURN = 8 }; /* libcurl connects all it was given in one go, 0.1 ms each */
+enum { MAX_SAVES = 4 };      /* threads that sync at a time; a disk gains nothing from more */
+enum { STARTS_A_TURN = 8 };  /* libcurl connects all it was given in one go: 0.1 ms each, ... */
+enum { STARTS_A_FRAME = 2 }; /* ... 0.4 ms with TLS */
 static const double FRAME_SHARE = 0.0005; /* seconds a step without sleep spends in libcurl */
-static const long max_streams = 1000; /* on one HTTP/2 connection; libcurl's default is 100 */
+static const long max_streams = 1000;     /* on one HTTP/2 connection; libcurl's default is 100 */
 
 /* The only mutable static: libcurl wants one global init per process, and is never cleaned up,
  * because other users of libcurl may live in the same process. */
@@ -87,6 +88,7 @@ const char *veo_engine_open(veo_engine *engine)
   pthread_once(&once, init_curl);
   engine->owner = getpid();
   engine->wake_at = VEO_NEVER;
+  engine->pace.stop = VEO_NEVER;
   engine->poller.fd = -1;
   engine->poller.timer_fd = -1;
   engine->poller.event_fd = -1;
@@ -172,6 +174,7 @@ veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
   exchange = veo_exchange_new();
   if(exchange) {
     exchange->slot = ++engine->slots;
+    exchange->pace = &engine->pace;
     exchange->state = VEO_STATE_PREPARED;
     append(&engine->prepared, exchange);
     veo_exchange_recycle(exchange);
@@ -372,7 +375,8 @@ int veo_engine_waiting(const veo_engine *engine)
 
 static void publish(veo_engine *engine)
 {
-  veo_poller_publish(&engine->poller, engine->eager ? 0 : engine->wake_at, veo_engine_waiting(engine) > 0);
+  veo_poller_publish(&engine->poller, engine->eager || engine->pace.stalled ? 0 : engine->wake_at,
+                     veo_engine_waiting(engine) > 0);
 }
 
 void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url)
@@ -396,15 +400,52 @@ static double sleep_limit(const veo_engine *engine, double until, const veo_exch
   return engine->wake_at < until ? engine->wake_at : until;
 }
 
+/* Bytes that libcurl holds are handed over inside curl_easy_pause, which may end the exchange. */
+static void go_on(veo_engine *engine, veo_exchange *exchange)
+{
+  veo_sigpipe guard;
+  CURLcode result;
+  veo_sigpipe_block(&guard); /* HTTP/2 writes that its window is open again */
+  result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
+  veo_sigpipe_restore(&guard);
+  if(result != CURLE_OK) {
+    curl_multi_remove_handle(engine->multi, exchange->easy);
+    end_exchange(engine, exchange, result);
+  }
+}
+
+/* Lets downloads go on that a step before had no more time for. */
+static void resume_stalled(veo_engine *engine)
+{
+  veo_exchange *exchange = engine->active.first;
+  int left = engine->pace.stalled;
+  engine->pace.stalled = 0;
+  while(exchange && left) {
+    veo_exchange *next = exchange->next;
+    if(exchange->stalled) {
+      exchange->stalled = 0;
+      left--;
+      go_on(engine, exchange);
+    }
+    exchange = next;
+  }
+}
+
 /* Starts, lets libcurl work and collects, once. 0 when a signal came. */
 static int turn(veo_engine *engine, double until, double stop)
 {
   int awake;
+  engine->pace.stop = stop;
+  if(engine->pace.stalled)
+    resume_stalled(engine);
   if(engine->eager)
-    pump(engine, STARTS_A_TURN);
+    pump(engine, stop < VEO_NEVER ? STARTS_A_FRAME : STARTS_A_TURN);
   if(engine->eager)
     until = 0; /* the next turn starts more */
+  if(engine->pace.stalled)
+    until = 0;
   awake = veo_poller_run(&engine->poller, until, stop);
+  engine->pace.stop = VEO_NEVER;
   collect(engine);
   collect_saves(engine);
   look_at_hosts(engine);
@@ -466,21 +507,12 @@ veo_exchange *veo_engine_take_news(veo_engine *engine)
   return exchange;
 }
 
-/* Bytes that libcurl still holds are handed over inside curl_easy_pause, and may end the transfer. */
 void veo_engine_resume(veo_engine *engine, veo_exchange *exchange)
 {
-  veo_sigpipe guard;
-  CURLcode result;
   if(exchange->state != VEO_STATE_ACTIVE || !exchange->stream.paused)
     return;
   exchange->stream.paused = 0;
-  veo_sigpipe_block(&guard); /* HTTP/2 writes that its window is open again */
-  result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
-  veo_sigpipe_restore(&guard);
-  if(result != CURLE_OK) {
-    curl_multi_remove_handle(engine->multi, exchange->easy);
-    end_exchange(engine, exchange, result);
-  }
+  go_on(engine, exchange);
   publish(engine);
 }
 
@@ -521,7 +553,7 @@ void veo_engine_wake_at(veo_engine *engine, double deadline)
 
 double veo_engine_deadline(const veo_engine *engine)
 {
-  double deadline = engine->eager ? 0 : engine->wake_at;
+  double deadline = engine->eager || engine->pace.stalled ? 0 : engine->wake_at;
   if(engine->poller.curl_deadline < deadline)
     deadline = engine->poller.curl_deadline;
   return veo_engine_waiting(engine) ? 0 : deadline;

@@ -31,6 +31,7 @@ typedef struct {
   pid_t owner;      /* after a fork nothing of it may be touched */
   int max_in_flight;
   int saves; /* threads under way */
+  veo_pace pace;
   int slots; /* numbers given to exchanges */
   int eager; /* something queued may be able to start */
   double wake_at;

@@ -75,6 +75,7 @@ void veo_exchange_recycle(veo_exchange *exchange)
   exchange->http_status = 0;
   exchange->billable = 0;
   exchange->resolved = 0;
+  exchange->stalled = 0;
   exchange->overflow = 0;
   exchange->offset = 0;
   exchange->written = 0;
@@ -279,8 +280,7 @@ static int set_range(veo_exchange *exchange, const veo_fetch *fetch)
     return 1;
   snprintf(text, sizeof text, "If-Range: %s", fetch->if_range);
   exchange->extra = curl_slist_append(NULL, text);
-  return exchange->extra &&
-         !curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->extra);
+  return exchange->extra && !curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, exchange->extra);
 }
 
 /* A whole file has no total limit: it ends when it crawls. */
@@ -300,8 +300,7 @@ static int set_download(veo_exchange *exchange, int stream)
          !curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange) &&
          !curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
                            stream ? VEO_STREAM_PIECE : VEO_DOWNLOAD_BUFFER) &&
-         set_low_speed(easy) &&
-         !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
+         set_low_speed(easy) && !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
          !curl_easy_setopt(easy, CURLOPT_MAXREDIRS, VEO_MAX_REDIRECTS);
 }
 
@@ -356,8 +355,7 @@ const char *veo_prepare_upload(veo_exchange *exchange, const veo_settings *setti
 {
   const char *wrong;
   if(!set_common(exchange, settings) || !set_api(exchange, form->url) ||
-     !set_low_speed(exchange->easy) ||
-     !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
+     !set_low_speed(exchange->easy) || !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
      curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, settings->upload_headers))
     return no_memory;
   if(!add_parts(exchange, form))

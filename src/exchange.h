@@ -29,12 +29,12 @@ typedef enum {
 } veo_state;
 
 typedef enum {
-  VEO_OUTCOME_REPLY,     /* an HTTP reply came whole */
-  VEO_OUTCOME_NETWORK,   /* it did not */
-  VEO_OUTCOME_UNREADABLE,/* bytes came that are no HTTP reply */
-  VEO_OUTCOME_TOO_LARGE, /* the body passed its cap */
-  VEO_OUTCOME_REFUSED,   /* a download met another status than 200 and 206, or another range */
-  VEO_OUTCOME_IO,        /* the file could not be written */
+  VEO_OUTCOME_REPLY,      /* an HTTP reply came whole */
+  VEO_OUTCOME_NETWORK,    /* it did not */
+  VEO_OUTCOME_UNREADABLE, /* bytes came that are no HTTP reply */
+  VEO_OUTCOME_TOO_LARGE,  /* the body passed its cap */
+  VEO_OUTCOME_REFUSED,    /* a download met another status than 200 and 206, or another range */
+  VEO_OUTCOME_IO,         /* the file could not be written */
   VEO_OUTCOME_CANCELLED,
   VEO_OUTCOME_CLOSED
 } veo_outcome;
@@ -59,6 +59,13 @@ typedef struct {
   curl_off_t skip; /* bytes the script has already, of a server that knows no ranges */
 } veo_stream;
 
+/* What a step without sleep gives to downloads: libcurl reads on and on while a server is fast, up to
+ * 50 MiB in one go. One for all exchanges of an engine. */
+typedef struct {
+  double stop; /* no more is taken at this time; VEO_NEVER outside of such a step */
+  int stalled; /* exchanges that were stopped, and go on in the next step */
+} veo_pace;
+
 typedef struct veo_exchange {
   struct veo_exchange *prev; /* neighbours in the engine's list of its state */
   struct veo_exchange *next;
@@ -69,7 +76,7 @@ typedef struct veo_exchange {
   CURLU *url;
   struct curl_slist *extra; /* a header of this exchange alone */
   curl_mime *form;          /* an upload's body, read from the file while it is sent */
-  veo_kind kind; /* what the easy handle is set up for */
+  veo_kind kind;            /* what the easy handle is set up for */
   veo_state state;
   veo_outcome outcome;
   veo_sent sent;
@@ -96,7 +103,9 @@ typedef struct veo_exchange {
   const char *io_stage;
   veo_file_headers *headers;
   veo_stream stream;
-  int tell_headers; /* its owner wants to be woken once the headers are there */
+  veo_pace *pace;
+  int stalled;
+  int tell_headers;               /* its owner wants to be woken once the headers are there */
   struct veo_exchange *news_next; /* in the engine's list of those that have news */
   struct veo_exchange **news;     /* the head of that list */
   int has_news;

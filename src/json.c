@@ -118,8 +118,10 @@ static void check_numbers(lua_State *L, int depth)
     if(lua_type(L, -1) == LUA_TNUMBER) {
       lua_Number number = lua_tonumber(L, -1);
       if(fabs(number) >= 1e14 && number == floor(number))
-        luaL_error(L, "the request cannot be written as JSON: a whole number of more than %d "
-                      "digits, send it as a string", MAX_DIGITS);
+        luaL_error(L,
+                   "the request cannot be written as JSON: a whole number of more than %d "
+                   "digits, send it as a string",
+                   MAX_DIGITS);
     } else if(lua_istable(L, -1)) {
       check_numbers(L, depth + 1);
     }

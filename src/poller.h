@@ -13,7 +13,7 @@ typedef struct {
   int timer_fd;
   int event_fd; /* readable while a completion waits to be taken */
   int signalled;
-  int skipped; /* the last turn did not look at the sockets */
+  int skipped;  /* the last turn did not look at the sockets */
   int watched;  /* pollfd() was asked for: only then are timer and event descriptors kept true */
   int guarded;  /* TLS may be under way, which can raise SIGPIPE; libcurl's plain sends cannot */
   int extra_fd; /* one more descriptor to wake on (the saver's), or -1 */

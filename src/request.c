@@ -345,9 +345,8 @@ int veo_request_warm(lua_State *L)
 
 int veo_request_start(lua_State *L)
 {
-  static const char *const operations[] = {"extend", "status", "request", "download",
-                                           "save",   "upload", "program", "warm",
-                                           NULL};
+  static const char *const operations[] = {"extend", "status",  "request", "download", "save",
+                                           "upload", "program", "warm",    NULL};
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;

@@ -107,7 +107,8 @@ int veo_saver_fd(const veo_saver *saver)
 static void sync_directory(const char *path)
 {
   const char *slash = strrchr(path, '/');
-  char *directory = slash ? veo_copy(path, (size_t)(slash - path) + (slash == path)) : veo_copy(".", 1);
+  char *directory =
+      slash ? veo_copy(path, (size_t)(slash - path) + (slash == path)) : veo_copy(".", 1);
   int fd;
   if(!directory)
     return;
@@ -155,9 +156,9 @@ static void save(job *work)
 
 static void run_program(job *work)
 {
-  work->result.error = veo_program_run(work->program, work->program_length, work->timeout_ms,
-                                       &work->result.status, work->result.text,
-                                       sizeof work->result.text);
+  work->result.error =
+      veo_program_run(work->program, work->program_length, work->timeout_ms, &work->result.status,
+                      work->result.text, sizeof work->result.text);
   work->result.stage = "running it";
 }
 

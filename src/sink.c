@@ -164,7 +164,8 @@ int veo_sink_new(lua_State *L)
     return 1;
   if(error == EWOULDBLOCK)
     return veo_fail_io(L, "busy", "another download writes to this file", path, error);
-  return veo_fail_io(L, "io", error == EINVAL ? "not a regular file" : strerror(error), path, error);
+  return veo_fail_io(L, "io", error == EINVAL ? "not a regular file" : strerror(error), path,
+                     error);
 }
 
 static int sink_size(lua_State *L)
@@ -247,9 +248,7 @@ void veo_sink_register(lua_State *L)
   static const luaL_Reg methods[] = {{"size", sink_size},         {"read", sink_read},
                                      {"truncate", sink_truncate}, {"path", sink_path},
                                      {"close", sink_close},       {NULL, NULL}};
-  static const luaL_Reg events[] = {{"__gc", sink_close},
-                                    {"__close", sink_close},
-                                    {"__tostring", sink_tostring},
-                                    {NULL, NULL}};
+  static const luaL_Reg events[] = {
+      {"__gc", sink_close}, {"__close", sink_close}, {"__tostring", sink_tostring}, {NULL, NULL}};
   veo_newtype(L, VEO_SINK_TYPE, methods, events);
 }

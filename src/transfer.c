@@ -270,14 +270,10 @@ static int transfer_tostring(lua_State *L)
 
 void veo_transfer_register(lua_State *L)
 {
-  static const luaL_Reg methods[] = {{"running", transfer_running},
-                                     {"result", transfer_result},
-                                     {"tag", transfer_tag},
-                                     {"progress", transfer_progress},
-                                     {"headers", transfer_headers},
-                                     {"read", transfer_read},
-                                     {"cancel", transfer_cancel},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"running", transfer_running}, {"result", transfer_result},
+                                     {"tag", transfer_tag},         {"progress", transfer_progress},
+                                     {"headers", transfer_headers}, {"read", transfer_read},
+                                     {"cancel", transfer_cancel},   {NULL, NULL}};
   static const luaL_Reg events[] = {
       {"__gc", transfer_gc}, {"__tostring", transfer_tostring}, {NULL, NULL}};
   veo_newtype(L, VEO_TRANSFER_TYPE, methods, events);
