@@ -67,7 +67,7 @@ function M.new(options)
     url = options.url or ("http://%s:%d%s"):format(host, port, path),
     loop = options.loop or cqueues.new(), connections = 0, pending = 0,
     stepped = require("cqueues.condition").new(), -- signalled whenever the client has made a step
-    cqueues = cqueues, requests = requests,
+    cqueues = cqueues, requests = requests, fd = options.client:pollfd(),
   }, Receiver)
   self.loop:wrap(function() self:drive() end)
   self.loop:wrap(function() self:accept() end)
@@ -151,12 +151,11 @@ function Receiver:run(seconds)
   return true
 end
 
----Stops listening. The client stays open; a loop that goes on forgets its descriptor.
+---Stops listening; to be called before the client is closed. A loop that goes on forgets the client's descriptor.
 function Receiver:close()
   if self.closed then return end
   self.closed = true
-  local fd = self.client:pollfd()
-  if fd then self.cqueues.cancel(fd) end
+  if self.fd then self.cqueues.cancel(self.fd) end
   self.cqueues.cancel(self.listener)
   self.listener:close()
   self.stepped:signal()

@@ -91,10 +91,10 @@ function M.read(sock, limit)
   local buffer = ""
   local from, to, late
   repeat
-    if #buffer > HEAD_LIMIT then return nil, 413, "the head is too long" end
     buffer, late = more(sock, buffer, deadline)
     if not buffer then return nil, late and 408 or nil, "the request did not come whole" end
     from, to = buffer:find("\r\n\r\n", 1, true)
+    if (from or #buffer) > HEAD_LIMIT then return nil, 413, "the head is too long" end
   until from
   local method, target, rest = buffer:sub(1, from + 1):match("^(%u+) (%S+) HTTP/1%.%d\r\n(.*)$")
   if not method then return nil, 400, "not HTTP" end

@@ -1,0 +1,159 @@
+-- The receiver: one program submits, receives and saves; whoever else calls gets short answers.
+
+local kit = require "spec.support.kit"
+local raw = require "spec.support.raw"
+local receivers = require "veo.receiver"
+local simulator = require "veo.simulator"
+
+local KEY = "whsec-42"
+
+describe("veo.receiver", function()
+  local sim, client, receiver, seen, dir
+
+  setup(function() sim = simulator.start { speed = 1000, rate = false, webhook_key = KEY } end)
+  teardown(function()
+    sim:stop()
+    kit.sweep()
+  end)
+  before_each(function()
+    sim:reset()
+    dir = kit.folder()
+    client = kit.client(sim, { webhook_key = KEY, wait = { first = 60, interval = 60, max_interval = 60 } })
+    seen = {}
+    receiver = assert(receivers.new { client = client, on_status = function(status, event)
+      seen[#seen + 1] = { status = status, event = event }
+    end })
+  end)
+  after_each(function()
+    receiver:close()
+    client:close()
+  end)
+
+  local function order(prompt)
+    return client:spawn(function()
+      local task = assert(client:extend { taskId = sim.source, prompt = prompt or "x", callBackUrl = receiver.url })
+      local status = assert(client:wait(task))
+      return assert(client:download(status, dir .. "/" .. status.taskId .. ".mp4"))
+    end)
+  end
+
+  it("one program submits, receives and saves", function()
+    local jobs = {}
+    for i = 1, 5 do jobs[i] = order() end
+    local began = kit.now()
+    assert(receiver:run())
+    assert.is_true(kit.now() - began < 10)
+    for i = 1, 5 do assert(jobs[i]:result()) end
+    assert.equal(5, #kit.list(dir))
+    assert.equal(5, #seen)
+    for _, entry in ipairs(sim:callbacks()) do assert.equal(200, entry.http) end
+    assert.same({}, sim:violations())
+  end)
+
+  it("missing: polling is the safety net", function()
+    receiver:close()
+    client:close()
+    client = kit.client(sim, { webhook_key = KEY })
+    receiver = assert(receivers.new { client = client })
+    local job = order "[sim:callback skip_callback=true] x"
+    assert(receiver:run())
+    assert(job:result())
+    assert.equal(0, #sim:callbacks())
+  end)
+
+  it("duplicated: handled once, answered with success every time", function()
+    local job = order "[sim:callback repeats=3] x"
+    assert(receiver:run())
+    assert(job:result())
+    receiver:run(0.3)
+    assert.equal(3, #sim:callbacks())
+    for _, entry in ipairs(sim:callbacks()) do assert.equal(200, entry.http) end
+  end)
+
+  for forge, why in pairs { signature = "wrong", timestamp = "old", none = "missing" } do
+    it("forged, its signature " .. why .. ": 401, and nothing is believed", function()
+      sim:call_back(sim.source, { forge = forge }, receiver.url)
+      receiver:run(0.4)
+      assert.equal(401, sim:callbacks()[1].http)
+      assert.equal(0, sim:count("GET", kit.STATUS))
+      assert.same({}, seen)
+    end)
+  end
+
+  it("late: after its program forgot the task", function()
+    sim:call_back(sim.source, { snake = true, no_info = true }, receiver.url)
+    receiver:run(0.3)
+    assert.equal(200, sim:callbacks()[1].http)
+    assert.same({ sim.source, "succeeded" }, { seen[1].status.taskId, seen[1].status.state })
+  end)
+
+  it("lets the service try again while the record cannot be read", function()
+    sim:script { { on = "status", code = 500, times = 4 } }
+    sim:call_back(sim.source, {}, receiver.url)
+    receiver:run(1)
+    local codes = {}
+    for i, entry in ipairs(sim:callbacks()) do codes[i] = entry.http end
+    assert.same({ 500, 200 }, codes)
+  end)
+
+  -- Requests by hand, from another process, while the loop runs here.
+  local function ask(arguments)
+    local file = os.tmpname()
+    os.execute(("curl -s -o /dev/null -w '%%{http_code}' -m 5 %s > %s 2>/dev/null &"):format(arguments, file))
+    local deadline = kit.now() + 5
+    repeat receiver:run(0.05) until #(kit.read(file) or "") >= 3 or kit.now() > deadline
+    local code = kit.read(file)
+    os.remove(file)
+    return code
+  end
+
+  it("answers everybody else shortly", function()
+    local base = receiver.url:match "^http://[^/]+"
+    assert.equal("405", ask(receiver.url))
+    assert.equal("404", ask("-d x " .. base .. "/other"))
+    assert.equal("400", ask("-d x " .. receiver.url))
+    assert.equal("401", ask([[-d '{"data":{"taskId":"t"}}' ]] .. receiver.url))
+    assert.equal("401", ask([[-H 'Transfer-Encoding: chunked' -d '{"data":{"taskId":"t"}}' ]] .. receiver.url))
+    kit.write(dir .. "/big", ("x"):rep(1100000))
+    assert.equal("413", ask("--data-binary @" .. dir .. "/big " .. receiver.url))
+    assert.equal("413", ask("-H 'X: " .. ("x"):rep(30000) .. "' -d x " .. receiver.url))
+  end)
+
+  it("is not held up by connections that say nothing", function()
+    local silent = {}
+    for i = 1, 5 do silent[i] = raw.connect(receiver.url) end
+    local job = order()
+    receiver:run(2)
+    assert(job:result())
+    for _, connection in ipairs(silent) do connection:close() end
+  end)
+
+  it("runs in a loop that is there already", function()
+    local cqueues = require "cqueues"
+    local loop = cqueues.new()
+    local other = assert(receivers.new { client = client, loop = loop })
+    local ticks, job = 0, nil
+    loop:wrap(function()
+      local task = assert(client:extend { taskId = sim.source, prompt = "x", callBackUrl = other.url })
+      job = client:spawn(function() return client:wait(task) end)
+      while job:status() == "pending" do
+        cqueues.sleep(0.01)
+        ticks = ticks + 1
+      end
+      other:close()
+    end)
+    local deadline = kit.now() + 10
+    while (not job or job:status() == "pending") and kit.now() < deadline do assert(loop:step(0.1)) end
+    assert.equal("succeeded", assert(job:result()).state)
+    assert.is_true(ticks > 0)
+  end)
+
+  it("says when it cannot listen, and misuse raises", function()
+    local none, err = receivers.new { client = client, port = receiver.port }
+    assert.is_nil(none)
+    assert.equal("io", err.code)
+    assert.error_matches(function() receivers.new { port = 1 } end, "client: a client expected")
+    assert.error_matches(function() receivers.new { client = client, prot = 1 } end, "unknown option prot")
+    assert.error_matches(function() receivers.new { client = client, path = "x" } end, "begins with a slash")
+  end)
+end)
