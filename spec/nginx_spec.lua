@@ -1,0 +1,143 @@
+-- examples/nginx under a real nginx with its Lua module: it verifies, spools and answers, without the core; the program
+-- that collects goes on from the spool.
+
+local kit = require "spec.support.kit"
+local simulator = require "veo.simulator"
+local socket = require "socket"
+
+local KEY = "whsec-42"
+local MODULE = "/usr/lib/nginx/modules/ngx_http_lua_module.so"
+
+local function has_nginx()
+  return kit.output "command -v nginx" ~= "" and io.open(MODULE, "rb") ~= nil
+end
+
+local function free_port()
+  local probe = assert(socket.bind("127.0.0.1", 0))
+  local _, port = probe:getsockname()
+  probe:close()
+  return tonumber(port)
+end
+
+describe("examples/nginx", function()
+  local sim, dir, url, pid
+
+  local function start()
+    dir = kit.folder()
+    local port, here = free_port(), kit.output("pwd"):gsub("%s+$", "")
+    for _, name in ipairs { "spool", "tmp", "videos" } do os.execute("mkdir " .. dir .. "/" .. name) end
+    os.execute(("chmod -R 777 %s && cp examples/nginx/receive.lua %s"):format(dir, dir))
+    local conf = kit.read "examples/nginx/nginx.conf"
+    local count
+    conf, count = conf:gsub("listen 127%.0%.0%.1:8080", "listen 127.0.0.1:" .. port)
+    assert.equal(1, count)
+    conf, count = conf:gsub('lua_package_path "[^"]*', ('lua_package_path "%s/lua/?.lua;%s/lua/?/init.lua;;'):format(
+      here, here))
+    assert.equal(1, count)
+    kit.write(dir .. "/nginx.conf", conf)
+    os.execute(("KIE_WEBHOOK_KEY=%s nginx -p %s -c nginx.conf 2>%s/start.log"):format(KEY, dir, dir))
+    local deadline = kit.now() + 5
+    repeat
+      socket.sleep(0.01)
+      pid = (kit.read(dir .. "/nginx.pid") or ""):match "%d+"
+    until pid or kit.now() > deadline
+    if not pid then error(kit.read(dir .. "/start.log") .. (kit.read(dir .. "/error.log") or "")) end
+    url = ("http://127.0.0.1:%d/veo/callback"):format(port)
+  end
+
+  setup(function()
+    if not has_nginx() then return end
+    sim = simulator.start { speed = 1000, rate = false, webhook_key = KEY }
+    start()
+  end)
+  teardown(function()
+    if pid then os.execute("kill " .. pid .. "; while kill -0 " .. pid .. " 2>/dev/null; do sleep 0.01; done") end
+    if sim then sim:stop() end
+    kit.sweep()
+  end)
+  before_each(function()
+    if not pid then return end
+    sim:reset()
+    os.execute("rm -f " .. dir .. "/spool/* " .. dir .. "/videos/*")
+  end)
+
+  local function they(name, fn)
+    it(name, function()
+      if not pid then return pending "needs nginx and libnginx-mod-http-lua" end
+      fn()
+    end)
+  end
+
+  local function called_back(id, effect)
+    local before = #sim:callbacks()
+    sim:call_back(id, effect, url)
+    local deadline = kit.now() + 3
+    repeat
+      socket.sleep(0.01)
+      local list = sim:callbacks()
+      local last = list[#list]
+    until #list > before and (last.http or last.failed) and #list >= before + (effect and effect.repeats or 1)
+      or kit.now() > deadline
+    return sim:callbacks()[before + 1].http
+  end
+
+  they("spools a genuine callback and answers with success", function()
+    assert.equal(200, called_back(sim.source))
+    local names = kit.list(dir .. "/spool")
+    assert.equal(1, #names)
+    assert.matches("^%d+%-" .. sim.source:gsub("%p", "%%%0") .. "%.json$", names[1])
+    assert.matches('taskId', kit.read(dir .. "/spool/" .. names[1]))
+  end)
+
+  they("answers a repeated one with success, and keeps it once", function()
+    assert.equal(200, called_back(sim.source, { repeats = 3 }))
+    for _, entry in ipairs(sim:callbacks()) do assert.equal(200, entry.http) end
+    assert.is_true(#kit.list(dir .. "/spool") <= 2) -- a second may have begun
+  end)
+
+  for forge in pairs { signature = 1, timestamp = 1, none = 1 } do
+    they("refuses a forged one: " .. forge, function()
+      assert.equal(401, called_back(sim.source, { forge = forge }))
+      assert.same({}, kit.list(dir .. "/spool"))
+    end)
+  end
+
+  they("refuses what is no callback", function()
+    local function code(arguments)
+      return kit.output(("curl -s -o /dev/null -w '%%{http_code}' %s %s"):format(arguments, url))
+    end
+    assert.equal("405", code "")
+    assert.equal("400", code "-d x")
+    assert.equal("401", code [[-d '{"data":{"taskId":"../../x"}}']])
+    kit.write(dir .. "/big", ("x"):rep(1100000))
+    assert.equal("413", code("--data-binary @" .. dir .. "/big"))
+    assert.same({}, kit.list(dir .. "/spool"))
+  end)
+
+  they("lets the service try again when it cannot spool", function()
+    os.execute("mv " .. dir .. "/spool " .. dir .. "/away")
+    local code = called_back(sim.source)
+    os.execute("mv " .. dir .. "/away " .. dir .. "/spool")
+    assert.equal(500, code)
+  end)
+
+  they("never loads the core", function()
+    local maps = kit.output("cat /proc/" .. pid .. "/maps")
+    assert.matches("ngx_http_lua_module", maps)
+    assert.is_nil(maps:find("veo/core.so", 1, true))
+    assert.is_nil(maps:find("libcurl", 1, true))
+  end)
+
+  they("what it spooled is collected: the record asked for, the video saved, the file removed", function()
+    assert.equal(200, called_back(sim.source))
+    sim:add { taskId = "lost", fail = 2 }
+    assert.equal(200, called_back "lost")
+    local environment = ("KIE_API_KEY=%s KIE_BASE_URL=%s KIE_WEBHOOK_KEY=%s"):format(sim.api_key, sim.url, KEY)
+    local out = kit.output(("%s %s examples/nginx/collect.lua %s/spool %s/videos"):format(environment, kit.lua(), dir,
+      dir))
+    assert.matches("saved:  .*" .. sim.source:gsub("%p", "%%%0"), out)
+    assert.matches("failed: lost", out)
+    assert.same({}, kit.list(dir .. "/spool"))
+    assert.equal(1, #kit.list(dir .. "/videos"))
+  end)
+end)
