@@ -183,7 +183,7 @@ static void keep(char *out, size_t size, const char *value, size_t length)
 /* Content-Range: bytes 100-199/1000, where the total may be "*". */
 static void parse_range(veo_file_headers *headers, const char *value, size_t length)
 {
-  char text[96];
+  char text[96] = "";
   char *end;
   keep(text, sizeof text, value, length);
   if(strncasecmp(text, "bytes ", 6) != 0 || !isdigit((unsigned char)text[6]))

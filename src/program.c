@@ -60,7 +60,7 @@ static int spawn(char *const *argv, int error_fd, pid_t *pid)
   if(!error)
     error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   if(!error)
-    error = posix_spawnp(pid, argv[0], &files, &attributes, argv, environ);
+    error = argv[0] ? posix_spawnp(pid, argv[0], &files, &attributes, argv, environ) : EINVAL;
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   return error;

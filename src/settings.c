@@ -40,17 +40,12 @@ static int add(struct curl_slist **list, const char *header)
 /* Appends "name: value" and leaves no copy of it behind. */
 static int add_value(struct curl_slist **list, const char *name, const char *value)
 {
-  size_t name_length = strlen(name);
-  size_t length = strlen(value) + 1;
-  char *header = malloc(name_length + length);
-  int ok;
-  if(!header)
-    return 0;
-  memcpy(header, name, name_length);
-  memcpy(header + name_length, value, length);
-  ok = add(list, header);
-  veo_wipe(header, name_length + length);
-  free(header);
+  veo_buffer header = {NULL, 0, 0};
+  int ok = veo_buffer_append(&header, name, strlen(name)) &&
+           veo_buffer_append(&header, value, strlen(value)) && add(list, header.data);
+  if(header.data)
+    veo_wipe(header.data, header.length);
+  veo_buffer_free(&header);
   return ok;
 }
 
