@@ -7,6 +7,7 @@
 #   make lint            luacheck, the 5.1 parser, clang-format, clang-tidy, cppcheck
 #   make check-memory    MEMORY_SPECS under ASAN + UBSAN, then under valgrind
 #   make bench           spec/bench (BENCH_ARGS='--runs 3 --only status')
+#   make crash           spec/crash: hundreds of kills over the ledger, on SQLite and PostgreSQL (some ten minutes)
 #   make install         PREFIX=/usr/local LUA_VERSION=5.4 DESTDIR=      (make uninstall takes the same)
 #   make deps            only install what is missing; make format: rewrite src/ with clang-format; make clean
 
@@ -187,6 +188,11 @@ test-all: test-all-deps
 	@failed=; for version in $(VERSIONS); do echo "== Lua $$version"; \
 	  $(MAKE) --no-print-directory test LUA_VERSION=$$version || failed="$$failed $$version"; done; \
 	[ -z "$$failed" ] || { echo "failed under:$$failed"; exit 1; }
+
+.PHONY: crash
+crash: deps
+	@$(MAKE) --no-print-directory build
+	@$(RUN) LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;;' $(LUA) spec/crash/run.lua $(CRASH_ARGS)
 
 .PHONY: bench
 bench: bench-deps

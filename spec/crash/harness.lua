@@ -1,0 +1,213 @@
+--- The crash loop: workers are killed with SIGKILL at random instants and their work is done again. The simulator's own
+--- list of charges decides whether anything was paid twice, and whether anything paid is unknown to the ledger.
+local cjson = require "cjson"
+local socket = require "socket"
+
+local kit = require "spec.support.kit"
+local ledgers = require "spec.support.ledgers"
+local simulator = require "veo.simulator"
+
+local M = {}
+local Loop = {}
+Loop.__index = Loop
+
+local MODES = { "submit", "wait", "save", "chain", "resume" }
+-- How long each takes when nobody kills it (seconds): the instant is drawn from that.
+local LASTS = { submit = 0.8, wait = 0.45, save = 0.6, chain = 1.4, resume = 0.45 }
+
+local function dump(settings)
+  local out = { "return {" }
+  for name, value in pairs(settings) do
+    out[#out + 1] = ("%s = %s,"):format(name, type(value) == "string" and ("%q"):format(value) or tostring(value))
+  end
+  out[#out + 1] = "}"
+  return table.concat(out, "\n")
+end
+
+---@param options { kills: integer, ledger: string|nil, seed: integer|nil, say: fun(text: string)|nil }
+function M.new(options)
+  local self = setmetatable({ options = options, say = options.say or function() end, figures = {
+    kills = 0, runs = 0, ["killed in submit"] = 0, ["killed in wait"] = 0, ["killed in save"] = 0,
+    ["killed in chain"] = 0, ["killed in resume"] = 0, ["ended before the kill"] = 0,
+  }, problems = {} }, Loop)
+  math.randomseed(options.seed or os.time())
+  self.sim = simulator.start { speed = 1000, rate = false, credits = 100000000, script = {
+    { on = "extend", delay = 0.015 }, -- half of the kills in submit hit an order that is under way
+    { on = "media", drip = 200000 },
+  } }
+  self.folder = kit.folder()
+  self.spool = self.folder .. "/spool"
+  local pipe = io.popen(ledgers.script(kit.lua(), "spec/crash/receiver.lua", self.spool))
+  local port, pid = pipe:read("*l"):match("^(%d+) (%d+)$")
+  self.receiver = { pipe = pipe, pid = pid }
+  self.ledger = options.ledger or self.folder .. "/renders.db"
+  self.settings = { url = self.sim.url, api_key = self.sim.api_key, source = self.sim.source, folder = self.folder,
+    ledger = self.ledger, callback = ("http://127.0.0.1:%s/hook"):format(port), orders = 40 }
+  self.settings_file = self.folder .. "/settings.lua"
+  kit.write(self.settings_file, dump(self.settings))
+  return self
+end
+
+function Loop:problem(...)
+  local text = string.format(...)
+  self.problems[#self.problems + 1] = text
+  self.say("PROBLEM: " .. text)
+end
+
+-- A worker; killed after `after` seconds when that is given. Returns what it said, and whether it came to its end.
+function Loop:work(mode, id, after)
+  local pipe = io.popen(ledgers.script(kit.lua(), "spec/crash/worker.lua", mode, id, self.settings_file) .. " 2>&1")
+  local pid = pipe:read("*l")
+  if not tostring(pid):find("^%d+$") then error("the worker did not start: " .. tostring(pid)) end
+  if after then
+    socket.sleep(after)
+    os.execute("kill -9 " .. pid .. " 2>/dev/null")
+  end
+  local text = pipe:read("*a")
+  pipe:close()
+  self.figures.runs = self.figures.runs + 1
+  for line in text:gmatch("[^\n]+") do
+    local code = line:match("^bad\t(%S+)")
+    if code and code ~= "uncertain" or not code and line ~= "good" and line ~= "end" then
+      self:problem("%s %s: %s", mode, id, line)
+    end
+  end
+  return text, text:find("\nend\n", 1, true) ~= nil or text:find("^end\n") ~= nil
+end
+
+local function rows(self)
+  return ledgers.query(self.ledger, "SELECT ref, state, task_id, body, path FROM veo_tasks")
+end
+
+-- Every charge is known to the ledger: by its taskId, or as an order without an answer. None was made twice.
+function Loop:check()
+  local known, waiting = {}, {}
+  for _, row in ipairs(rows(self)) do
+    if row.task_id then known[row.task_id] = true end
+    if row.state == "uncertain" or row.state == "intent" then waiting[cjson.decode(row.body).prompt] = true end
+  end
+  local _, list = self.sim:charges()
+  local seen, unknown, twice = {}, 0, 0
+  for _, charge in ipairs(list) do
+    if seen[charge.prompt] then
+      twice = twice + 1
+      self:problem("charged twice: %s", charge.prompt)
+    end
+    seen[charge.prompt] = true
+    if not known[charge.taskId] then
+      unknown = unknown + 1
+      if not waiting[charge.prompt] then self:problem("charged and not in the ledger: %s", charge.prompt) end
+    end
+  end
+  return { charges = #list, unknown = unknown, twice = twice, charged = seen }
+end
+
+-- Every file under a final name is whole: one of the simulator's clips, byte for byte.
+function Loop:check_files()
+  local whole, count = {}, 0
+  for hop = 1, 3 do whole[kit.read(("lua/veo/simulator/clips/hop%d.mp4"):format(hop))] = hop end
+  for _, name in ipairs(kit.list(self.folder)) do
+    if name:find("%.mp4$") then
+      count = count + 1
+      local hop = whole[kit.read(self.folder .. "/" .. name)]
+      if not hop then self:problem("not whole: %s", name) end
+      -- What a chain that stopped had finished says so in its name.
+      local wanted = tonumber(name:match("^chain%-%d+%-hop(%d)%.mp4$")) or name:find("^chain%-") and 3
+      if wanted and hop ~= wanted then self:problem("%s is hop %s", name, tostring(hop)) end
+    end
+  end
+  return count
+end
+
+-- Until so many were really killed: a worker that was quicker than its killer does not count.
+function Loop:kill_all()
+  local n = 0
+  while self.figures.kills < self.options.kills do
+    n = n + 1
+    self.turns = n
+    local mode = MODES[(n - 1) % #MODES + 1]
+    local _, ended = self:work(mode, n, math.random() * LASTS[mode])
+    if not ended then self.figures.kills = self.figures.kills + 1 end
+    local what = ended and "ended before the kill" or "killed in " .. mode
+    self.figures[what] = self.figures[what] + 1
+    socket.sleep(0.03) -- an order that was cut may still be carried out
+    if n <= 20 or n % 10 == 0 then self:check() end
+    if mode ~= "resume" and math.random() < 0.7 then self:work(mode, n) end
+    if n % 50 == 0 then self.say(("%d kills, %d charges"):format(self.figures.kills, self:check().charges)) end
+  end
+end
+
+local function count_uncertain(self, charged)
+  local out = { all = 0, charged = 0, ["with callback"] = 0 }
+  for _, row in ipairs(rows(self)) do
+    if row.state == "uncertain" then
+      local body = cjson.decode(row.body)
+      out.all = out.all + 1
+      if charged[body.prompt] then
+        out.charged = out.charged + 1
+        if body.callBackUrl then out["with callback"] = out["with callback"] + 1 end
+      end
+    end
+  end
+  return out
+end
+
+-- What the callbacks name is adopted; what is left is settled as a person would, who looks at the service's own list.
+function Loop:settle()
+  local client = kit.client(self.sim, { ledger = self.ledger, webhook_key = false })
+  assert(client:tasks()) -- buries the intents of the dead
+  local before = self:check()
+  local uncertain = count_uncertain(self, before.charged)
+  self.figures.uncertain, self.figures["uncertain and charged"] = uncertain.all, uncertain.charged
+  self.figures["of these with a callback URL"] = uncertain["with callback"]
+  for line in io.lines(self.spool) do
+    local target, body = line:match("^(%S+)\t(.*)$")
+    local status, err = client:callback({}, body, { target = target })
+    if not status then self:problem("callback: %s", tostring(err)) end
+  end
+  local left = count_uncertain(self, before.charged)
+  self.figures["adopted by callbacks"] = uncertain["with callback"] - left["with callback"]
+  if left["with callback"] > 0 then self:problem("%d with a callback are not adopted", left["with callback"]) end
+  local by_prompt = {}
+  local _, list = self.sim:charges()
+  for _, charge in ipairs(list) do by_prompt[charge.prompt] = charge.taskId end
+  for _, record in ipairs(assert(client:tasks { state = "uncertain" })) do
+    local ok, err = client:settle(record.ref, by_prompt[record.params.prompt] or "lost")
+    if not ok then self:problem("settle: %s", tostring(err)) end
+  end
+  client:close()
+end
+
+---Kills, settles, does all work to its end, and counts.
+---@return table figures, string[] problems
+function Loop:run()
+  self:kill_all()
+  socket.sleep(1) -- the last callbacks
+  self:check()
+  self:settle()
+  for n = 1, self.turns do self:work(MODES[(n - 1) % #MODES + 1], n) end
+  self:work("resume", "last")
+  local last = self:check()
+  self.figures.charges, self.figures["charged twice"] = last.charges, last.twice
+  self.figures["charged and unknown"] = last.unknown
+  local states = {}
+  for _, row in ipairs(rows(self)) do states[row.state] = (states[row.state] or 0) + 1 end
+  for state, count in pairs(states) do
+    self.figures["orders " .. state] = count
+    if state ~= "saved" and state ~= "lost" and state ~= "refused" and state ~= "done" then
+      self:problem("%d orders are still %s", count, state)
+    end
+  end
+  self.figures["whole files"] = self:check_files()
+  for _, violation in ipairs(self.sim:violations()) do self:problem("violation: %s", violation.what) end
+  return self.figures, self.problems
+end
+
+function Loop:stop()
+  os.execute("kill " .. self.receiver.pid)
+  self.receiver.pipe:close()
+  self.sim:stop()
+  kit.sweep()
+end
+
+return M
