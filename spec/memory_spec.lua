@@ -166,10 +166,11 @@ describe("memory", function()
     collectgarbage()
     collectgarbage()
     local before = count()
-    for _ = 1, 5 do work() end
+    for _ = 1, 10 do work() end
     collectgarbage()
     collectgarbage()
-    assert.equal(before, count())
+    local after = count()
+    assert.is_true(after < before + 5, ("%d descriptors became %d"):format(before, after)) -- others hold some too
   end)
 
   it("stays flat over many calls and a large download", function()

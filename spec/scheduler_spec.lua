@@ -146,18 +146,12 @@ describe("the scheduler", function()
   end)
 
   describe("in a foreign loop", function()
+    -- No pcall around what waits: Lua 5.1 cannot yield across one. The loop hands on what is raised.
     local function run(...)
       local loop = cqueues.new()
-      local errs = {}
-      for _, fn in ipairs { ... } do
-        loop:wrap(function()
-          local ok, message = pcall(fn)
-          if not ok then errs[#errs + 1] = message end
-        end)
-      end
+      for _, fn in ipairs { ... } do loop:wrap(fn) end
       local ok, why = loop:loop(10)
-      assert.is_truthy(ok, why)
-      assert.same({}, errs)
+      assert.is_truthy(ok, tostring(why))
       assert.is_true(loop:empty(), "a coroutine still sleeps")
     end
 
