@@ -15,8 +15,8 @@ local function requires()
     local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
     local text = kit.read(path):gsub("%-%-[^\n]*", "")
     local uses = {}
-    for used in text:gmatch("require%s*%(?%s*[\"']([%w_.]+)[\"']") do
-      if used:find("^veo") then uses[used] = true end
+    for how, used in text:gmatch("(%a+)%s*%(?%s*[\"'](veo[%w_.]*)[\"']") do
+      if how == "require" or how == "lazy" then uses[used] = true end
     end
     for folder in text:gmatch("require%s*%(%s*[\"'](veo[%w_.]*%.)[\"']%s*%.%.") do uses[folder] = true end
     graph[name] = uses
@@ -27,13 +27,13 @@ end
 -- Rooms from the ground up; a room may use its own floor's files inside its folder, and whatever is below.
 local FLOORS = {
   { "veo.core" },
-  { "veo.errors" },
+  { "veo.errors", "veo.lazy" },
   { "veo.wire" },
   { "veo.retry", "veo.limiter", "veo.timers" },
-  { "veo.job", "veo.ledger", "veo.money", "veo.progress" },
+  { "veo.job", "veo.ledger", "veo.money", "veo.places", "veo.progress" },
   { "veo.scheduler", "veo.options", "veo.sheltered" },
   { "veo.free", "veo.record", "veo.submit", "veo.wait", "veo.download", "veo.upload", "veo.upgrade", "veo.webhook" },
-  { "veo.chain", "veo.resume", "veo.adopt", "veo.settle" },
+  { "veo.chain", "veo.resume", "veo.adopt", "veo.settle", "veo.many" },
   { "veo.client" },
   { "veo" },
 }

@@ -1,8 +1,9 @@
 --- The client: the face of lua-veo. It checks what the caller says and hands the work to the rooms below.
 
+local lazy = require "veo.lazy"
 local core = require "veo.core"
 local errors = require "veo.errors"
-local ledgers = require "veo.ledger"
+local ledgers = lazy "veo.ledger"
 local limiter = require "veo.limiter"
 local money = require "veo.money"
 local options = require "veo.options"

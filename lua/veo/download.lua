@@ -6,11 +6,12 @@
 ---   download/file.lua    to a path                            download/stream.lua  to a function
 ---   download/gate.lua    how many at once
 
+local lazy = require "veo.lazy"
 local files = require "veo.download.file"
 local gates = require "veo.download.gate"
 local sheltered = require "veo.sheltered"
 local sources = require "veo.download.source"
-local streams = require "veo.download.stream"
+local streams = lazy "veo.download.stream"
 
 local M = {}
 

@@ -1,9 +1,10 @@
 --- The paper trail of one billable call: budget, ledger and evidence, behind one object, so that submit tells it what
 --- happens and need not know which of them there are. Everything is written before the call can return.
 
+local lazy = require "veo.lazy"
 local errors = require "veo.errors"
 local free = require "veo.free"
-local ledgers = require "veo.ledger"
+local ledgers = lazy "veo.ledger"
 local money = require "veo.money"
 
 local M = {}

@@ -1,8 +1,9 @@
 --- Callbacks that come to a client: verified, then believed only as far as the service's own record goes.
 
+local lazy = require "veo.lazy"
 local free = require "veo.free"
 local waits = require "veo.wait"
-local webhook = require "veo.webhook"
+local webhook = lazy "veo.webhook"
 
 -- What the caller may say of a callback beside headers and body.
 local KNOWN = { target = "string", now = "number" }

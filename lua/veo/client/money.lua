@@ -1,12 +1,13 @@
 --- The client's calls around the ledger: what is open, what became of it, and chains, whose hops all stand in it.
 
-local adopt = require "veo.adopt"
-local chains = require "veo.chain"
+local lazy = require "veo.lazy"
+local adopt = lazy "veo.adopt"
+local chains = lazy "veo.chain"
 local errors = require "veo.errors"
 local free = require "veo.free"
-local ledgers = require "veo.ledger"
+local ledgers = lazy "veo.ledger"
 local options = require "veo.options"
-local resumes = require "veo.resume"
+local resumes = lazy "veo.resume"
 
 local RESUME = { resume = options.resume }
 local CHAIN = { chain = options.chain }

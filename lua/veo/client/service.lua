@@ -1,11 +1,12 @@
 --- The calls around extend: generation, upgrades, links, uploads.
 
+local lazy = require "veo.lazy"
 local free = require "veo.free"
 local options = require "veo.options"
-local previews = require "veo.preview"
+local previews = lazy "veo.preview"
 local submits = require "veo.submit"
 local upgrades = require "veo.upgrade"
-local uploads = require "veo.upload"
+local uploads = lazy "veo.upload"
 
 local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
