@@ -4,6 +4,7 @@
 #   make demo            install what is missing, build, extend a video against the simulator, save ./demo.mp4
 #   make test            install what is missing, build, run the specs (SPECS=… for some of them, BUSTED_ARGS=…)
 #   make test-all        the specs under every Lua (VERSIONS=… for some of them)
+#   make test-hosts      the examples in LÖVE, mpv, Neovim and darktable, headless; and LÖVE's frame times
 #   make lint            luacheck, the 5.1 parser, clang-format, clang-tidy, cppcheck
 #   make check-memory    MEMORY_SPECS under ASAN + UBSAN, then under valgrind
 #   make bench           spec/bench (BENCH_ARGS='--runs 3 --only status')
@@ -127,6 +128,8 @@ TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks 
 	postgresql
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
+HOST_DEPS := love mpv neovim darktable xvfb xauth
+HOST_VERSIONS := 5.2 5.4 jit
 BENCH_DEPS := nginx-light valgrind lua-http lua-socket
 
 # $(call need,packages): quick when nothing is missing; package lists are fetched only when apt cannot do without.
@@ -148,7 +151,7 @@ define need
 	$$get </dev/null >/dev/null || { $$apt update && $$get </dev/null >/dev/null; }
 endef
 
-.PHONY: deps demo-deps lint-deps memory-deps bench-deps test-all-deps
+.PHONY: deps demo-deps lint-deps memory-deps bench-deps hosts-deps test-all-deps
 deps:
 	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(TEST_DEPS))
 demo-deps:
@@ -159,6 +162,8 @@ memory-deps:
 	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(TEST_DEPS) $(MEMORY_DEPS))
 bench-deps:
 	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(BENCH_DEPS))
+hosts-deps:
+	$(call need,$(sort $(BUILD_DEPS) $(foreach v,$(HOST_VERSIONS),$(LUA_PACKAGES_$(v)))) $(RUN_DEPS) $(TEST_DEPS) $(HOST_DEPS))
 test-all-deps:
 	$(call need,$(sort $(BUILD_DEPS) $(foreach v,$(VERSIONS),$(LUA_PACKAGES_$(v)))) $(RUN_DEPS) $(TEST_DEPS))
 
@@ -174,7 +179,7 @@ BUSTED_ARGS ?=
 SPECS ?= spec
 
 # The sub-make: what pkg-config says is read when make starts, so after the packages are there.
-.PHONY: demo test test-all
+.PHONY: demo test test-all test-hosts
 demo: demo-deps
 	@$(MAKE) --no-print-directory build
 	@$(RUN) VEO_SIMULATE=1 $(LUA) examples/extend.lua demo.mp4
@@ -193,6 +198,11 @@ test-all: test-all-deps
 crash: deps
 	@$(MAKE) --no-print-directory build
 	@$(RUN) LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;;' $(LUA) spec/crash/run.lua $(CRASH_ARGS)
+
+test-hosts: hosts-deps
+	@for version in $(HOST_VERSIONS); do $(MAKE) --no-print-directory build LUA_VERSION=$$version || exit 1; done
+	@echo "busted under $(LUA): spec/hosts/hosts.lua"
+	@$(RUN) $(LUA) $(BUSTED) $(BUSTED_ARGS) spec/hosts/hosts.lua
 
 .PHONY: bench
 bench: bench-deps
