@@ -1,7 +1,6 @@
 -- veo.core as the Lua half sees it: one attempt a call, everything known in the reply or the failure.
 
 local core = require "veo.core"
-local cjson = require "cjson"
 local kit = require "spec.support.kit"
 local simulator = require "veo.simulator"
 
@@ -482,9 +481,13 @@ describe("core", function()
   end)
 
   it("speaks JSON through an instance of its own", function()
-    cjson.encode_number_precision(3)
+    local shared = require "cjson.safe"
+    local precision = shared.encode_number_precision()
+    shared.encode_number_precision(3)
     client:extend { taskId = sim.source, prompt = "x", seeds = 12345 }
-    cjson.encode_number_precision(14)
+    core.new({ api_key = KEY }):close()
+    assert.equal(3, shared.encode_number_precision())
+    shared.encode_number_precision(precision)
     assert.matches('"seeds":12345', sim:requests()[1].body)
   end)
 end)

@@ -192,6 +192,26 @@ describe("the scheduler", function()
       assert.is_true(took.sleep >= 0.25 and took.sleep < 0.45, took.sleep)
     end)
 
+    it("wakes a coroutine whose answer another one collected", function()
+      -- The other's step reads the answer off the socket, so nothing is left to make the descriptor readable by itself.
+      local polling = kit.client(sim, { pause = cqueues.poll })
+      -- Late enough that libcurl's timers of a connection's first 200 ms do not wake it by chance.
+      sim:script { { on = "status", delay = 0.5 } }
+      local took
+      local began = kit.now()
+      run(function()
+        polling:status(sim.source)
+        took = kit.now() - began
+      end, function()
+        cqueues.sleep(0.4)
+        local stop = kit.now() + 0.2
+        while kit.now() < stop do polling:step(10) end
+        cqueues.sleep(0.5)
+      end)
+      polling:close()
+      assert.is_true(took < 0.9, took)
+    end)
+
     it("a plain call leaves room for others", function()
       local polling = kit.client(sim, { pause = cqueues.poll })
       sim:script { { on = "status", delay = 0.3 } }
