@@ -259,8 +259,9 @@ check-exports: build
 	  echo "exported, but only luaopen_veo_core may be:" $$names; exit 1; }
 
 # Pure Lua has no memory of ours to check; what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
-PURE_SPECS := spec/wire%.lua spec/ledger%.lua $(patsubst %,spec/%_spec.lua,errors retry limiter budget chain crash \
-	duplicates resume settle)
+# Nor has what only starts other processes: the simulator's own specs, the example's.
+PURE_SPECS := spec/wire%.lua spec/ledger%.lua spec/simulator%.lua $(patsubst %,spec/%_spec.lua,errors retry limiter \
+	timers options layout examples budget chain crash duplicates resume settle)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 MEMORY_ARGS ?= --exclude-tags=timing
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
