@@ -30,8 +30,9 @@ end
 
 local loop = cqueues.new()
 loop:wrap(function()
-  for peer in server:clients() do
-    loop:wrap(function() pcall(serve, peer) end)
+  while true do -- no iterator and no pcall: Lua 5.1 cannot yield across them
+    local peer = server:accept()
+    if peer then loop:wrap(function() serve(peer) end) end
   end
 end)
-assert(loop:loop())
+while not loop:empty() do loop:step() end -- an error ends the connection it came from only
