@@ -40,18 +40,23 @@ return function(Ledger, nonce)
     return rows, err
   end
 
-  ---A step of a claimed task: false when the claim is lost to another worker, nil when the ledger cannot be reached.
-  ---@param fields { state: string, status: veo.Status|nil, err: veo.Error|nil, path: string|nil }
-  ---@return boolean|nil mine, veo.Error|nil
-  function Ledger:step(row, fields)
-    local result = fields.status and canonical.encode(list.kept_status(fields.status)) or nil
-    local why = fields.err and canonical.encode(list.kept_error(fields.err)) or nil
-    local changed, err = self:commit("resume", function(db)
-      return leases.step(db, row.ref, row.claim,
-        { state = fields.state, result = result, error = why, path = fields.path, lease = self.lease })
+  ---Steps of claimed tasks, in one commit: for each whether the claim still held. Nil when the ledger is out of reach.
+  ---@param entries { row: table, fields: { state: string, status: veo.Status|nil, err: veo.Error|nil, path: string|nil } }[]
+  ---@return boolean[]|nil mine, veo.Error|nil
+  function Ledger:steps(entries)
+    for _, entry in ipairs(entries) do
+      local fields = entry.fields
+      fields.result = fields.status and canonical.encode(list.kept_status(fields.status)) or nil
+      fields.error = fields.err and canonical.encode(list.kept_error(fields.err)) or nil
+      fields.lease = self.lease
+    end
+    return self:commit("resume", function(db)
+      local mine = {}
+      for i, entry in ipairs(entries) do
+        mine[i] = leases.step(db, entry.row.ref, entry.row.claim, entry.fields) == 1
+      end
+      return mine
     end)
-    if not changed then return nil, err end
-    return changed == 1
   end
 
   function Ledger:release(row)
