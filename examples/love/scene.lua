@@ -19,7 +19,8 @@ local function sea(time, width, height)
     local left = nil
     for px = 0, width, 24 do
       local top = height * (0.49 + 0.04 * row) + 6 * math.sin(px / 46 + time * (2 - 0.2 * row) + row)
-      if left then love.graphics.polygon("fill", px - 24, left, px, top, px, height, px - 24, height) end
+      local bottom = row == 3 and height or top + height * 0.09
+      if left then love.graphics.polygon("fill", px - 24, left, px, top, px, bottom, px - 24, bottom) end
       left = top
     end
   end
@@ -61,9 +62,9 @@ local function graph(title, values, limit, top, x, y, width, height)
   for i = first, #values do
     local value = values[i]
     longest = math.max(longest, value)
-    love.graphics.setColor(value > limit * 1.02 and BAD or GOOD)
+    love.graphics.setColor(value > limit and BAD or GOOD)
     local tall = math.min(1, value / top) * (height - 24)
-    love.graphics.line(x + 4 + i - first, y + height - 3, x + 4 + i - first, y + height - 3 - tall)
+    love.graphics.rectangle("fill", x + 4 + i - first, y + height - 3 - tall, 1, tall)
   end
   local line = y + height - 3 - limit / top * (height - 24)
   love.graphics.setColor(INK[1], INK[2], INK[3], 0.5)
@@ -84,7 +85,7 @@ function M.draw(view)
   steps(view, 30, 78)
   bar(view, 30, 108, width - 60)
   local half = math.floor((width - 80) / 2)
-  graph("frame to frame", view.frames, 1 / 60, 1 / 30, 30, height - 150, half, 120)
+  graph("work of a frame", view.frames, 1 / 60, 1 / 40, 30, height - 150, half, 120)
   graph("step(0)", view.steps, 0.002, 0.004, 50 + half, height - 150, half, 120)
 end
 

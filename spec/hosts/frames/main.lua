@@ -97,6 +97,8 @@ local next_frame, last
 
 function love.update()
   local now = core.now()
+  local frames = samples[phase]
+  if #frames > 0 then frames[#frames].work = now - last end -- without the sleep
   next_frame = math.max((next_frame or now) + RATE, now)
   love.timer.sleep(next_frame - now)
 
@@ -104,7 +106,7 @@ function love.update()
   client:step(0)
   local after, cpu_after = core.now(), cpu()
   local list = samples[phase]
-  list[#list + 1] = { frame = before - (last or before), step = after - before, cpu = cpu_after - cpu_before,
+  list[#list + 1] = { frame = before - (last or before), work = 0, step = after - before, cpu = cpu_after - cpu_before,
     events = table.concat(events, ", ") }
   events = {}
   last = before
@@ -136,7 +138,7 @@ function love.quit()
   client:close()
   simulator:stop()
   for _, name in ipairs { "alone", "tasks", "downloads" } do
-    for _, field in ipairs { "frame", "step", "cpu" } do line(name, field) end
+    for _, field in ipairs { "frame", "work", "step", "cpu" } do line(name, field) end
     if name ~= "alone" then worst(name) end
   end
 end
