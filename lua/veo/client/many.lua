@@ -28,6 +28,7 @@ return function(Client, tools)
 
   ---Iterates over tasks in the order in which they end: `for taskId, status, err in client:wait_each(ids) do`. A task
   ---costs under 1 KiB while it is waited for.
+  ---In a job on Lua 5.1 call the iterator yourself: that version cannot yield inside `for … in`.
   ---@param tasks (string|table)[]  taskIds, or what extend returned
   ---@param given table|nil         the options of wait, and `limit`: looks at a time, 20 unless given
   ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
