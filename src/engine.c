@@ -195,54 +195,6 @@ void veo_engine_release(veo_engine *engine, veo_exchange *exchange)
   move(engine, exchange, VEO_STATE_IDLE);
 }
 
-/* ------------------------------------------------------------------- hosts */
-
-/* The number of the URL's host; -1 when it needs no gate: an address, or too many hosts to know. */
-static int find_host(veo_engine *engine, const char *url)
-{
-  char origin[sizeof engine->hosts[0].origin];
-  int i;
-  if(!url || veo_is_address(url) || !veo_origin(url, origin, sizeof origin))
-    return -1;
-  for(i = 0; i < engine->host_count; i++) {
-    if(strcmp(engine->hosts[i].origin, origin) == 0)
-      return engine->hosts[i].known ? -1 : i;
-  }
-  if(engine->host_count == VEO_HOSTS)
-    return -1;
-  memcpy(engine->hosts[i].origin, origin, sizeof origin);
-  engine->hosts[i].known = 0;
-  engine->hosts[i].probe = NULL;
-  return engine->host_count++;
-}
-
-/* True when the exchange may go now. Whatever becomes of the first one opens the gate: a name that
- * does not resolve must not make the others wait in line. */
-static int host_is_open(veo_engine *engine, veo_exchange *exchange)
-{
-  veo_host *host;
-  if(exchange->host < 0)
-    return 1;
-  host = &engine->hosts[exchange->host];
-  if(host->probe && host->probe->resolved)
-    host->known = 1;
-  if(host->known)
-    return 1;
-  if(host->probe)
-    return 0;
-  host->probe = exchange;
-  return 1;
-}
-
-static void leave_host(veo_engine *engine, const veo_exchange *exchange)
-{
-  engine->eager |= engine->queued.count > 0; /* a place is free */
-  if(exchange->host >= 0 && engine->hosts[exchange->host].probe == exchange) {
-    engine->hosts[exchange->host].probe = NULL;
-    engine->hosts[exchange->host].known = 1;
-  }
-}
-
 /* ------------------------------------------------------------------ saving */
 
 static int start_save(veo_engine *engine, veo_exchange *exchange)
@@ -288,6 +240,12 @@ static void collect_saves(veo_engine *engine)
 
 /* -------------------------------------------------------------------- work */
 
+static void leave_host(veo_engine *engine, const veo_exchange *exchange)
+{
+  engine->eager |= engine->queued.count > 0; /* a place is free */
+  veo_hosts_leave(&engine->hosts, exchange);
+}
+
 static void begin(veo_engine *engine, veo_exchange *exchange)
 {
   move(engine, exchange, VEO_STATE_ACTIVE);
@@ -316,7 +274,7 @@ static void pump(veo_engine *engine, int most)
   while(exchange && begun < most && skipped < engine->max_in_flight &&
         engine->active.count - engine->saves < engine->max_in_flight) {
     veo_exchange *next = exchange->next;
-    if(host_is_open(engine, exchange)) {
+    if(veo_hosts_open(&engine->hosts, exchange)) {
       begin(engine, exchange);
       begun++;
     } else {
@@ -327,19 +285,6 @@ static void pump(veo_engine *engine, int most)
   while(engine->saves_queued.first && engine->saves < MAX_SAVES)
     begin(engine, engine->saves_queued.first);
   engine->eager = begun == most;
-}
-
-/* A name became known: those that waited for it may start. */
-static void look_at_hosts(veo_engine *engine)
-{
-  int i;
-  if(!engine->queued.count)
-    return;
-  for(i = 0; i < engine->host_count; i++) {
-    const veo_host *host = &engine->hosts[i];
-    if(!host->known && host->probe && host->probe->resolved)
-      engine->eager = 1;
-  }
 }
 
 /* libcurl has let go of the handle. */
@@ -381,7 +326,7 @@ static void publish(veo_engine *engine)
 
 void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url)
 {
-  exchange->host = find_host(engine, url);
+  exchange->host = veo_hosts_find(&engine->hosts, url);
   /* Anything but plain http to loopback may meet TLS: here, at a proxy or behind a redirect. */
   if(url && (exchange->tls || exchange->kind == VEO_KIND_DOWNLOAD || !veo_is_loopback(url)))
     engine->poller.guarded = 1;
@@ -407,11 +352,11 @@ static void go_on(veo_engine *engine, veo_exchange *exchange)
   CURLcode result;
   veo_sigpipe_block(&guard); /* HTTP/2 writes that its window is open again */
   result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
-  veo_sigpipe_restore(&guard);
-  if(result != CURLE_OK) {
+  if(result != CURLE_OK)
     curl_multi_remove_handle(engine->multi, exchange->easy);
+  veo_sigpipe_restore(&guard);
+  if(result != CURLE_OK)
     end_exchange(engine, exchange, result);
-  }
 }
 
 /* Lets downloads go on that a step before had no more time for. */
@@ -448,7 +393,8 @@ static int turn(veo_engine *engine, double until, double stop)
   engine->pace.stop = VEO_NEVER;
   collect(engine);
   collect_saves(engine);
-  look_at_hosts(engine);
+  if(veo_hosts_learn(&engine->hosts))
+    engine->eager |= engine->queued.count > 0; /* those that waited for the name may start */
   return awake;
 }
 
@@ -458,8 +404,11 @@ static void step_now(veo_engine *engine)
 {
   double now = veo_now();
   double stop = now + FRAME_SHARE;
-  if(!engine->active.count && !engine->eager && !veo_poller_due(&engine->poller, now))
-    return; /* nothing to ask the system for */
+  /* Nothing to ask the system for. A foreign loop that found the descriptor readable must not find it
+   * so forever: newer libcurls also watch connections of the past while they close. */
+  if(!engine->active.count && !engine->eager && !engine->pace.stalled && !engine->poller.watched &&
+     !veo_poller_due(&engine->poller, now))
+    return;
   do
     (void)turn(engine, 0, stop);
   while((engine->eager || veo_poller_due(&engine->poller, now)) && (now = veo_now()) < stop);

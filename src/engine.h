@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "exchange.h"
+#include "hosts.h"
 #include "poller.h"
 #include "saver.h"
 
@@ -13,16 +14,6 @@ typedef struct {
   veo_exchange *last;
   int count;
 } veo_list;
-
-enum { VEO_HOSTS = 32 };
-
-/* A name not yet resolved starts one resolver thread per transfer, so the first exchange with a
- * host goes alone until its name is known. */
-typedef struct {
-  char origin[128];
-  int known;
-  const veo_exchange *probe; /* the one that goes alone, or NULL */
-} veo_host;
 
 typedef struct {
   CURLM *multi;
@@ -43,8 +34,7 @@ typedef struct {
   veo_list taken; /* ended and taken, held by the transfer that will read its result */
   veo_list idle;
   veo_exchange *news; /* those whose owner has something to look at, though they have not ended */
-  veo_host hosts[VEO_HOSTS];
-  int host_count;
+  veo_hosts hosts;
 } veo_engine;
 
 /* NULL, or what failed; close can be called either way. */

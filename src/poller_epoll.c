@@ -125,7 +125,9 @@ static void serve(veo_poller *poller, const struct epoll_event *event)
   int fd = event->data.fd;
   int mask = 0;
   int running;
-  if(fd == poller->extra_fd || fd == poller->timer_fd) {
+  if(fd == poller->extra_fd)
+    return; /* its owner empties it */
+  if(fd == poller->timer_fd) {
     drain(fd);
     return;
   }
@@ -158,8 +160,8 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   poller->skipped = due && !poller->skipped;
   if(!poller->skipped)
     n = epoll_wait(poller->fd, events, EVENTS_A_TURN, sleep_ms(at, veo_now()));
-  if(n < 0)
-    return errno != EINTR;
+  if(n < 0 && errno == EINTR)
+    return 0;
   if(poller->guarded)
     veo_sigpipe_block(&guard);
   if(due || poller->curl_deadline <= veo_now()) {

@@ -7,10 +7,8 @@
 #include "clock.h"
 #include "sigpipe.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 const char *veo_poller_open(veo_poller *poller, CURLM *multi)
 {
@@ -57,11 +55,6 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   curl_multi_perform(poller->multi, &running);
   if(ms > 0 && curl_multi_timeout(poller->multi, &wants) == CURLM_OK && wants != 0)
     curl_multi_poll(poller->multi, &extra, poller->extra_fd >= 0, (int)ms, &ready);
-  if(poller->extra_fd >= 0 && extra.revents) {
-    char bytes[64];
-    ssize_t ignored = read(poller->extra_fd, bytes, sizeof bytes);
-    (void)ignored;
-  }
   if(ready)
     curl_multi_perform(poller->multi, &running);
   curl_multi_timeout(poller->multi, &wants);

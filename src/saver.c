@@ -260,8 +260,13 @@ int veo_saver_collect(veo_saver *saver, veo_saved *saved)
   job *work;
   pthread_mutex_lock(&saver->lock);
   work = saver->ended;
-  if(work)
+  if(work) {
+    /* A byte for each, or the descriptor stays readable with nothing to collect. */
+    char byte;
+    ssize_t ignored = read(saver->pipe[0], &byte, 1);
+    (void)ignored;
     saver->ended = work->next;
+  }
   pthread_mutex_unlock(&saver->lock);
   if(!work)
     return 0;

@@ -19,7 +19,7 @@ typedef struct {
 veo_saver *veo_saver_open(void);
 /* Saves under way go on to their end and free what they hold. */
 void veo_saver_close(veo_saver *saver);
-/* Readable when a save has ended. */
+/* Readable while a save that has ended waits to be collected. */
 int veo_saver_fd(const veo_saver *saver);
 /* Starts: syncs fd and moves `from` to `to`; takes over fd. 0, or errno. */
 int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
