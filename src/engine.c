@@ -28,33 +28,6 @@ static void init_curl(void)
 
 /* ------------------------------------------------------------------- lists */
 
-static void append(veo_list *list, veo_exchange *exchange)
-{
-  exchange->prev = list->last;
-  exchange->next = NULL;
-  if(list->last)
-    list->last->next = exchange;
-  else
-    list->first = exchange;
-  list->last = exchange;
-  list->count++;
-}
-
-static void unlink_from(veo_list *list, veo_exchange *exchange)
-{
-  if(exchange->prev)
-    exchange->prev->next = exchange->next;
-  else
-    list->first = exchange->next;
-  if(exchange->next)
-    exchange->next->prev = exchange->prev;
-  else
-    list->last = exchange->prev;
-  exchange->prev = NULL;
-  exchange->next = NULL;
-  list->count--;
-}
-
 static veo_list *list_of(veo_engine *engine, const veo_exchange *exchange)
 {
   switch(exchange->state) {
@@ -76,9 +49,9 @@ static veo_list *list_of(veo_engine *engine, const veo_exchange *exchange)
 /* Moves between the lists of states. The state must still be the one whose list holds it. */
 static void move(veo_engine *engine, veo_exchange *exchange, veo_state state)
 {
-  unlink_from(list_of(engine, exchange), exchange);
+  veo_list_remove(list_of(engine, exchange), exchange);
   exchange->state = state;
-  append(list_of(engine, exchange), exchange);
+  veo_list_append(list_of(engine, exchange), exchange);
 }
 
 /* -------------------------------------------------------------------- life */
@@ -117,7 +90,7 @@ static void free_list(veo_engine *engine, veo_list *list, void (*orphan)(veo_exc
     veo_exchange *exchange = list->first;
     if(exchange->state == VEO_STATE_ACTIVE && exchange->kind != VEO_KIND_SAVE)
       curl_multi_remove_handle(engine->multi, exchange->easy);
-    unlink_from(list, exchange);
+    veo_list_remove(list, exchange);
     if(exchange->state < VEO_STATE_DONE)
       veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
     if(exchange->owner)
@@ -176,7 +149,7 @@ veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
     exchange->slot = ++engine->slots;
     exchange->pace = &engine->pace;
     exchange->state = VEO_STATE_PREPARED;
-    append(&engine->prepared, exchange);
+    veo_list_append(&engine->prepared, exchange);
     veo_exchange_recycle(exchange);
     exchange->news = &engine->news;
   }
@@ -188,7 +161,7 @@ void veo_engine_release(veo_engine *engine, veo_exchange *exchange)
   drop_news(engine, exchange);
   veo_exchange_recycle(exchange);
   if(engine->idle.count > engine->max_in_flight) {
-    unlink_from(list_of(engine, exchange), exchange);
+    veo_list_remove(list_of(engine, exchange), exchange);
     veo_exchange_free(exchange);
     return;
   }
@@ -291,9 +264,9 @@ static void pump(veo_engine *engine, int most)
 static void end_exchange(veo_engine *engine, veo_exchange *exchange, CURLcode result)
 {
   leave_host(engine, exchange);
-  unlink_from(&engine->active, exchange);
+  veo_list_remove(&engine->active, exchange);
   veo_exchange_finish(exchange, result);
-  append(&engine->done, exchange);
+  veo_list_append(&engine->done, exchange);
 }
 
 static void collect(veo_engine *engine)

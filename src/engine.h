@@ -6,14 +6,9 @@
 
 #include "exchange.h"
 #include "hosts.h"
+#include "list.h"
 #include "poller.h"
 #include "saver.h"
-
-typedef struct {
-  veo_exchange *first;
-  veo_exchange *last;
-  int count;
-} veo_list;
 
 typedef struct {
   CURLM *multi;
