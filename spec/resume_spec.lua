@@ -2,7 +2,7 @@
 
 local kit = require "spec.support.kit"
 local ledgers = require "spec.support.ledgers"
-local resumes = require "veo.resume"
+local patterns = require "veo.pattern"
 local simulator = require "veo.simulator"
 
 describe("resume", function()
@@ -235,15 +235,28 @@ describe("resume", function()
     plain:close()
   end)
 
+  it("is what the examples show", function()
+    for name, expected in pairs { ledger = "charged:  3 times for 3 orders", chain = "saved:   long.mp4, 3 hops" } do
+      local text = kit.output(("here=$PWD; cd %s && LUA_PATH=\"$here/lua/?.lua;$here/lua/?/init.lua;;\" "
+        .. "LUA_CPATH='%s' VEO_SIMULATE=1 %s \"$here/examples/%s.lua\""):format(folder,
+        package.cpath:gsub("^build", kit.output("pwd"):gsub("\n", "") .. "/build"), kit.lua(), name))
+      assert.truthy(text:find(expected, 1, true), text)
+    end
+    for _, name in ipairs { "boat_1.mp4", "boat_2.mp4", "boat_3.mp4", "long.mp4" } do
+      assert.equal("ftyp", kit.boxes(kit.read(folder .. "/" .. name))[1])
+    end
+  end)
+
   describe("a path's pattern", function()
     local record = { taskId = "abc", ref = "r1", key = "../../etc/passwd", operation = "extend", created = 0 }
     it("is filled", function()
-      assert.equal("out/abc-r1-extend-1970-01-01.mp4", resumes.path("out/{taskId}-{ref}-{operation}-{day}.mp4", record))
-      assert.equal("abc.mp4", resumes.path("{key}.mp4", { taskId = "abc", ref = "r", operation = "x", created = 0 }))
+      assert.equal("out/abc-r1-extend-1970-01-01.mp4",
+        patterns.fill("out/{taskId}-{ref}-{operation}-{day}.mp4", record))
+      assert.equal("abc.mp4", patterns.fill("{key}.mp4", { taskId = "abc", ref = "r", operation = "x", created = 0 }))
     end)
 
     it("does not leave its folder", function()
-      assert.equal("out/__.._etc_passwd.mp4", resumes.path("out/{key}.mp4", record))
+      assert.equal("out/__.._etc_passwd.mp4", patterns.fill("out/{key}.mp4", record))
     end)
 
     it("must tell tasks apart", function()

@@ -1,12 +1,12 @@
 --- Extends a video hop by hop. With a ledger every hop has a key that follows from the whole order, so that the same
 --- call after a crash finds what is paid already and goes on at the first hop that is not.
 
-local adopt_path = require("veo.resume").path
 local canonical = require "veo.ledger.canonical"
 local core = require "veo.core"
 local downloads = require "veo.download"
 local errors = require "veo.errors"
 local free = require "veo.free"
+local patterns = require "veo.pattern"
 local submits = require "veo.submit"
 local waits = require "veo.wait"
 local wire = require "veo.wire"
@@ -129,7 +129,7 @@ local function save_hop(run, n, status)
   -- The last hop is the whole chain, and has its own path.
   if not pattern or n == #run.hops and run.options.path then return nil end
   local path = pattern:gsub("{hop}", tostring(n))
-  path = adopt_path(path, { taskId = status.taskId, ref = "", operation = "extend", created = os.time() })
+  path = patterns.fill(path, { taskId = status.taskId, ref = "", operation = "extend", created = os.time() })
   if core.kind(path) == "file" and not run.options.overwrite then return path end
   local file, err = downloads.download(run.ctx, status, path, run.download)
   return file and path, err

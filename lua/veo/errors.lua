@@ -23,6 +23,12 @@ local M = {}
 ---@field status table|nil       the last status seen
 ---@field path string|nil        a file concerned
 ---@field traceback string|nil  where a job's function raised
+---@field ref string|nil         the order in the ledger: for client:settle
+---@field key string|nil         the order's own key
+---@field state string|nil       what the ledger says of an earlier order
+---@field evidence table|nil     credits_before, credits_after, difference, price of an uncertain call
+---@field hop integer|nil        where a chain stopped
+---@field hops table[]|nil       what of a chain is finished
 ---@field cause string|nil       what lies behind `code`, e.g. "network" behind "uncertain"
 
 ---What each code means, what to do next, and whether credits may have gone.
@@ -221,6 +227,14 @@ function M.explain(err)
     say("The reply did name the task " .. tostring(err.taskId) .. ": client:wait(err.taskId) tells what became of it")
   else
     say(class.next)
+  end
+  if err.code == "uncertain" and err.ref then
+    say(('Then settle the order: client:settle("%s", taskId), or client:settle("%s", "lost") when nothing was ordered')
+      :format(err.ref, err.ref))
+  end
+  if type(err.evidence) == "table" and err.evidence.difference then
+    say(("Meanwhile the account's credits fell by %g%s"):format(err.evidence.difference,
+      err.evidence.price and (", the price is %g"):format(err.evidence.price) or ""))
   end
   if err.suggestion and err.field and not tostring(err.message):find("did you mean", 1, true) then
     say("Did you mean " .. tostring(err.suggestion) .. "?")

@@ -87,6 +87,9 @@ local function join(ctx, row, operation, deadline)
     return nil, about(record, record.state == "intent" and "busy" or "duplicate", operation,
       "the same order is " .. record.state .. " in another process")
   end
+  -- A task that was just ordered elsewhere may not be visible yet: waiting for it has the same grace.
+  local age = os.time() - record.created
+  if age < 90 and not ctx.created[record.taskId] then ctx.created[record.taskId] = ctx.now() - math.max(0, age) end
   if ctx.log then ctx.log { event = "joined", operation = operation, taskId = record.taskId, ref = record.ref } end
   return joined(row)
 end

@@ -7,6 +7,7 @@ local errors = require "veo.errors"
 local free = require "veo.free"
 local adopt = require "veo.adopt"
 local ledgers = require "veo.ledger"
+local patterns = require "veo.pattern"
 local waits = require "veo.wait"
 
 local M = {}
@@ -22,41 +23,6 @@ local CLAIM = 5
 local AGAIN = 2
 -- Errors that every further task would meet too.
 local FATAL = { unauthorized = true, forbidden = true, key_limit = true }
-
--- Paths ---------------------------------------------------------------------------------------------------------------
-
--- A key or a taskId must not climb out of the folder that the pattern names.
-local function safe(text)
-  local out = tostring(text):gsub("[^%w._-]", "_"):gsub("^%.+", "_")
-  return out == "" and "_" or out
-end
-
----Fills a pattern such as "renders/{key}.mp4"; `{key}` is the taskId where an order has none.
----@param pattern string
----@param record veo.Record
----@return string
-function M.path(pattern, record)
-  local values = { taskId = record.taskId, ref = record.ref, key = record.key or record.taskId,
-    operation = record.operation, day = os.date("!%Y-%m-%d", math.floor(record.created)) }
-  return (pattern:gsub("{(%w+)}", function(name) return values[name] and safe(values[name]) end))
-end
-
----Nil, or what is wrong with a pattern.
-function M.pattern_problem(pattern)
-  if type(pattern) == "function" then return nil end
-  if type(pattern) ~= "string" or pattern == "" or pattern:find("[%z\r\n]") then
-    return "path: a pattern such as \"renders/{taskId}.mp4\" or a function expected"
-  end
-  for name in pattern:gmatch("{(%w+)}") do
-    if name ~= "taskId" and name ~= "ref" and name ~= "key" and name ~= "operation" and name ~= "day" then
-      return ("path: unknown field {%s} (there are taskId, ref, key, operation, day)"):format(name)
-    end
-  end
-  if not (pattern:find("{taskId}", 1, true) or pattern:find("{ref}", 1, true) or pattern:find("{key}", 1, true)) then
-    return "path: the pattern needs {taskId}, {key} or {ref}, or every task would be saved under one name"
-  end
-  return nil
-end
 
 -- One task ------------------------------------------------------------------------------------------------------------
 
@@ -100,7 +66,7 @@ local function save(run, row, record, status)
   local options = run.options
   local path = record.path
   if not path or core.kind(path) ~= "file" then
-    path = type(options.path) == "function" and options.path(record, status) or M.path(options.path, record)
+    path = type(options.path) == "function" and options.path(record, status) or patterns.fill(options.path, record)
     if type(path) ~= "string" then
       error("resume: path: the function returned " .. type(path) .. " instead of a file name", 0)
     end

@@ -7,6 +7,7 @@ local errors = require "veo.errors"
 local free = require "veo.free"
 local ledgers = lazy "veo.ledger"
 local options = require "veo.options"
+local patterns = require "veo.pattern"
 local resumes = lazy "veo.resume"
 
 local RESUME = { resume = options.resume }
@@ -68,7 +69,7 @@ return function(Client, tools)
   function Client:resume(given)
     local ctx = context(self, "resume")
     local opts, problem = with_groups(ctx, RESUME, given)
-    problem = problem or opts.path and resumes.pattern_problem(opts.path)
+    problem = problem or opts.path and patterns.problem(opts.path)
     if problem then misuse("resume", problem) end
     if not ctx.ledger then return nil, need_ledger("resume") end
     opts.limit = opts.limit or 1000
