@@ -36,6 +36,7 @@ local FLOORS = {
   { "veo.chain", "veo.resume", "veo.adopt", "veo.settle", "veo.many" },
   { "veo.client" },
   { "veo" },
+  { "veo.cli", "veo.main" },
 }
 
 local function floor_of(module)

@@ -1,0 +1,109 @@
+--- The commands around the ledger: tasks, resume, settle.
+
+local clean = require("veo.cli.terminal").clean
+local errors = require "veo.errors"
+local resumes = require "veo.resume"
+local words = require "veo.cli.words"
+
+local M = {}
+
+local KEPT = { "ref", "state", "operation", "key", "taskId", "price", "created", "updated", "video_url", "path",
+  "params", "err", "evidence" }
+local COUNTS = { "saved", "done", "failed", "open", "busy", "lost", "adopted" }
+
+local function record_of(record)
+  local out = {}
+  for _, name in ipairs(KEPT) do out[name] = record[name] end
+  return out
+end
+
+local function line_of(record)
+  local parts = { os.date("%Y-%m-%d %H:%M", math.floor(record.created)), ("%-9s"):format(record.state),
+    ("%-8s"):format(record.operation), record.taskId or "(no taskId; ref " .. record.ref .. ")" }
+  if record.key then parts[#parts + 1] = "key " .. record.key end
+  if record.path then parts[#parts + 1] = record.path end
+  if record.state == "uncertain" and record.taskId then parts[#parts + 1] = "ref " .. record.ref end
+  return clean(table.concat(parts, "  "))
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.tasks(session, client)
+  local args = session.args
+  local found, err = client:tasks { open = args.open or nil, state = args.state }
+  if not found then return nil, err end
+  local lines, list = {}, {}
+  for i, record in ipairs(found) do lines[i], list[i] = line_of(record), record_of(record) end
+  return { text = #lines > 0 and table.concat(lines, "\n") or nil, json = { tasks = list } }
+end
+
+-- What is left to say after a resume, and the exit code that goes with it.
+local function sum_up(session, summary)
+  local parts = {}
+  for _, name in ipairs(COUNTS) do
+    if summary[name] > 0 then parts[#parts + 1] = ("%d %s"):format(summary[name], name) end
+  end
+  local uncertain = #summary.uncertain
+  if uncertain > 0 then parts[#parts + 1] = uncertain .. " uncertain" end
+  session.term:note("resume: " .. (parts[1] and table.concat(parts, ", ") or "nothing was open"))
+  for _, record in ipairs(summary.uncertain) do
+    session.term:note(("uncertain: %s of %s; find out, then: veo settle %s %s"):format(record.operation,
+      os.date("%Y-%m-%d %H:%M", math.floor(record.created)), record.ref, record.taskId or "TASK   (or lost)"))
+  end
+  if uncertain > 0 or summary.open > 0 then return 3 end
+  return summary.failed > 0 and 4 or 0
+end
+
+-- What is finished and waits to be fetched, when no pattern says where to.
+local function finished(client)
+  local lines = {}
+  for i, record in ipairs(client:tasks { state = "done" } or {}) do
+    lines[i] = clean(record.taskId .. " " .. (record.video_url or ""))
+  end
+  return lines
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.resume(session, client)
+  local args, term = session.args, session.term
+  local problem = args.output and resumes.pattern_problem(args.output)
+  if problem then
+    return nil, errors.new { code = "invalid", field = "output", message = "-o: " .. problem:gsub("^path: ", "") }
+  end
+  local wait, ended, list = session:wait_options(), 0, {}
+  session.waiting = nil
+  wait.on_progress = nil
+  session:showing("resuming", function() return ("resuming: %s ended"):format(words.count(ended, "task")) end)
+  local summary, err = client:resume { path = args.output, wait = wait, download = { overwrite = args.force },
+    -- Without a file to save to nothing is handed over: the ledger goes on to list what is finished.
+    on_result = args.output and function(_, record, why, file)
+      ended = ended + 1
+      list[#list + 1] = { taskId = record.taskId, ref = record.ref, key = record.key, state = record.state,
+        path = file and file.path, error = why and { code = why.code, message = why.message } or nil }
+      if why then
+        term:note(clean(("task %s: %s"):format(record.taskId, tostring(why))))
+      elseif file and not args.json then
+        term:result(file.path)
+      end
+    end or nil }
+  if not summary then return nil, err end
+  local exit = sum_up(session, summary)
+  local json = { tasks = list, uncertain = {} }
+  for i, record in ipairs(summary.uncertain) do json.uncertain[i] = record_of(record) end
+  for _, name in ipairs(COUNTS) do json[name] = summary[name] end
+  local lines = not args.output and finished(client) or {}
+  return { text = lines[1] and table.concat(lines, "\n") or nil, json = json, exit = exit }
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.settle(session, client)
+  local args = session.args
+  local record, err = client:settle(args.ref, args.word)
+  if not record then return nil, err end
+  session.term:note(("settled: %s is %s"):format(record.ref, record.state))
+  return { text = record.taskId or record.state, json = record_of(record) }
+end
+
+return M

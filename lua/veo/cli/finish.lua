@@ -1,0 +1,40 @@
+--- What every order comes to: waiting for a task, and its video under its name.
+
+local M = {}
+
+local function outcome_of(status, file, task)
+  task = task or {}
+  return { text = file and file.path or nil, json = { taskId = status.taskId, state = status.state,
+    path = file and file.path, bytes = file and file.bytes, video_url = status.video_url, ref = task.ref,
+    key = task.key, joined = task.joined } }
+end
+
+---Saves a succeeded task.
+---@param session veo.cli.Session
+---@param client veo.Client
+---@param status veo.Status
+---@param task table|nil  what the order returned
+function M.save(session, client, status, task)
+  local path = session.args.output
+  session.state = status.state
+  local file, err = client:download(status, path, session:download_options(path))
+  if not file then return nil, err end
+  session.term:note(("saved: %s, %d bytes"):format(path, file.bytes))
+  return outcome_of(status, file, task)
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+---@param taskId string
+---@param task table|nil
+function M.wait_and_save(session, client, taskId, task)
+  local status, err = client:wait(taskId, session:wait_options())
+  if not status then return nil, err end
+  if session.args.output then return M.save(session, client, status, task) end
+  local outcome = outcome_of(status, nil, task)
+  -- Ordered here, its id is what the next order needs; waited for by its id, only the link is news.
+  outcome.text = task and status.taskId or status.video_url
+  return outcome
+end
+
+return M

@@ -1,0 +1,148 @@
+--- How a run ends: its result or its error, what to do next, and the exit code.
+
+local cjson = require "cjson.safe"
+
+local terminal = require "veo.cli.terminal"
+local wire = require "veo.wire"
+local words = require "veo.cli.words"
+
+local M = {}
+
+-- Nothing of cjson's shared state is touched.
+local json = cjson.new()
+
+-- What an error tells a program; never what may hold a secret.
+local FIELDS = { "code", "message", "operation", "field", "given", "expected", "suggestion", "sent", "http_status",
+  "service_code", "service_msg", "curl_code", "retry_after", "attempts", "path", "ref", "hop" }
+
+-- These mean that money may be gone and that the task may still come to something.
+local UNSETTLED = { uncertain = true, timeout = true, no_result = true, job_failed = true }
+local WRONG_USE = { invalid = true, missing = true }
+
+---@param err veo.Error
+---@param session veo.cli.Session
+---@return integer
+function M.exit_code(err, session)
+  if err.code == "failed" then return 4 end
+  if UNSETTLED[err.code] or #session.orders > 0 or session.sending then return 3 end
+  -- A task that is known to be there is paid, and its video is not here.
+  if session.state == "succeeded" or session.state == "generating" then return 3 end
+  if session.waiting and (session.interrupted or wire.repeatable(err)) then return 3 end
+  if session.interrupted then return 130 end
+  return WRONG_USE[err.code] and 1 or 2
+end
+
+-- The rest of a chain as a command. Only without a ledger: with one, the same command goes on by itself.
+local function rest_of_chain(session, err, options)
+  local args, source = session.args, session.orders[#session.orders]
+  local first = #session.orders + 1
+  if err.code == "failed" then
+    source, first = session.orders[#session.orders - 1] or args.task, math.max(first - 1, 1)
+  end
+  if not args.prompts[first] then return "veo wait " .. words.quote(source) .. options end
+  local parts = { "veo chain", words.quote(source) }
+  for n = first, #args.prompts do parts[#parts + 1] = words.quote(args.prompts[n]) end
+  return table.concat(parts, " ") .. options
+end
+
+---The command that goes on from here, if there is one.
+---@param session veo.cli.Session
+---@param err veo.Error
+---@return string|nil
+function M.go_on(session, err)
+  local args = session.args
+  local ledger = args.ledger and " --ledger " .. words.quote(args.ledger) or ""
+  local path = args.output and args.command ~= "resume" and args.output
+  if err.code == "exists" then path = "OTHER.mp4" end
+  local options = (path and " -o " .. words.quote(path) or "") .. (args.force and path and " --force" or "") .. ledger
+  local taskId = type(err.taskId) == "string" and err.taskId or session.taskId
+  if args.command == "chain" and #session.orders > 0 and (err.code ~= "uncertain" or err.taskId) then
+    if args.ledger and err.code ~= "failed" then return "the same command again" end
+    if not args.ledger then return rest_of_chain(session, err, options) end
+  end
+  if err.code == "uncertain" and err.ref then
+    return ("veo settle %s %s%s"):format(err.ref, taskId and words.quote(taskId) or "TASK", ledger)
+      .. (taskId and "" or "   (lost in place of TASK when there is none)")
+  end
+  if args.command == "resume" then return session.interrupted and "the same command again" or nil end
+  local settled = err.code == "failed" or err.code == "invalid" or err.code == "not_found"
+  if not taskId or settled then return nil end
+  if session.state == "succeeded" and path then return "veo download " .. words.quote(taskId) .. options end
+  return "veo wait " .. words.quote(taskId) .. options
+end
+
+local function error_of(err, session, exit)
+  local out = { explain = words.explain(err) }
+  for _, name in ipairs(FIELDS) do
+    local value = err[name]
+    if type(value) == "string" then value = words.commands(value) end
+    if type(value) ~= "table" then out[name] = value end
+  end
+  return { ok = false, exit = exit, taskId = type(err.taskId) == "string" and err.taskId or session.taskId,
+    orders = session.orders[1] and session.orders or nil, error = out, next = M.go_on(session, err) }
+end
+
+-- Standard output is where the result was to be; when it is gone, the result must not go with it.
+local function print_result(session, text, exit)
+  if not text or session.term:result(text) then return exit end
+  session.term:note("veo: standard output cannot be written; the result is:\n" .. text)
+  return 3
+end
+
+---Tells how a command ended well.
+---@param session veo.cli.Session
+---@param outcome { text: string|nil, json: table, exit: integer|nil }
+---@return integer exit
+function M.done(session, outcome)
+  local exit = outcome.exit or 0
+  if not session.args.json then return print_result(session, outcome.text, exit) end
+  outcome.json.ok = exit == 0
+  if exit ~= 0 then outcome.json.exit = exit end
+  return print_result(session, json.encode(outcome.json), exit)
+end
+
+-- What Ctrl-C came to; nil when something else went wrong as well.
+local function interruption(session, err, exit)
+  if err.code ~= "cancelled" and not (err.cause == "cancelled" and err.taskId) then return nil end
+  if exit == 130 then return "interrupted; nothing was ordered" end
+  if exit ~= 3 then return "interrupted" end
+  if session.state == "succeeded" then return "interrupted; what was fetched so far is kept, and the rest is free" end
+  return "interrupted; the task goes on at the service, and waiting for it is free"
+end
+
+---Tells what went wrong, and of every paid task how it is not lost.
+---@param session veo.cli.Session
+---@param err veo.Error
+---@return integer exit
+function M.failed(session, err)
+  local term = session.term
+  local exit = M.exit_code(err, session)
+  local text = session.interrupted and interruption(session, err, exit) or words.explain(err)
+  term:note(term:fold("veo: " .. terminal.clean(text), "  "))
+  if err.code == "job_failed" and err.traceback then term:note(err.traceback) end
+  local known = type(err.taskId) == "string" and err.taskId or session.taskId
+  for _, taskId in ipairs(session.orders) do
+    if taskId ~= known then term:note("  paid:     task " .. terminal.clean(taskId)) end
+  end
+  if err.hops and err.path then term:note("  saved:    " .. terminal.clean(err.path)) end
+  if known then term:note("  task:     " .. terminal.clean(known)) end
+  local next_command = M.go_on(session, err)
+  if next_command then term:note("  to go on: " .. terminal.clean(next_command)) end
+  if session.args.json then print_result(session, json.encode(error_of(err, session, exit)), exit) end
+  return exit
+end
+
+---Tells that the command was not understood or cannot work; nothing was sent.
+---@param term veo.cli.Terminal
+---@param args table|nil
+---@param problem string
+---@return integer exit
+function M.misused(term, args, problem)
+  term:note("veo: " .. problem)
+  if args and args.json then
+    term:result(json.encode { ok = false, exit = 1, error = { code = "invalid", message = problem } })
+  end
+  return 1
+end
+
+return M

@@ -1,0 +1,88 @@
+--- The free commands about one task or the account: wait, status, download, credits.
+
+local check_target = require "veo.cli.target"
+local clean = require("veo.cli.terminal").clean
+local errors = require "veo.errors"
+local finish = require "veo.cli.finish"
+
+local M = {}
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.wait(session, client)
+  local args = session.args
+  local problem = check_target(args.output, args.force)
+  if problem then return nil, problem end
+  session.taskId = args.task
+  return finish.wait_and_save(session, client, args.task)
+end
+
+local SHOWN = { { "task", "taskId" }, { "state", "state" }, { "video", "video_url" }, { "resolution", "resolution" },
+  { "code", "errorCode" }, { "error", "errorMessage" } }
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.status(session, client)
+  session.taskId = session.args.task
+  local status, err = client:status(session.args.task)
+  if not status then return nil, err end
+  local lines, json = {}, {}
+  for _, pair in ipairs(SHOWN) do
+    local value = status[pair[2]]
+    if value ~= nil then lines[#lines + 1] = ("%-11s%s"):format(pair[1], clean(value)) end
+  end
+  for name, value in pairs(status) do
+    local empty = type(value) == "table" and next(value) == nil -- JSON could not tell whether it was a list
+    if name ~= "raw" and not empty then json[name] = value end
+  end
+  return { text = table.concat(lines, "\n"), json = json }
+end
+
+-- A task that has not ended well cannot be saved.
+local function obstacle(status)
+  local taskId = status.taskId
+  if status.state == "failed" then
+    return errors.new { code = "failed", operation = "download", taskId = taskId, status = status,
+      message = ("task %s failed: %s"):format(taskId, clean(status.errorMessage or "no reason given")) }
+  elseif status.state ~= "succeeded" then
+    return errors.new { code = "timeout", operation = "download", taskId = taskId, status = status,
+      message = ("task %s has not ended (it is %s)"):format(taskId, status.state) }
+  elseif not status.video_url then
+    return errors.new { code = "no_result", operation = "download", taskId = taskId, status = status,
+      message = "task " .. taskId .. " succeeded, but the service names no video" }
+  end
+  return nil
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.download(session, client)
+  local args = session.args
+  if not args.output then
+    return nil, errors.new { code = "invalid", field = "output", message = "download needs -o FILE", sent = "no" }
+  end
+  local problem = check_target(args.output, args.force)
+  if problem then return nil, problem end
+  if args.source:find("^[hH][tT][tT][pP][sS]?://") then
+    local file, err = client:download(args.source, args.output, session:download_options(args.output))
+    if not file then return nil, err end
+    session.term:note(("saved: %s, %d bytes"):format(args.output, file.bytes))
+    return { text = file.path, json = { path = file.path, bytes = file.bytes } }
+  end
+  session.taskId = args.source
+  local status, err = client:status(args.source)
+  if not status then return nil, err end
+  err = obstacle(status)
+  if err then return nil, err end
+  return finish.save(session, client, status)
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.credits(session, client)
+  local credits, err = client:credits()
+  if not credits then return nil, err end
+  return { text = ("%.14g"):format(credits), json = { credits = credits } }
+end
+
+return M

@@ -1,0 +1,72 @@
+--- The `veo` command: bin/veo runs `require "veo.main"`. Its rooms:
+---
+---   cli/parser.lua     arguments                 cli/order.lua  extend, generate, chain
+---   cli/session.lua    client, progress, Ctrl-C  cli/task.lua   wait, status, download, credits
+---   cli/terminal.lua   what is printed where     cli/book.lua   tasks, resume, settle
+---   cli/report.lua     how a run ends            cli/here.lua   simulate, explain
+
+local interrupt = require "veo.cli.interrupt"
+
+local HERE = { simulate = true, explain = true }
+local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
+  download = "task", credits = "task", tasks = "book", resume = "book", settle = "book" }
+
+local function version()
+  local core = require "veo.core"
+  local lua = rawget(_G, "jit") and jit.version or _VERSION
+  return ("veo %s (libcurl %s, %s)"):format(core.version, core.curl_version, lua)
+end
+
+-- The arguments as a table; nil, and the parser's complaint was told.
+local function parse(arguments)
+  local ok, argparse = pcall(require, "argparse")
+  if not ok then
+    io.stderr:write("veo: the command needs argparse: luarocks install argparse, or on Debian apt-get install ",
+      "lua-argparse\n")
+    return nil
+  end
+  local parser = require("veo.cli.parser").new(argparse, version)
+  local complaint
+  -- parse calls it with the command's own parser, which knows the usage to show.
+  function parser.error(command, message)
+    complaint = ("veo: %s\n\n%s\nMore: %s --help\n"):format(message, command:get_usage(),
+      command:get_usage():match("^Usage: (veo %l+)") or "veo")
+    error(complaint, 0)
+  end
+  local fine, args = pcall(parser.parse, parser, arguments)
+  if fine then return args end
+  if not complaint then error(args, 0) end
+  io.stderr:write(complaint)
+  return nil
+end
+
+local session
+
+---@param arguments string[]
+---@return integer exit
+local function main(arguments)
+  local args = parse(arguments)
+  if not args then return 1 end
+  if HERE[args.command] then return require("veo.cli.here")[args.command](args) end
+  local report = require "veo.cli.report"
+  local term = require("veo.cli.terminal").new()
+  session = require("veo.cli.session").new(args, term)
+  local problem = session:open()
+  if problem then return report.misused(term, args, problem) end
+  local outcome, err = session:run(require("veo.cli." .. ROOMS[args.command])[args.command])
+  local exit = outcome and report.done(session, outcome) or report.failed(session, err)
+  session:close()
+  return exit
+end
+
+local ok, exit = pcall(main, rawget(_G, "arg") or {})
+if not ok then
+  if interrupt.is(exit) then
+    exit = 130
+  else
+    io.stderr:write("veo: a mistake of its own: ", tostring(exit), "\n")
+    for _, taskId in ipairs(session and session.orders or {}) do io.stderr:write("  paid: task ", taskId, "\n") end
+    exit = 3
+  end
+end
+os.exit(exit)
