@@ -32,7 +32,8 @@ describe("a ledger on PostgreSQL", function()
     local place = fresh()
     local client = kit.client(sim, { ledger = place })
     assert(client:extend { taskId = sim.source, prompt = "a" })
-    ledgers.query(server.uri, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    ledgers.query(server.uri, [[SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE pid <> pg_backend_pid() AND backend_type = 'client backend']])
     assert(client:extend { taskId = sim.source, prompt = "b" }) -- a connection that stood idle may be dead
     server:down()
     local _, err = client:extend { taskId = sim.source, prompt = "c" }
@@ -58,6 +59,30 @@ describe("a ledger on PostgreSQL", function()
     assert.equal("intent", ledgers.states(place))
     assert(client:tasks())
     assert.equal("accepted", ledgers.states(place))
+    client:close()
+  end)
+
+  it("is not held up by a worker that stops inside a transaction", function()
+    sim:reset()
+    local place, folder = fresh(), kit.folder()
+    local client = kit.client(sim, { ledger = place })
+    assert(client:tasks())
+    kit.write(folder .. "/stopped.lua", [[
+      local database = assert(require("veo.ledger.database").new(arg[1]))
+      local value, problem = database:transaction(function(db)
+        db:run("UPDATE veo_meta SET value = '99' WHERE name = 'schema'")
+        os.execute("touch " .. arg[2] .. "; sleep 7")
+        return 1
+      end)
+      print(value, problem and problem.cause)
+    ]])
+    local pipe = io.popen(ledgers.script(kit.lua(), folder .. "/stopped.lua", place, folder .. "/inside"))
+    local deadline = kit.now() + 5
+    while not kit.read(folder .. "/inside") and kit.now() < deadline do os.execute("sleep 0.05") end
+    assert(client:extend { taskId = sim.source, prompt = "a" })
+    assert.equal("nil\tlost\n", pipe:read("*a"))
+    pipe:close()
+    assert.equal("2", ledgers.query(place, "SELECT value FROM veo_meta WHERE name = 'schema'")[1].value)
     client:close()
   end)
 

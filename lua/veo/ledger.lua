@@ -33,6 +33,8 @@ local LEASE = 90
 local SLACK = 30
 -- Writes that could not be made wait for the database to come back; more than this many mean that it will not.
 local MAX_PENDING = 100000
+-- After these a commit may have arrived although its answer did not.
+local UNSURE = { lost = true, slow = true, io = true, database = true }
 
 -- Hexadecimal from the core's random source.
 local function nonce(bytes)
@@ -121,8 +123,10 @@ function Ledger:open(order)
   local found, err = self:commit(order.operation, function(db) return intents.open(db, request) end)
   if not found then
     -- Whether the commit arrived is not known, but that nothing was sent is.
-    self.pending[#self.pending + 1] = function(db)
-      return intents.refused(db, request.ref, '{"message":"the ledger failed before anything was sent"}')
+    if UNSURE[err.cause] and #self.pending < MAX_PENDING then
+      self.pending[#self.pending + 1] = function(db)
+        return intents.refused(db, request.ref, '{"message":"the ledger failed before anything was sent"}')
+      end
     end
     return nil, err
   end

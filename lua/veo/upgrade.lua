@@ -2,6 +2,7 @@
 --- an extension of that video refused before it is sent: extend first, upgrade last.
 
 local errors = require "veo.errors"
+local money = require "veo.money"
 local retry = require "veo.retry"
 local wire = require "veo.wire"
 
@@ -75,6 +76,10 @@ function M.get_1080p(ctx, params, options)
   if obstacle then return nil, obstacle end
   local fields, wrong = wire.check(ctx.api, "get_1080p", params)
   if not fields then return nil, wrong end
+  if not ctx.upgraded[fields.taskId] then -- the first call orders it; asking again costs nothing more
+    local _, over = money.reserve(ctx.money, "get_1080p", fields)
+    if over then return nil, over end
+  end
   local spec = ctx.api.operations.get_1080p
   local request = { method = spec.method, path = spec.path, query = fields }
   local state = { errors = 0, deadline = ctx.now() + options.upgrade.timeout }

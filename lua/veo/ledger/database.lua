@@ -18,6 +18,8 @@ Database.__index = Database
 local BUSY_TIMEOUT = 5
 local CONNECT_TIMEOUT = 5
 local STATEMENT_TIMEOUT = 10
+-- A worker that is stopped or cut off inside a transaction must not hold the others up for longer than they wait.
+local IDLE_TIMEOUT = 4
 -- Serialises what must not run twice at once over all machines of an account; any number of our own will do.
 local LOCK = 860824531
 
@@ -42,7 +44,8 @@ local ENGINES = {
     -- libpq prints notices, and nothing here prints.
     setup = { "SET client_min_messages TO error", "SET client_encoding TO 'UTF8'", "SET synchronous_commit TO on",
       ("SET statement_timeout TO %d"):format(STATEMENT_TIMEOUT * 1000),
-      ("SET lock_timeout TO %d"):format(BUSY_TIMEOUT * 1000) },
+      ("SET lock_timeout TO %d"):format(BUSY_TIMEOUT * 1000),
+      ("SET idle_in_transaction_session_timeout TO %d"):format(IDLE_TIMEOUT * 1000) },
     skip_locked = " FOR UPDATE SKIP LOCKED",
   },
 }
@@ -55,6 +58,7 @@ local CAUSES = {
   { "connection to server", "open" }, { "Failed to connect", "open" },
   { "closed the connection", "lost" }, { "no connection", "lost" }, { "could not receive", "lost" },
   { "could not send", "lost" }, { "administrator command", "lost" }, { "statement timeout", "slow" },
+  { "idle%-in%-transaction", "lost" },
 }
 
 local function cause_of(message)
