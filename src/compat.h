@@ -49,20 +49,20 @@ static inline void veo_setfuncs(lua_State *L, const luaL_Reg *functions)
   }
 }
 
-/* Makes a metatable with methods in __index and closes it to scripts. Leaves the stack as it was. */
+/* Makes a metatable with methods in __index and closes it to scripts; fills it anew when it exists, for
+ * memory may have run out while a load before was at it. Leaves the stack as it was. */
 static inline void veo_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
                                const luaL_Reg *events)
 {
-  if(luaL_newmetatable(L, name)) {
-    veo_setfuncs(L, events);
-    lua_newtable(L);
-    veo_setfuncs(L, methods);
-    lua_setfield(L, -2, "__index");
-    lua_pushstring(L, name);
-    lua_setfield(L, -2, "__name");
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-  }
+  luaL_newmetatable(L, name);
+  veo_setfuncs(L, events);
+  lua_newtable(L);
+  veo_setfuncs(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
 }
 
