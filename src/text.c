@@ -91,15 +91,27 @@ static int ends_url(char c)
   return c == '\0' || isspace((unsigned char)c) || c == '"' || c == '\'' || c == '<' || c == '>';
 }
 
+/* The first byte behind "://", which in JSON may be written with backslashes; NULL without one. */
+static char *behind_scheme(char *text)
+{
+  for(text = strchr(text, ':'); text; text = strchr(text + 1, ':')) {
+    if(strncmp(text, "://", 3) == 0)
+      return text + 3;
+    if(strncmp(text, ":\\/\\/", 5) == 0)
+      return text + 5;
+  }
+  return NULL;
+}
+
 void veo_redact(char *text)
 {
   char *start = text;
-  while((start = strstr(start, "://")) != NULL) {
-    char *read = start + 3;
+  while((start = behind_scheme(start)) != NULL) {
+    char *read = start;
     char *write = read;
     char *p;
     char *host = read;
-    for(p = read; !ends_url(*p) && *p != '/' && *p != '?' && *p != '#'; p++) {
+    for(p = read; !ends_url(*p) && !strchr("/\\?#", *p); p++) {
       if(*p == '@')
         host = p + 1; /* what stands before the last @ is user:password */
     }
