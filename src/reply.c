@@ -20,8 +20,12 @@ static void set_text(lua_State *L, const char *field, const char *value)
   lua_setfield(L, -2, field);
 }
 
+/* A server may claim any number: what no file and no pause has is cut to what an integer holds. */
 static void set_number(lua_State *L, const char *field, double value)
 {
+  static const double most = 9007199254740992.0; /* 2^53 */
+  if(value > most)
+    value = most;
   veo_pushinteger(L, value);
   lua_setfield(L, -2, field);
 }
