@@ -51,6 +51,13 @@ static char *copy_base_url(lua_State *L, const char *url, int allow_http)
   return copy;
 }
 
+/* Without its slash a path would be part of the host's name, and the key would go there. */
+static void check_path(lua_State *L, const char *name, const char *path)
+{
+  if(path[0] != '/')
+    luaL_error(L, "%s: a path that begins with a slash expected", name);
+}
+
 /* A copy of the option or of its default; NULL when there is neither. */
 static char *copy_option(lua_State *L, const char *name, const char *fallback)
 {
@@ -73,13 +80,15 @@ static void read_settings(lua_State *L, veo_settings *settings)
       "base_url", "api_key",         "user_agent",    "ca_file",     "proxy",       "allow_http",
       "timeout",  "connect_timeout", "max_in_flight", "extend_path", "status_path", NULL};
   const char *base_url;
+  double max_in_flight;
   veo_only_fields(L, 1, known);
   settings->allow_http = veo_boolean_field(L, 1, "allow_http");
   settings->timeout = veo_number_field(L, 1, "timeout", VEO_TIMEOUT, 0.001);
   settings->connect_timeout = veo_number_field(L, 1, "connect_timeout", VEO_CONNECT_TIMEOUT, 0.001);
-  settings->max_in_flight = (int)veo_number_field(L, 1, "max_in_flight", VEO_MAX_IN_FLIGHT, 1);
-  if(settings->max_in_flight > 100000)
+  max_in_flight = veo_number_field(L, 1, "max_in_flight", VEO_MAX_IN_FLIGHT, 1);
+  if(max_in_flight > 100000)
     luaL_error(L, "max_in_flight: at most 100000 expected");
+  settings->max_in_flight = (int)max_in_flight;
   base_url = veo_text_field(L, 1, "base_url");
   settings->base_url = copy_base_url(L, base_url ? base_url : VEO_BASE_URL, settings->allow_http);
   lua_pop(L, 1);
@@ -89,6 +98,8 @@ static void read_settings(lua_State *L, veo_settings *settings)
   settings->user_agent = copy_option(L, "user_agent", "lua-veo/" VEO_VERSION);
   settings->extend_path = copy_option(L, "extend_path", VEO_EXTEND_PATH);
   settings->status_path = copy_option(L, "status_path", VEO_STATUS_PATH);
+  check_path(L, "extend_path", settings->extend_path);
+  check_path(L, "status_path", settings->status_path);
   settings->ca_file = copy_option(L, "ca_file", NULL);
   settings->proxy = copy_option(L, "proxy", NULL);
 }
@@ -187,7 +198,9 @@ static int client_take(lua_State *L)
 static int client_wake_at(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
-  veo_engine_wake_at(&client->engine, luaL_optnumber(L, 2, VEO_NEVER));
+  lua_Number at = luaL_optnumber(L, 2, VEO_NEVER);
+  luaL_argcheck(L, at <= at, 2, "not a number");
+  veo_engine_wake_at(&client->engine, at);
   return 0;
 }
 

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { EVENTS_A_TURN = 64 };
+static const double FAR = 2147483647.0; /* what every time_t holds: 68 years of uptime */
 
 /* libcurl tells which sockets it waits for. socketp is set once a socket is in the epoll set. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socketp)
@@ -206,7 +207,7 @@ static void arm(veo_poller *poller, double deadline)
 {
   struct itimerspec when;
   memset(&when, 0, sizeof when);
-  if(deadline < VEO_NEVER) {
+  if(deadline < FAR) {
     double whole = floor(deadline);
     if(whole < 0)
       whole = 0;

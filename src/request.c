@@ -129,6 +129,8 @@ static void read_call(lua_State *L, int index, const veo_client *client, request
   r->call.url = veo_text_field(L, index, "url");
   if((path != NULL) == (r->call.url != NULL))
     luaL_error(L, "path or url: one of the two expected");
+  if(path && path[0] != '/')
+    luaL_error(L, "path: a slash at its start expected");
   if(path)
     r->call.url = lua_pushfstring(L, "%s%s", client->settings.base_url, path);
   check_transport(L, client, r->call.url);
