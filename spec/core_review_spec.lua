@@ -7,8 +7,6 @@ local kit = require "spec.support.kit"
 local simulator = require "veo.simulator"
 local socket = require "socket"
 
-local KEY = "spec-key-0123456789"
-
 describe("the core", function()
   local sim, server
 
@@ -78,5 +76,90 @@ describe("the core", function()
       end
       client:close()
     end)
+  end)
+
+  describe("takes a server at its word within limits:", function()
+    it("a pause beyond all integers is a long one", function()
+      sim:script { { on = "status", code = 429, retry_after = "9223372036854775807" } }
+      local client = new()
+      assert.is_true(client:status("t").retry_after > 1e9)
+      client:close()
+    end)
+
+    it("an empty answer to a request for the rest empties the file and says so", function()
+      sim:script { { on = "media", body = "" } }
+      local path = kit.folder() .. "/x.part"
+      kit.write(path, ("x"):rep(500))
+      local sink = core.sink(path, { resume = true })
+      local client = new()
+      local transfer = client:start("download",
+        { url = sim.media_url .. "/media/blob/1000.mp4", sink = sink, offset = 500, if_range = '"a"' })
+      while transfer:running() do client:step(100) end
+      local reply, failure = transfer:result()
+      assert.is_truthy(reply, failure and failure.message)
+      assert.same({ 0, 0, 0, 0 }, { reply.offset, reply.bytes, reply.total, sink:size() })
+      client:close()
+      sink:close()
+    end)
+
+    it("a link in JSON with backslashes hides what signs it", function()
+      sim:script { { on = "status", body = [[{"x":"https:\/\/me:pw@cdn.example\/v.mp4?Signature=abc ]] } }
+      local client = new()
+      local _, failure = client:status("t")
+      assert.equal([[{"x":"https:\/\/cdn.example\/v.mp4?]], failure.excerpt)
+      client:close()
+    end)
+  end)
+
+  it("goes to no address but a whole one", function()
+    local client = new()
+    client:status("t")
+    local sink = core.sink(kit.folder() .. "/x.part")
+    for _, url in ipairs { "other/thing?a=1", "//127.0.0.1/x", "ftp://127.0.0.1/x", "file:///etc/passwd" } do
+      local transfer, failure = client:start("download", { url = url, sink = sink })
+      assert.is_nil(transfer)
+      assert.equal("invalid", failure.reason)
+    end
+    assert.equal(1, #sim:requests())
+    client:close()
+    sink:close()
+    for _, path in ipairs { "@127.0.0.1/x", ".example/x" } do
+      assert.has_error(function() new { extend_path = path } end)
+      assert.has_error(function() new { status_path = path } end)
+      assert.has_error(function() new():start("request", { path = path }) end)
+    end
+  end)
+
+  it("refuses numbers that are none and places without end", function()
+    assert.has_error(function() new { max_in_flight = 1e10 } end)
+    local client = new()
+    client:pollfd()
+    assert.has_error(function() client:wake_at(0 / 0) end)
+    client:wake_at(1e200)
+    assert.is_true(client:timeout() > 1e100)
+    client:close()
+  end)
+
+  it("loads again after memory ran out while it loaded", function()
+    local built, native = pcall(require, "native")
+    if not built then return pending("make test builds what this needs") end
+    local code = ([[
+      local core
+      if attempt(function() core = require "veo.core" end) then return "whole" end
+      core = require "veo.core"
+      local client = core.new { base_url = "@URL", api_key = "@KEY" }
+      client:step(0)
+      tostring(client)
+      client:close()
+      return "failed"]]):gsub("@URL", sim.url):gsub("@KEY", sim.api_key)
+    local n = 0
+    repeat
+      n = n + 1
+      local text, message = native.sweep(code, n)
+      if text == nil and message and message:find("no state") then return pending(message) end
+      assert.is_truthy(text, message)
+      assert.is_true(text == "whole" or text == "failed", "allocation " .. n .. ": " .. text)
+    until text == "whole"
+    assert.is_true(n > 1)
   end)
 end)

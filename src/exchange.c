@@ -160,7 +160,11 @@ static int set_timeouts(veo_exchange *exchange, long timeout_ms, long connect_ti
 /* NULL, or what is wrong with the URL. */
 static const char *set_url(veo_exchange *exchange, const char *url, const char *query)
 {
-  CURLUcode code = curl_url_set(exchange->url, CURLUPART_URL, url, 0);
+  CURLUcode code;
+  /* libcurl would take an address without a scheme for one beside the last address of the handle. */
+  if(strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
+    return "not an http or https address";
+  code = curl_url_set(exchange->url, CURLUPART_URL, url, 0);
   if(!code && query)
     code = curl_url_set(exchange->url, CURLUPART_QUERY, query, 0);
   if(code == CURLUE_OUT_OF_MEMORY)
@@ -447,9 +451,12 @@ static void finish_download(veo_exchange *exchange)
   if(exchange->begun)
     return;
   /* A reply without a body: an empty file, or an error page of no bytes. */
-  if(exchange->http_status == 200 && exchange->sink)
+  if(exchange->http_status == 200 && exchange->sink) {
+    exchange->offset = 0;
+    exchange->total = 0;
     exchange->io_error = veo_sink_truncate(exchange->sink, 0);
-  else if(exchange->http_status == 200 && exchange->offset == 0)
+    exchange->io_stage = "emptying the file";
+  } else if(exchange->http_status == 200 && exchange->offset == 0)
     exchange->outcome = VEO_OUTCOME_REPLY;
   else if(exchange->http_status != 206 || exchange->headers->range_start != nothing_left)
     exchange->outcome = VEO_OUTCOME_REFUSED;
