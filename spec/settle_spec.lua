@@ -90,6 +90,17 @@ describe("an uncertain order", function()
     assert.equal("done", ledgers.states(place))
   end)
 
+  it("that was given up as lost is found again, without its key", function()
+    sim:script { { on = "extend", close = "unanswered", charge = true, times = 1 } }
+    local _, err = client:extend({ taskId = sim.source, prompt = "a" }, { key = "k" })
+    assert(client:settle(err.ref, "lost"))
+    local again = assert(client:extend({ taskId = sim.source, prompt = "a" }, { key = "k" }))
+    local _, list = sim:charges()
+    local record = assert(client:settle(err.ref, list[1].taskId))
+    assert.same({ list[1].taskId, nil }, { record.taskId, record.key })
+    assert.equal(again.taskId, assert(client:extend({ taskId = sim.source, prompt = "a" }, { key = "k" })).taskId)
+  end)
+
   describe("with a callback URL", function()
     it("goes out with its reference, and only with a ledger", function()
       assert(client:extend { taskId = sim.source, prompt = "a", callBackUrl = "http://127.0.0.1:1/hook?user=7#here" })

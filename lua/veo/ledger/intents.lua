@@ -3,7 +3,7 @@
 ---   intent ─┬─ accepted ─┬─ done ── saved
 ---           ├─ refused   └─ failed
 ---           └─ uncertain ─┬─ accepted (an answer came late, a callback or a person named the task)
----                         └─ lost     (a person says that nothing was ordered)
+---                         └─ lost     (a person says that nothing was ordered; a callback may know better)
 ---
 --- `sending` is 1 while bytes may be on their way: an intent whose process died before that was never sent.
 
@@ -122,12 +122,14 @@ end
 
 -- Answers --------------------------------------------------------------------------------------------------------------
 
----The service named the task. An answer that comes after the intent was given up still counts.
+---The service named the task. An answer that comes after the intent was given up still counts; its key may belong to
+---another order by then.
 ---@return integer changed
 function M.accepted(db, ref, taskId, lease)
   local now = db:time()
-  return db:run([[UPDATE veo_tasks SET state = 'accepted', task_id = ?, sending = 0, lease = ?, updated = ?
-    WHERE ref = ? AND state IN ('intent', 'uncertain')]], taskId, now + lease, now, ref)
+  return db:run([[UPDATE veo_tasks SET state = 'accepted', task_id = ?, sending = 0, lease = ?, updated = ?,
+    intent_key = CASE WHEN state IN ('lost', 'refused') THEN NULL ELSE intent_key END
+    WHERE ref = ? AND state IN ('intent', 'uncertain', 'lost', 'refused')]], taskId, now + lease, now, ref)
 end
 
 ---Nothing was ordered: the price and the key are free again.
@@ -169,7 +171,7 @@ function M.adopt(db, ref, taskId)
   local other = db:select("SELECT ref FROM veo_tasks WHERE task_id = ? AND ref <> ? AND state <> 'uncertain'",
     taskId, ref)[1]
   if other then return { outcome = "taken", row = row, by = other.ref } end
-  if row.state == "uncertain" or row.state == "intent" then
+  if row.state == "uncertain" or row.state == "intent" or row.state == "lost" or row.state == "refused" then
     M.accepted(db, ref, taskId, 0)
     return { outcome = "adopted", row = row }
   end
