@@ -86,6 +86,15 @@ return function(sim, where, busted)
       assert.same({ "saved", path }, { row().state, row().path })
     end)
 
+    it("is done whichever call saw it end", function()
+      local client, ids = new(), {}
+      for i = 1, 3 do ids[i] = assert(client:extend(shot("shot " .. i))).taskId end
+      local each, seen = client:wait_each(ids), 0
+      while each() do seen = seen + 1 end
+      assert.equal(3, seen)
+      assert.equal("done done done", states())
+    end)
+
     it("is failed when its task fails", function()
       sim():script { { on = "extend", fail = 2, error_message = "no luck" } }
       local _, err = new():extend_and_wait(shot())
