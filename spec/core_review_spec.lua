@@ -162,4 +162,75 @@ describe("the core", function()
     until text == "whole"
     assert.is_true(n > 1)
   end)
+
+  describe("may be closed in the middle of its own call", function()
+    -- Runs `action` at a garbage collection.
+    local function at_collection(action)
+      if newproxy then -- luacheck: ignore
+        getmetatable(newproxy(true)).__gc = action -- luacheck: ignore
+      else
+        setmetatable({}, { __gc = action })
+      end
+    end
+
+    it("by a metamethod of its arguments", function()
+      for _, method in ipairs { "status", "start" } do
+        local client = new()
+        local options = setmetatable({}, { __index = function() client:close() end })
+        local ok, message
+        if method == "status" then
+          ok, message = pcall(client.status, client, "t", options)
+        else
+          ok, message = pcall(client.start, client, "status", "t", options)
+        end
+        assert.is_false(ok)
+        assert.is_truthy(message:find("closed"))
+      end
+    end)
+
+    it("by a metamethod that closes the sink", function()
+      local client = new()
+      local sink = core.sink(kit.folder() .. "/x.part")
+      local request = setmetatable({ url = sim.media_url .. "/media/blob/10.mp4", sink = sink },
+        { __index = function(_, name) if name == "stream" then sink:close() end end })
+      assert.has_error(function() client:start("download", request) end)
+      client:close()
+    end)
+
+    -- Each round leaves more to collect, so that the finalizer runs at ever other places of the call.
+    for _, what in ipairs { "a blocking call", "a result", "headers and pieces" } do
+      it("by a finalizer: " .. what, function()
+        local pause, step = collectgarbage("setpause", 0), collectgarbage("setstepmul", 10000)
+        for round = 1, 150 do
+          local client = new()
+          local transfer
+          if what == "a result" then
+            transfer = client:start("status", "t")
+            while transfer:running() do client:step(100) end
+          elseif what ~= "a blocking call" then
+            transfer = client:start("download",
+              { url = sim.media_url .. "/media/blob/90000.mp4", stream = 10000, headers = true })
+            while transfer:progress() == 0 do client:step(100) end
+          end
+          collectgarbage("stop")
+          at_collection(function() client:close() end)
+          for _ = 1, round do local _ = {} end -- luacheck: ignore
+          collectgarbage("restart")
+          if what == "a result" then
+            pcall(transfer.result, transfer)
+          elseif transfer then
+            local headers = transfer:headers()
+            assert.is_true(headers == nil or headers.http_status == 200)
+            pcall(transfer.read, transfer)
+            transfer:headers()
+          else
+            pcall(client.status, client, "t")
+          end
+          client:close()
+        end
+        collectgarbage("setpause", pause)
+        collectgarbage("setstepmul", step)
+      end)
+    end
+  end)
 end)

@@ -13,7 +13,7 @@
 
 enum { MAX_SAVES = 4 };      /* threads that sync at a time; a disk gains nothing from more */
 enum { STARTS_A_TURN = 8 };  /* libcurl connects all it was given in one go: 0.1 ms each, ... */
-enum { STARTS_A_FRAME = 2 }; /* ... 0.4 ms with TLS */
+enum { STARTS_A_FRAME = 1 }; /* ... 0.4 ms with TLS */
 static const double FRAME_SHARE = 0.0005; /* seconds a step without sleep spends in libcurl */
 static const long max_streams = 1000;     /* on one HTTP/2 connection; libcurl's default is 100 */
 
@@ -84,7 +84,7 @@ int veo_engine_is_ours(const veo_engine *engine)
   return engine->owner == getpid();
 }
 
-static void free_list(veo_engine *engine, veo_list *list, void (*orphan)(veo_exchange *exchange))
+static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exchange *exchange))
 {
   while(list->first) {
     veo_exchange *exchange = list->first;
@@ -93,13 +93,12 @@ static void free_list(veo_engine *engine, veo_list *list, void (*orphan)(veo_exc
     veo_list_remove(list, exchange);
     if(exchange->state < VEO_STATE_DONE)
       veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
-    if(exchange->owner)
-      orphan(exchange);
-    veo_exchange_free(exchange);
+    if(!exchange->owner || !orphan(exchange))
+      veo_exchange_free(exchange);
   }
 }
 
-void veo_engine_close(veo_engine *engine, void (*orphan)(veo_exchange *exchange))
+void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
 {
   veo_sigpipe guard;
   if(!engine->multi)

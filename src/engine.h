@@ -35,8 +35,9 @@ typedef struct {
 /* NULL, or what failed; close can be called either way. */
 const char *veo_engine_open(veo_engine *engine);
 void veo_engine_limit(veo_engine *engine, int max_in_flight);
-/* Ends everything. Exchanges with an owner are handed to `orphan` first, so that it lets go. */
-void veo_engine_close(veo_engine *engine, void (*orphan)(veo_exchange *exchange));
+/* Ends everything. Exchanges with an owner are handed to `orphan` first, so that it lets go; when it
+ * answers true it keeps the exchange, and frees it. */
+void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange));
 /* True in the process that opened it. */
 int veo_engine_is_ours(const veo_engine *engine);
 

@@ -138,9 +138,8 @@ static void set_excerpt(lua_State *L, const veo_exchange *exchange)
 }
 
 /* Everything known: [-0, +2]. */
-static int push_failure(lua_State *L, veo_exchange *exchange, const char *secret)
+static int push_failure(lua_State *L, veo_exchange *exchange)
 {
-  veo_scrub(exchange->error, strlen(exchange->error), secret);
   veo_redact(exchange->error);
   lua_pushnil(L);
   lua_createtable(L, 0, 10);
@@ -231,7 +230,7 @@ static const char *find_object(const veo_buffer *reply, size_t *length)
   return text < end && *text == '{' ? end - *length : NULL;
 }
 
-static int push_api_reply(lua_State *L, int decode, veo_exchange *exchange, const char *secret)
+static int push_api_reply(lua_State *L, int decode, veo_exchange *exchange)
 {
   size_t length = 0;
   const char *object = find_object(&exchange->reply, &length);
@@ -239,7 +238,7 @@ static int push_api_reply(lua_State *L, int decode, veo_exchange *exchange, cons
     wrap_envelope(L, exchange);
     return 1;
   }
-  return push_failure(L, exchange, secret);
+  return push_failure(L, exchange);
 }
 
 void veo_push_download_reply(lua_State *L, const veo_exchange *exchange)
@@ -279,8 +278,9 @@ int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char
   decode = veo_absindex(L, decode);
   if(exchange->reply.length)
     veo_scrub(exchange->reply.data, exchange->reply.length, secret);
+  veo_scrub(exchange->error, strlen(exchange->error), secret);
   if(exchange->outcome != VEO_OUTCOME_REPLY)
-    return push_failure(L, exchange, secret);
+    return push_failure(L, exchange);
   switch(exchange->kind) {
   case VEO_KIND_DOWNLOAD:
     veo_push_download_reply(L, exchange);
@@ -290,6 +290,6 @@ int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char
     push_plain_reply(L, exchange);
     return 1;
   default:
-    return push_api_reply(L, decode, exchange, secret);
+    return push_api_reply(L, decode, exchange);
   }
 }

@@ -21,6 +21,7 @@ typedef struct {
   veo_call call;
   veo_fetch fetch;
   veo_form form;
+  int sink_at; /* stack index, 0 without one */
   veo_sink *sink;
   const char *save_to;
   const char *program; /* its arguments, each with its NUL */
@@ -158,7 +159,7 @@ static void read_download(lua_State *L, int index, const veo_client *client, req
   if(r->fetch.buffer && !lua_isnil(L, -1))
     luaL_error(L, "sink or stream: one of the two expected");
   if(!r->fetch.buffer)
-    r->sink = veo_check_sink(L, lua_gettop(L));
+    r->sink_at = lua_gettop(L);
 }
 
 /* The form's text fields, as on the stack: they stay there. */
@@ -210,7 +211,7 @@ static void read_save(lua_State *L, int index, request *r)
   if(!r->save_to)
     luaL_error(L, "to: string expected, got nil");
   lua_getfield(L, index, "sink");
-  r->sink = veo_check_sink(L, lua_gettop(L));
+  r->sink_at = lua_gettop(L);
 }
 
 static void read_program(lua_State *L, int index, const veo_client *client, request *r)
@@ -302,23 +303,31 @@ static const char *url_of(const veo_client *client, const request *r)
   }
 }
 
-/* Runs a request to its end. Should building the result raise, the exchange stands in the engine's
- * list without an owner and is given back at the next take. */
-static int run(lua_State *L, veo_client *client, const request *r)
+/* Pushes a transfer for the request. Reading it and this run metamethods and finalizers, which may have
+ * closed the client or the sink: only now are they looked at for good. */
+static veo_transfer *new_transfer(lua_State *L, veo_client *client, request *r)
+{
+  veo_transfer *transfer = veo_transfer_new(L, 1, client);
+  (void)veo_check_client(L, 1);
+  if(r->sink_at)
+    r->sink = veo_check_sink(L, r->sink_at);
+  return transfer;
+}
+
+/* Runs a request to its end. The transfer gives the exchange back should building the result raise. */
+static int run(lua_State *L, veo_client *client, request *r)
 {
   const char *wrong;
-  int count;
+  veo_transfer *transfer = new_transfer(L, client, r);
   veo_exchange *exchange = acquire(client, r, &wrong);
   if(!exchange)
     return veo_push_failure(L, "invalid", wrong, VEO_SENT_NO);
+  veo_transfer_own(transfer, exchange);
   veo_engine_submit(&client->engine, exchange, url_of(client, r));
   while(exchange->state < VEO_STATE_DONE)
     veo_engine_step(&client->engine, veo_now() + 60.0, exchange);
   veo_getuservalue(L, 1);
-  lua_rawgeti(L, -1, VEO_ENV_DECODE);
-  count = veo_push_result(L, -1, exchange, client->settings.api_key);
-  veo_engine_release(&client->engine, exchange);
-  return count;
+  return veo_transfer_finish(L, transfer, lua_gettop(L));
 }
 
 int veo_request_extend(lua_State *L)
@@ -381,11 +390,13 @@ int veo_request_start(lua_State *L)
     read_warm(L, 3, client, &r);
     break;
   }
-  transfer = veo_transfer_new(L, 1, client);
+  transfer = new_transfer(L, client, &r);
   exchange = acquire(client, &r, &wrong);
   if(!exchange)
     return veo_push_failure(L, "invalid", wrong, VEO_SENT_NO);
   veo_transfer_bind(L, transfer, exchange);
+  if(!transfer->exchange)
+    return luaL_error(L, "the client was closed"); /* by a finalizer, while memory was asked for */
   veo_engine_submit(&client->engine, exchange, url_of(client, &r));
   return 1;
 }

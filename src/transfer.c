@@ -15,6 +15,7 @@ veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client)
   transfer = veo_newuserdata(L, sizeof *transfer);
   transfer->client = client;
   transfer->exchange = NULL;
+  transfer->kept = NULL;
   transfer->reason = "closed";
   transfer->message = "the transfer was never started";
   transfer->sent = VEO_SENT_NO;
@@ -53,11 +54,16 @@ static void push_slot(lua_State *L, int env, int field, int slot)
   lua_remove(L, -2);
 }
 
+void veo_transfer_own(veo_transfer *transfer, veo_exchange *exchange)
+{
+  transfer->exchange = exchange;
+  exchange->owner = transfer;
+}
+
 void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange)
 {
   int self = lua_gettop(L);
-  transfer->exchange = exchange;
-  exchange->owner = transfer;
+  veo_transfer_own(transfer, exchange);
   veo_getuservalue(L, self);
   lua_pushnil(L);
   set_slot(L, self + 1, VEO_ENV_TAGS, exchange->slot);
@@ -86,7 +92,7 @@ void veo_transfer_push(lua_State *L, int client_index, const veo_exchange *excha
     forget(L, env, exchange->slot);
 }
 
-void veo_transfer_orphan(veo_exchange *exchange)
+int veo_transfer_orphan(veo_exchange *exchange)
 {
   veo_transfer *transfer = exchange->owner;
   transfer->exchange = NULL;
@@ -94,16 +100,54 @@ void veo_transfer_orphan(veo_exchange *exchange)
   transfer->reason = "closed";
   transfer->message = "the client was closed";
   transfer->sent = exchange->sent;
+  return transfer->kept == exchange;
 }
 
-/* Gives the exchange back to the pool. */
-static void let_go(lua_State *L, veo_transfer *transfer, int env)
+/* Gives the exchange back to the pool, or frees it when there is none any more. */
+static void give_back(veo_transfer *transfer, veo_exchange *exchange)
+{
+  transfer->exchange = NULL;
+  transfer->kept = NULL;
+  exchange->owner = NULL;
+  if(transfer->client)
+    veo_engine_release(&transfer->client->engine, exchange);
+  else
+    veo_exchange_free(exchange);
+}
+
+/* The host's finalizers run wherever Lua allocates, and may close the client there: until `unkeep` the
+ * exchange can be read all the same. */
+static void keep(veo_transfer *transfer)
+{
+  transfer->kept = transfer->exchange;
+}
+
+/* False when the client was closed meanwhile. */
+static int unkeep(veo_transfer *transfer)
+{
+  veo_exchange *exchange = transfer->kept;
+  if(!transfer->client) {
+    give_back(transfer, exchange);
+    return 0;
+  }
+  transfer->kept = NULL;
+  return 1;
+}
+
+int veo_transfer_finish(lua_State *L, veo_transfer *transfer, int env)
 {
   veo_exchange *exchange = transfer->exchange;
-  forget(L, env, exchange->slot);
+  int count;
+  veo_engine_hand_out(&transfer->client->engine, exchange);
+  keep(transfer);
   transfer->exchange = NULL;
-  exchange->owner = NULL;
-  veo_engine_release(&transfer->client->engine, exchange);
+  transfer->reason = "taken";
+  transfer->message = "the result was handed over before";
+  transfer->sent = exchange->sent;
+  lua_rawgeti(L, env, VEO_ENV_DECODE);
+  count = veo_push_result(L, -1, exchange, transfer->client->settings.api_key);
+  give_back(transfer, exchange);
+  return count;
 }
 
 static int is_running(const veo_exchange *exchange)
@@ -122,26 +166,18 @@ static int transfer_running(lua_State *L)
 static int transfer_result(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
-  veo_exchange *exchange = transfer->exchange;
-  const veo_client *client;
+  const veo_exchange *exchange = transfer->exchange;
   int env;
-  int count;
   if(!exchange)
     return veo_push_failure(L, transfer->reason, transfer->message, transfer->sent);
-  client = check_owner(L);
+  (void)check_owner(L);
   env = lua_gettop(L);
   if(is_running(exchange)) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  veo_engine_hand_out(&transfer->client->engine, exchange);
-  lua_rawgeti(L, env, VEO_ENV_DECODE);
-  count = veo_push_result(L, -1, exchange, client->settings.api_key);
-  transfer->reason = "taken";
-  transfer->message = "the result was handed over before";
-  transfer->sent = exchange->sent;
-  let_go(L, transfer, env);
-  return count;
+  forget(L, env, exchange->slot);
+  return veo_transfer_finish(L, transfer, env);
 }
 
 /* transfer:tag(value) -> true: client:take will return it with the transfer; false when it was taken */
@@ -193,12 +229,14 @@ static int transfer_progress(lua_State *L)
 /* transfer:headers() -> what the reply will say of a file that has begun to come, or nil */
 static int transfer_headers(lua_State *L)
 {
-  const veo_transfer *transfer = check_transfer(L);
+  veo_transfer *transfer = check_transfer(L);
   const veo_exchange *exchange = transfer->exchange;
   if(!exchange || exchange->kind != VEO_KIND_DOWNLOAD || !exchange->begun ||
      exchange->outcome == VEO_OUTCOME_REFUSED)
     return 0;
+  keep(transfer);
   veo_push_download_reply(L, exchange);
+  (void)unkeep(transfer);
   return 1;
 }
 
@@ -206,12 +244,15 @@ static int transfer_headers(lua_State *L)
  * that was paused for want of room goes on. */
 static int transfer_read(lua_State *L)
 {
-  const veo_transfer *transfer = check_transfer(L);
+  veo_transfer *transfer = check_transfer(L);
   veo_exchange *exchange = transfer->exchange;
   if(!exchange || !exchange->stream.bytes.length)
     return 0;
   (void)check_owner(L);
+  keep(transfer);
   lua_pushlstring(L, exchange->stream.bytes.data, exchange->stream.bytes.length);
+  if(!unkeep(transfer))
+    return 1;
   veo_buffer_reset(&exchange->stream.bytes, 2 * exchange->stream.cap);
   veo_engine_resume(&transfer->client->engine, exchange);
   return 1;
@@ -230,7 +271,8 @@ static int transfer_cancel(lua_State *L)
       transfer->reason = "cancelled";
       transfer->message = "cancelled";
       transfer->sent = transfer->exchange->sent;
-      let_go(L, transfer, lua_gettop(L));
+      forget(L, lua_gettop(L), transfer->exchange->slot);
+      give_back(transfer, transfer->exchange);
     }
   }
   lua_pushboolean(L, cut);
@@ -242,15 +284,17 @@ static int transfer_cancel(lua_State *L)
 static int transfer_gc(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
-  veo_exchange *exchange = transfer->exchange;
-  transfer->exchange = NULL;
+  veo_exchange *exchange = transfer->exchange ? transfer->exchange : transfer->kept;
+  const veo_client *client = transfer->client;
   if(!exchange)
     return 0;
+  transfer->exchange = NULL;
+  transfer->kept = NULL;
   exchange->owner = NULL;
-  if(!transfer->client->open || !veo_engine_is_ours(&transfer->client->engine))
+  if(client && (!client->open || !veo_engine_is_ours(&client->engine)))
     return 0;
-  if(exchange->state == VEO_STATE_PREPARED || exchange->state >= VEO_STATE_DONE)
-    veo_engine_release(&transfer->client->engine, exchange);
+  if(!client || exchange->state == VEO_STATE_PREPARED || exchange->state >= VEO_STATE_DONE)
+    give_back(transfer, exchange);
   return 0;
 }
 

@@ -9,6 +9,7 @@
 typedef struct veo_transfer {
   veo_client *client;     /* kept alive by the user value; NULL once nothing is needed of it */
   veo_exchange *exchange; /* NULL before it is bound and once its result is read or it is cut */
+  veo_exchange *kept;     /* being read: freed here should the client be closed meanwhile */
   const char *reason;     /* why there is no result to read; both texts are constants */
   const char *message;
   veo_sent sent;
@@ -21,8 +22,14 @@ veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client);
 void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange);
 /* Pushes the transfer of an exchange and what was tied to it; lets it go when it was taken. */
 void veo_transfer_push(lua_State *L, int client_index, const veo_exchange *exchange);
-/* The engine is closing: the transfer lets go of the exchange. */
-void veo_transfer_orphan(veo_exchange *exchange);
+/* Binds it to the exchange of a blocking call, which no script sees. Does not raise. */
+void veo_transfer_own(veo_transfer *transfer, veo_exchange *exchange);
+/* Pushes the result of its done exchange, which goes back to the pool, also when this raises; `env` is
+ * the index of the client's table. Returns the number of values. */
+int veo_transfer_finish(lua_State *L, veo_transfer *transfer, int env);
+/* The engine is closing: the transfer lets go of the exchange. True when it is just being read, and
+ * freed by its reader. */
+int veo_transfer_orphan(veo_exchange *exchange);
 void veo_transfer_register(lua_State *L);
 
 #endif
