@@ -130,6 +130,19 @@ describe("the core", function()
     end
   end)
 
+  it("writes through no symbolic link that somebody put there", function()
+    local folder = kit.folder()
+    kit.write(folder .. "/precious", "keep me")
+    for _, target in ipairs { "precious", "nowhere" } do
+      os.execute(("ln -sf %s/%s %s/x.part"):format(folder, target, folder))
+      local sink, failure = core.sink(folder .. "/x.part")
+      assert.is_nil(sink)
+      assert.equal("io", failure.reason)
+    end
+    assert.equal("keep me", kit.read(folder .. "/precious"))
+    assert.is_nil(kit.read(folder .. "/nowhere"))
+  end)
+
   it("refuses numbers that are none and places without end", function()
     assert.has_error(function() new { max_in_flight = 1e10 } end)
     local client = new()

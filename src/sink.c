@@ -29,16 +29,18 @@ static int still_named(int fd, const char *path)
 {
   struct stat ours;
   struct stat named;
-  return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_dev == named.st_dev &&
+  return fstat(fd, &ours) == 0 && lstat(path, &named) == 0 && ours.st_dev == named.st_dev &&
          ours.st_ino == named.st_ino;
 }
 
-/* A locked descriptor of a regular file, or -1 with *error. */
+/* A locked descriptor of a regular file, or -1 with *error. No link is followed: in a folder that others
+ * write to it would let them choose which of our files is overwritten. */
 static int open_locked(const char *path, int *error)
 {
-  for(;;) {
+  int tries;
+  for(tries = 0; tries < 1000; tries++) {
     struct stat status;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0666);
     if(fd < 0) {
       *error = errno;
       return -1;
@@ -52,6 +54,8 @@ static int open_locked(const char *path, int *error)
     if(*error)
       return -1;
   }
+  *error = EWOULDBLOCK; /* somebody replaces it again and again */
+  return -1;
 }
 
 veo_sink *veo_sink_open(const char *path, int resume, int *error)
@@ -164,7 +168,7 @@ int veo_sink_new(lua_State *L)
     return 1;
   if(error == EWOULDBLOCK)
     return veo_fail_io(L, "busy", "another download writes to this file", path, error);
-  return veo_fail_io(L, "io", error == EINVAL ? "not a regular file" : strerror(error), path,
+  return veo_fail_io(L, "io", error == EINVAL || error == ELOOP ? "not a regular file" : strerror(error), path,
                      error);
 }
 
