@@ -66,7 +66,8 @@ CURL_LIBS := -lcurl
 endif
 
 CFLAGS ?= -O2 -g
-STANDARD := -std=c99 -D_POSIX_C_SOURCE=200809L
+# 64 bits for places in files where off_t would have 32.
+STANDARD := -std=c99 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(if $(filter 1,$(WERROR)),-Werror)
 # In front of CFLAGS, so that whoever builds has the last word; headers of others as system headers, so that
 # -Wconversion speaks of our code alone.
