@@ -98,7 +98,7 @@ function M.new(where)
   local ok, dbi = pcall(require, "DBI")
   if not ok or not pcall(require, engine.module) then
     return nil, ("a ledger needs LuaDBI with its driver for %s: Debian's package lua-%s, or luarocks install lua%s")
-      :format(engine.driver, engine.package, (engine.package:gsub("^dbi%-", "dbi-")))
+      :format(engine.driver, engine.package, engine.package)
   end
   return setmetatable({
     kind = kind, engine = engine, dbi = dbi, where = where, skip_locked = engine.skip_locked,
