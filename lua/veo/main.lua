@@ -48,6 +48,11 @@ local function main(arguments)
   local args = parse(arguments)
   if not args then return 1 end
   if HERE[args.command] then return require("veo.cli.here")[args.command](args) end
+  local loaded, why = pcall(require, "veo")
+  if not loaded then
+    io.stderr:write("veo: cannot be loaded: ", tostring(why), "\n")
+    return 1
+  end
   local report = require "veo.cli.report"
   local term = require("veo.cli.terminal").new()
   session = require("veo.cli.session").new(args, term)
@@ -65,8 +70,9 @@ if not ok then
     exit = 130
   else
     io.stderr:write("veo: a mistake of its own: ", tostring(exit), "\n")
-    for _, taskId in ipairs(session and session.orders or {}) do io.stderr:write("  paid: task ", taskId, "\n") end
-    exit = 3
+    local orders = session and session.orders or {}
+    for _, taskId in ipairs(orders) do io.stderr:write("  paid: task ", taskId, "\n") end
+    exit = (orders[1] or session and session.sending) and 3 or 2
   end
 end
 os.exit(exit)

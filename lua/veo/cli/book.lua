@@ -2,7 +2,7 @@
 
 local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
-local resumes = require "veo.resume"
+local patterns = require "veo.pattern"
 local words = require "veo.cli.words"
 
 local M = {}
@@ -67,7 +67,7 @@ end
 ---@param client veo.Client
 function M.resume(session, client)
   local args, term = session.args, session.term
-  local problem = args.output and resumes.pattern_problem(args.output)
+  local problem = args.output and patterns.problem(args.output)
   if problem then
     return nil, errors.new { code = "invalid", field = "output", message = "-o: " .. problem:gsub("^path: ", "") }
   end

@@ -1,5 +1,7 @@
 --- What every order comes to: waiting for a task, and its video under its name.
 
+local words = require "veo.cli.words"
+
 local M = {}
 
 local function outcome_of(status, file, task)
@@ -34,6 +36,10 @@ function M.wait_and_save(session, client, taskId, task)
   local outcome = outcome_of(status, nil, task)
   -- Ordered here, its id is what the next order needs; waited for by its id, only the link is news.
   outcome.text = task and status.taskId or status.video_url
+  if task then
+    session.term:note(("succeeded; links die, so save it soon: veo download %s -o FILE"):format(
+      words.quote(status.taskId)))
+  end
   return outcome
 end
 

@@ -61,6 +61,7 @@ function M.chain(session, client)
   if problem then return nil, problem end
   session.hop, session.hops = 1, #args.prompts
   local wait = session:wait_options()
+  session.waiting = nil -- not before something is ordered
   local look = wait.on_progress
   session:showing("ordering", function() return "looking at the source" end, true)
   local download

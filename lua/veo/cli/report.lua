@@ -56,9 +56,9 @@ function M.go_on(session, err)
   if err.code == "exists" then path = "OTHER.mp4" end
   local options = (path and " -o " .. words.quote(path) or "") .. (args.force and path and " --force" or "") .. ledger
   local taskId = type(err.taskId) == "string" and err.taskId or session.taskId
-  if args.command == "chain" and #session.orders > 0 and (err.code ~= "uncertain" or err.taskId) then
-    if args.ledger and err.code ~= "failed" then return "the same command again" end
-    if not args.ledger then return rest_of_chain(session, err, options) end
+  if args.command == "chain" and session.taskId and (err.code ~= "uncertain" or err.taskId) then
+    if args.ledger then return err.code ~= "failed" and "the same command again" or nil end
+    if #session.orders > 0 then return rest_of_chain(session, err, options) end
   end
   if err.code == "uncertain" and err.ref then
     return ("veo settle %s %s%s"):format(err.ref, taskId and words.quote(taskId) or "TASK", ledger)

@@ -169,6 +169,7 @@ function Session:wait_options()
     self.taskId, self.state = status.taskId, status.state
     state, next_at = status.state, info.next and now() + info.next
     self:showing(status.state .. " " .. status.taskId, text)
+    paint(self) -- or the end would be told before the last state
   end
   return options
 end

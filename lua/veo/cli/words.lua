@@ -35,6 +35,8 @@ end
 ---@param taskId string|nil
 ---@return string
 function M.commands(text, taskId)
+  text = text:gsub('client:settle%("(%x+)", taskId%)', "`veo settle %1 TASK`")
+    :gsub('client:settle%("(%x+)", "lost"%)', "`veo settle %1 lost`")
   for _, pair in ipairs(AS_COMMANDS) do text = replace(text, pair[1], pair[2]) end
   if taskId then
     text = replace(text, "veo status TASK`", "veo status " .. M.quote(taskId) .. "`")
