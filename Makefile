@@ -262,7 +262,7 @@ check-exports: build
 # Pure Lua has no memory of ours to check; what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
 # Nor has what only starts other processes: the simulator's own specs, the example's.
 PURE_SPECS := spec/wire%.lua spec/ledger%.lua spec/simulator%.lua $(patsubst %,spec/%_spec.lua,errors retry limiter \
-	timers options layout examples budget chain crash duplicates resume settle)
+	timers options layout examples cli budget chain crash duplicates resume settle)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(wildcard spec/*_spec.lua spec/*/*_spec.lua))
 MEMORY_ARGS ?= --exclude-tags=timing
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
