@@ -64,6 +64,17 @@ describe("upgrades", function()
       assert.equal(0, #sim:requests { endpoint = "status" })
     end)
 
+    it("counts against max_credits once, and not at all when it was refused", function()
+      local poor = kit.client(sim, { max_credits = 9 })
+      sim:script { { on = "get_1080p", code = 402, times = 1 } }
+      assert.equal("insufficient_credits", select(2, poor:get_1080p(sim.source)).code)
+      for _ = 1, 2 do assert(poor:get_1080p(sim.source, { interval = 0.02 })) end
+      sim:add { taskId = "another" }
+      local _, err = poor:get_1080p "another"
+      assert.equal("budget", err.code)
+      poor:close()
+    end)
+
     it("ends its wait when its job is cancelled", function()
       sim:script { { on = "get_1080p", not_ready = 400 } }
       local job = client:spawn(function() return client:get_1080p(sim.source, { interval = 5 }) end)

@@ -76,8 +76,9 @@ function M.get_1080p(ctx, params, options)
   if obstacle then return nil, obstacle end
   local fields, wrong = wire.check(ctx.api, "get_1080p", params)
   if not fields then return nil, wrong end
-  if not ctx.upgraded[fields.taskId] then -- the first call orders it; asking again costs nothing more
-    local _, over = money.reserve(ctx.money, "get_1080p", fields)
+  local price, over
+  if ctx.upgraded[fields.taskId] ~= "1080P" then -- the first call orders it; asking again costs nothing more
+    price, over = money.reserve(ctx.money, "get_1080p", fields)
     if over then return nil, over end
   end
   local spec = ctx.api.operations.get_1080p
@@ -88,6 +89,10 @@ function M.get_1080p(ctx, params, options)
     if found then return result(fields, found) end
     if err then
       err.taskId = err.taskId or fields.taskId
+      -- Refused, or never sent: then nothing was ordered.
+      if not ctx.upgraded[fields.taskId] and (err.sent == "no" or not wire.repeatable(err)) then
+        money.release(ctx.money, price)
+      end
       return nil, err
     end
     if ctx.now() + pause > state.deadline then return nil, not_yet(fields.taskId, options, why) end
