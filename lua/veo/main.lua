@@ -17,10 +17,18 @@ local function version()
   return ("veo %s (libcurl %s, %s)"):format(core.version, core.curl_version, lua)
 end
 
+-- A module, or nil and why not. Ctrl-C ends the run, even if it comes while a module is loaded.
+local function try(name)
+  local ok, found = pcall(require, name)
+  if ok then return found end
+  if interrupt.is(found) then error(found, 0) end
+  return nil, tostring(found)
+end
+
 -- The arguments as a table; nil, and the parser's complaint was told.
 local function parse(arguments)
-  local ok, argparse = pcall(require, "argparse")
-  if not ok then
+  local argparse = try "argparse"
+  if not argparse then
     io.stderr:write("veo: the command needs argparse: luarocks install argparse, or on Debian apt-get install ",
       "lua-argparse\n")
     return nil
@@ -48,9 +56,9 @@ local function main(arguments)
   local args = parse(arguments)
   if not args then return 1 end
   if HERE[args.command] then return require("veo.cli.here")[args.command](args) end
-  local loaded, why = pcall(require, "veo")
+  local loaded, why = try "veo"
   if not loaded then
-    io.stderr:write("veo: cannot be loaded: ", tostring(why), "\n")
+    io.stderr:write("veo: cannot be loaded: ", why, "\n")
     return 1
   end
   local report = require "veo.cli.report"

@@ -1,6 +1,7 @@
 --- The commands around the ledger: tasks, resume, settle.
 
 local clean = require("veo.cli.terminal").clean
+local core = require "veo.core"
 local errors = require "veo.errors"
 local patterns = require "veo.pattern"
 local words = require "veo.cli.words"
@@ -74,7 +75,10 @@ function M.resume(session, client)
   local wait, ended, list = session:wait_options(), 0, {}
   session.waiting = nil
   wait.on_progress = nil
-  session:showing("resuming", function() return ("resuming: %s ended"):format(words.count(ended, "task")) end)
+  local began = core.now()
+  session:showing("resuming", function()
+    return ("resuming for %s, %s ended"):format(words.clock(core.now() - began), words.count(ended, "task"))
+  end)
   local summary, err = client:resume { path = args.output, wait = wait, download = { overwrite = args.force },
     -- Without a file to save to nothing is handed over: the ledger goes on to list what is finished.
     on_result = args.output and function(_, record, why, file)

@@ -2,6 +2,7 @@
 --- runs as a job, so that the progress line moves, and Ctrl-C is heard, while it waits.
 
 local core = require "veo.core"
+local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"
 local veo = require "veo"
 local wire = require "veo.wire"
@@ -120,6 +121,7 @@ function Session:open()
     local fn = hear[event.event]
     if fn then fn(self, event) end
   end })
+  if not ok and interrupt.is(client) then error(client, 0) end
   if not ok then return words.commands((tostring(client):gsub("^veo%.new: ", ""))) end
   self.client = client
   return nil
@@ -160,9 +162,9 @@ function Session:wait_options()
       when = left > 0.5 and (", next look in %d s"):format(math.ceil(left)) or ", looking"
     end
     local ended = state == "succeeded" or state == "failed"
-    return ("%stask %s: %s %s %s%s"):format(self.hop and ("hop %d of %d: "):format(self.hop, self.hops) or "",
-      tostring(self.taskId), state, ended and "after" or "for", words.clock(now() - began),
-      self.term.live and when or "")
+    -- The id comes last: a narrow window shows what changes.
+    return ("%s%s %s %s%s, task %s"):format(self.hop and ("hop %d of %d: "):format(self.hop, self.hops) or "", state,
+      ended and "after" or "for", words.clock(now() - began), self.term.live and when or "", tostring(self.taskId))
   end
   self:showing("waiting " .. tostring(self.taskId), text, true)
   function options.on_progress(status, info)
@@ -235,7 +237,11 @@ function Session:run(command)
   if self.torn then return nil, self.torn end
   local outcome
   outcome, err = self.job:result()
-  if err and err.code == "job_failed" and interrupt.is(err.cause) then self.interrupted = true end
+  if err and err.code == "job_failed" and interrupt.is(err.cause) then -- LuaJIT's Ctrl-C hit the job itself
+    self.interrupted = true
+    err = errors.new { code = self.sending and "uncertain" or "cancelled", operation = self.sending,
+      message = "the call was interrupted before its answer came" }
+  end
   return outcome, err
 end
 
