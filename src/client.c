@@ -8,6 +8,7 @@
 #include "request.h"
 #include "transfer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -199,7 +200,7 @@ static int client_wake_at(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
   lua_Number at = luaL_optnumber(L, 2, VEO_NEVER);
-  luaL_argcheck(L, at <= at, 2, "not a number");
+  luaL_argcheck(L, !isnan(at), 2, "not a number");
   veo_engine_wake_at(&client->engine, at);
   return 0;
 }
