@@ -188,7 +188,7 @@ describe("in a foreign loop", function()
       assert.is_truthy(err.message:find("yielded outside", 1, true))
     end)
 
-    it("ends who waits when the client is closed, and serves the next client on the same descriptor", function()
+    it("ends who waits when the client is closed, and serves the next client", function()
       new(pause)
       local loop, ended, again = cqueues.new(), nil, nil
       loop:wrap(function()
@@ -197,11 +197,9 @@ describe("in a foreign loop", function()
       end)
       loop:wrap(function()
         cqueues.sleep(0.1)
-        local fd = client:pollfd()
-        cqueues.cancel(fd)
+        cqueues.cancel(client:pollfd()) -- the next client most often gets the same number
         client:close()
         new(pause)
-        assert.are.equal(fd, client:pollfd())
         assert(client:sleep(0.1))
         again = assert(client:status(sim.source)).state
       end)

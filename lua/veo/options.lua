@@ -29,11 +29,13 @@ local text = { expected = "a non-empty string on one line",
 local rate = { expected = "a number a second, more than 0, or false for no limit",
   test = function(value) return value == false or is_number(value) and value > 0 end }
 
-local function callable(value)
+---Whether a value can be called like a function.
+function M.callable(value)
   if type(value) == "function" then return true end
   local meta = getmetatable(value)
   return type(meta) == "table" and meta.__call ~= nil
 end
+local callable = M.callable
 local fn = { expected = "a function", test = callable }
 
 local function one_of(...)

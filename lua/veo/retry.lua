@@ -51,9 +51,10 @@ local function overlay(prefix, defaults, rule_set, options)
     if not rule or not rule[1](value) then
       local field = prefix .. tostring(name)
       local expected = rule and rule[2] or "an option that exists"
+      local given = type(value) == "number" and tostring(value) or "a " .. type(value) -- a text may be a secret
       return nil, errors.new {
-        code = "invalid", field = field, given = tostring(value), expected = expected,
-        message = rule and ("%s: given %s, expected %s"):format(field, tostring(value), expected)
+        code = "invalid", field = field, given = given, expected = expected,
+        message = rule and ("%s: given %s, expected %s"):format(field, given, expected)
           or "unknown option " .. field,
       }
     end

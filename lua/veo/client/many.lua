@@ -20,7 +20,7 @@ return function(Client, tools)
   function Client:map(list, fn, given)
     local ctx = context(self, "map")
     if type(list) ~= "table" then misuse("map", "list: a table expected, got " .. type(list)) end
-    if type(fn) ~= "function" then misuse("map", "a function expected, got " .. type(fn)) end
+    if not options.callable(fn) then misuse("map", "a function expected, got " .. type(fn)) end
     local opts, problem = split(ctx, MAP, given)
     if not opts then misuse("map", problem) end
     return many.map(ctx, list, fn, opts.map.limit or 20)

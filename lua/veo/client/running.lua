@@ -1,6 +1,7 @@
 --- What a host needs to run a client: jobs, steps, and the descriptor its own loop watches.
 
 local errors = require "veo.errors"
+local options = require "veo.options"
 
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
@@ -26,7 +27,7 @@ return function(Client, tools)
   ---@return veo.Job
   function Client:spawn(fn, ...)
     local ctx = context(self, "spawn")
-    if type(fn) ~= "function" then misuse("spawn", "a function expected, got " .. type(fn)) end
+    if not options.callable(fn) then misuse("spawn", "a function expected, got " .. type(fn)) end
     return ctx.scheduler:spawn(fn, ...)
   end
 
