@@ -52,11 +52,10 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   if(ms > 60000.0)
     ms = 60000.0;
   veo_sigpipe_block(&guard);
-  curl_multi_perform(poller->multi, &running);
-  if(ms > 0 && curl_multi_timeout(poller->multi, &wants) == CURLM_OK && wants != 0)
+  /* Sleep first, no longer than libcurl's own timer: what work ends is to be collected before a sleep. */
+  if(ms > 0)
     curl_multi_poll(poller->multi, &extra, poller->extra_fd >= 0, (int)ms, &ready);
-  if(ready)
-    curl_multi_perform(poller->multi, &running);
+  curl_multi_perform(poller->multi, &running);
   curl_multi_timeout(poller->multi, &wants);
   poller->curl_deadline = wants < 0 ? VEO_NEVER : veo_now() + (double)wants / 1000.0;
   veo_sigpipe_restore(&guard);

@@ -168,8 +168,9 @@ int veo_sink_new(lua_State *L)
     return 1;
   if(error == EWOULDBLOCK)
     return veo_fail_io(L, "busy", "another download writes to this file", path, error);
-  return veo_fail_io(L, "io", error == EINVAL || error == ELOOP ? "not a regular file" : strerror(error), path,
-                     error);
+  return veo_fail_io(L, "io",
+                     error == EINVAL || error == ELOOP ? "not a regular file" : strerror(error),
+                     path, error);
 }
 
 static int sink_size(lua_State *L)
