@@ -119,6 +119,47 @@ describe("veo.receiver", function()
     assert.equal("413", ask("-H 'X: " .. ("x"):rep(30000) .. "' -d x " .. receiver.url))
   end)
 
+  -- What a request by hand is answered, byte for byte.
+  local function send(...)
+    local connection = raw.connect(receiver.url)
+    for _, piece in ipairs { ... } do
+      connection:send(piece)
+      receiver:run(0.05)
+    end
+    local reply = connection:read()
+    connection:close()
+    return reply and reply.status
+  end
+
+  it("takes no odd length for a number, and goes on", function()
+    local head = "POST /veo/callback HTTP/1.1\r\n"
+    for _, length in ipairs { "1.5", "1e1", "0x4", "-3", "", "nan" } do
+      assert.equal(411, send(head .. "Content-Length: " .. length .. "\r\n\r\nabcdef"))
+    end
+    local chunked = head .. "Transfer-Encoding: chunked\r\n\r\n"
+    for _, size in ipairs { "8000000000000000", "ffffffffffffffff", "fffffffffffffff0", "000000001", "g" } do
+      assert.equal(400, send(chunked .. size .. "\r\nabc\r\n"))
+    end
+    assert.equal(413, send(chunked .. "ffffffff\r\nabc"))
+    local code = send(chunked .. "8;x=y\r\n{\"data\":\r\n", "f\r\n{\"taskId\":\"t\"}}", "\r\n0\r", "\nX: y\r\n\r\n")
+    assert.equal(401, code)
+    assert.equal("405", ask(receiver.url))
+  end)
+
+  it("goes on while no descriptor is left", function()
+    kit.write(dir .. "/few.lua", [[
+      local client = require "veo".new { api_key = "k", base_url = "http://127.0.0.1:1", webhook_key = "w" }
+      local receiver = assert(require "veo.receiver".new { client = client })
+      local cqueues, ticks, held = require "cqueues", 0, {}
+      receiver.loop:wrap(function() while true do cqueues.sleep(0.05) ticks = ticks + 1 end end)
+      receiver:run(0.2)
+      repeat held[#held + 1] = io.open "/dev/null" until not held[64]
+      os.execute(("bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d; sleep 1' &"):format(receiver.port))
+      receiver:run(1)
+      print(ticks > 10)]])
+    assert.matches("true\n$", kit.output(("ulimit -n 60; timeout 10 %s %s/few.lua"):format(kit.lua(), dir)))
+  end)
+
   it("is not held up by connections that say nothing", function()
     local silent = {}
     for i = 1, 5 do silent[i] = raw.connect(receiver.url) end

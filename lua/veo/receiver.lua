@@ -22,6 +22,8 @@ Receiver.__index = Receiver
 local ANSWER_WITHIN = 10
 -- More at once are not served: nobody but the service has a reason to call.
 local CONNECTIONS = 64
+-- After an accept that failed, as it does at once and again and again while no descriptor is left (seconds).
+local REST = 0.1
 
 local OPTIONS = { client = "table", host = "string", port = "number", path = "string", url = "string", loop = "any",
   on_status = "function" }
@@ -85,9 +87,12 @@ function Receiver:drive()
 end
 
 function Receiver:accept()
+  local errno = require "cqueues.errno"
   while not self.closed do
-    local sock = self.listener:accept(1)
-    if sock and self.connections < CONNECTIONS and not self.closed then
+    local sock, why = self.listener:accept(1)
+    if not sock and why ~= errno.ETIMEDOUT then
+      self.cqueues.sleep(REST)
+    elseif sock and self.connections < CONNECTIONS and not self.closed then
       self.connections = self.connections + 1
       self.loop:wrap(function()
         self:serve(sock)

@@ -46,38 +46,66 @@ local function headers_of(text)
   return headers
 end
 
--- A chunked body that is complete, or nil when more has to come, or false when it is none.
-local function dechunk(buffer)
-  local pieces, at = {}, 1
+-- Takes the whole chunks out of a buffer. Each is looked at once, however it dribbles in.
+local Chunks = {}
+Chunks.__index = Chunks
+
+---@return string|nil rest  what has to wait for more; nil when it is not chunked as it should be
+---@return boolean|nil ended
+function Chunks:take(buffer)
+  local at = 1
   while true do
-    local from, to, size = buffer:find("^(%x+)[^\r\n]*\r\n", at)
-    if not from then return not buffer:find("\r\n", at, true) and nil end
-    size = tonumber(size, 16)
-    if size == 0 then return buffer:find("\r\n", to, true) and table.concat(pieces) or nil end
-    if #buffer < to + size + 2 then return nil end
-    pieces[#pieces + 1] = buffer:sub(to + 1, to + size)
-    at = to + size + 3
+    if not self.size then
+      local from, to, size = buffer:find("^(%x+)[^\r\n]*\r\n", at)
+      if not from then
+        if buffer:find("\r\n", at, true) then return nil end
+        break
+      end
+      if #size > 8 then return nil end -- more digits than any body has; they would wrap around
+      self.size, at = tonumber(size, 16), to + 1
+    elseif self.size == 0 then
+      if buffer:find("^\r\n", at) or buffer:find("\r\n\r\n", at, true) then return "", true end
+      break
+    else
+      local behind = at + self.size
+      if #buffer < behind + 1 then break end
+      self[#self + 1] = buffer:sub(at, behind - 1)
+      self.bytes, self.size, at = self.bytes + self.size, nil, behind + 2
+    end
   end
+  return buffer:sub(at)
 end
 
-local function read_body(sock, headers, buffer, limit, deadline)
-  local coding = headers["transfer-encoding"]
-  local length = tonumber(type(headers["content-length"]) == "string" and headers["content-length"] or nil)
-  if not coding and not length then return nil, 411, "Content-Length expected" end
-  if length and length > limit then return nil, 413, "too long" end
+local function read_chunks(sock, buffer, limit, deadline)
+  local chunks = setmetatable({ bytes = 0 }, Chunks)
+  local ended, late
   while true do
-    if coding then
-      local body = dechunk(buffer)
-      if body then return body end
-      if body == false then return nil, 400, "not chunked as it should be" end
-    elseif #buffer >= length then
-      return buffer:sub(1, length)
-    end
-    if #buffer > limit + HEAD_LIMIT then return nil, 413, "too long" end
-    local late
+    buffer, ended = chunks:take(buffer)
+    if not buffer then return nil, 400, "not chunked as it should be" end
+    if chunks.bytes + (chunks.size or 0) > limit or #buffer > limit + HEAD_LIMIT then return nil, 413, "too long" end
+    if ended then return table.concat(chunks) end
     buffer, late = more(sock, buffer, deadline)
     if not buffer then return nil, late and 408 or nil, "the request did not come whole" end
   end
+end
+
+-- Digits only: tonumber would take fractions, exponents and hexadecimal for lengths.
+local function length_of(headers)
+  local text = headers["content-length"]
+  return type(text) == "string" and text:find("^%d+ *$") and tonumber(text) or nil
+end
+
+local function read_body(sock, headers, buffer, limit, deadline)
+  if headers["transfer-encoding"] then return read_chunks(sock, buffer, limit, deadline) end
+  local length = length_of(headers)
+  if not length then return nil, 411, "Content-Length expected" end
+  if length > limit then return nil, 413, "too long" end
+  local late
+  while #buffer < length do
+    buffer, late = more(sock, buffer, deadline)
+    if not buffer then return nil, late and 408 or nil, "the request did not come whole" end
+  end
+  return buffer:sub(1, length)
 end
 
 ---Reads a request.
