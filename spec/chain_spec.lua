@@ -146,6 +146,18 @@ describe("chain", function()
       assert.equal(2, posts())
     end)
 
+    it("at a refused prompt goes on where it was edited, and pays nothing twice", function()
+      local _, err = new():chain(order { prompts = { "one", "two", "[sim code=400] three" } })
+      assert.same({ "rejected", 3, 2 }, { err.code, err.hop, #err.hops })
+      local result = assert(new():chain(order { prompts = { "one", "two", "three, but polite" } }))
+      assert.is_true(result.hops[1].joined and result.hops[2].joined)
+      assert.equal(clip(3), kit.read(result.path))
+      assert.equal(3, #select(2, sim:charges()))
+      -- What stands before an edited hop is another video.
+      assert(new():chain(order { prompts = { "uno", "two" }, path = folder .. "/other.mp4" }))
+      assert.equal(5, #select(2, sim:charges()))
+    end)
+
     it("orders a failed hop again only when told so", function()
       sim:script { { on = "extend", fail = 2, skip = 1, times = 1 } }
       assert.equal("failed", select(2, new():chain(order())).code)

@@ -1,5 +1,6 @@
---- Extends a video hop by hop. With a ledger every hop has a key that follows from the whole order, so that the same
---- call after a crash finds what is paid already and goes on at the first hop that is not.
+--- Extends a video hop by hop. With a ledger every hop has a key that follows from the order up to there, so that the
+--- same call after a crash finds what is paid already and goes on at the first hop that is not; and so does a call whose
+--- later hops were edited, as one does after a refused prompt.
 
 local canonical = require "veo.ledger.canonical"
 local core = require "veo.core"
@@ -102,8 +103,8 @@ local function tell(run, state, more)
 end
 
 local function key_of(run, n, again)
-  if not run.key then return nil end
-  return ("%s/%d%s"):format(run.key, n, again > 1 and "." .. again or "")
+  if not run.keys then return nil end
+  return ("%s/%d%s"):format(run.keys[n], n, again > 1 and "." .. again or "")
 end
 
 -- Orders a hop, or finds what was ordered. A failed one is ordered again only when that was asked for.
@@ -228,9 +229,15 @@ local function made_before(run)
   return { taskId = last.taskId, status = last.status, hops = hops, path = path, already = true }
 end
 
--- The order's own name: what is asked for, and nothing about how.
-local function identity(ctx, params, hops)
-  return "chain:" .. canonical.hash(canonical.encode { api = ctx.api.name, taskId = params.taskId, hops = hops })
+-- The name of each hop: the caller's key, or what is asked for up to there, and nothing about how.
+local function names_of(ctx, params, hops, key)
+  local names, before = {}, {}
+  for n, hop in ipairs(hops) do
+    before[n] = hop
+    names[n] = "chain:" .. (key
+      or canonical.hash(canonical.encode { api = ctx.api.name, taskId = params.taskId, hops = before }))
+  end
+  return names
 end
 
 ---@param ctx table
@@ -251,7 +258,7 @@ function M.chain(ctx, params, options)
   local run = { ctx = ctx, params = params, options = options, hops = hops, hop = 1, done = {}, began = ctx.now(),
     download = download }
   if ctx.ledger then
-    run.key = options.key and "chain:" .. options.key or identity(ctx, params, hops)
+    run.keys = names_of(ctx, params, hops, options.key)
   elseif options.key then
     return nil, problem { code = "invalid", field = "key", message = "chain: key needs a ledger" }
   end
@@ -260,7 +267,7 @@ function M.chain(ctx, params, options)
   err = check_target(options.path, options.overwrite)
   if err then return nil, err end
   -- A hop that is paid already proves the source; its record may have ended meanwhile.
-  local begun = run.key and ctx.ledger:find { key = key_of(run, 1, 1) }
+  local begun = run.keys and ctx.ledger:find { key = key_of(run, 1, 1) }
   if not begun or begun.state == "refused" or begun.state == "lost" then
     err = check_source(ctx, params.taskId, options)
     if err then return nil, err end
