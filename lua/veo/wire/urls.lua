@@ -46,6 +46,13 @@ local function is_clean(item)
   return last > 32 and last ~= 34 and last ~= 39 -- quotes
 end
 
+---Whether a value is a list of one URL that needs no trimming.
+---@param value any
+---@return boolean
+function M.is_single(value)
+  return type(value) == "table" and #value == 1 and is_clean(value[1])
+end
+
 local function add(list, item)
   if type(item) ~= "string" then return list end
   if not is_clean(item) then
@@ -78,9 +85,8 @@ function M.list(value)
   local kind = type(value)
   local list
   if kind == "table" then
-    local first = value[1]
     -- Nearly always: one good URL. Then the list itself does, without a copy.
-    if first ~= nil and #value == 1 and is_clean(first) then return value end
+    if M.is_single(value) then return value end
     -- Nulls may have left holes, so # cannot be trusted.
     local last = 0
     for index in pairs(value) do
