@@ -130,6 +130,23 @@ describe("the core", function()
     end
   end)
 
+  it("lets a blocking call pass streams that hold all places and wait for their reader", function()
+    local client = new { max_in_flight = 1 }
+    local stream = client:start("download", { url = sim.media_url .. "/media/blob/5000000.mp4", stream = 1000 })
+    while client:step(100) == 0 do end
+    for _ = 1, 10 do client:step(5) end
+    assert.is_truthy(client:status("t"))
+    local bytes = 0
+    while stream:running() do
+      client:step(100)
+      while client:take() do end
+      bytes = bytes + #(stream:read() or "")
+    end
+    assert.is_truthy(stream:result())
+    assert.equal(5000000, bytes)
+    client:close()
+  end)
+
   it("writes through no symbolic link that somebody put there", function()
     local folder = kit.folder()
     kit.write(folder .. "/precious", "keep me")

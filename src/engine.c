@@ -386,17 +386,26 @@ static void step_now(veo_engine *engine)
   while((engine->eager || veo_poller_due(&engine->poller, now)) && (now = veo_now()) < stop);
 }
 
-static void step_until(veo_engine *engine, double until, const veo_exchange *awaited)
+/* A blocking call waits for no place: streams may hold them all, and the script that is to read them
+ * waits here. */
+static void hurry(veo_engine *engine, veo_exchange *awaited)
+{
+  if(awaited && awaited->state == VEO_STATE_QUEUED && veo_hosts_open(&engine->hosts, awaited))
+    begin(engine, awaited);
+}
+
+static void step_until(veo_engine *engine, double until, veo_exchange *awaited)
 {
   double limit = until;
   int awake;
   do {
+    hurry(engine, awaited);
     awake = turn(engine, limit, VEO_NEVER);
     limit = sleep_limit(engine, until, awaited);
   } while(awake && limit > veo_now());
 }
 
-void veo_engine_step(veo_engine *engine, double until, const veo_exchange *awaited)
+void veo_engine_step(veo_engine *engine, double until, veo_exchange *awaited)
 {
   double limit = sleep_limit(engine, until, awaited);
   if(limit <= veo_now() && !awaited)

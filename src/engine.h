@@ -49,7 +49,7 @@ void veo_engine_release(veo_engine *engine, veo_exchange *exchange);
 void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url);
 /* Lets things happen until `until`, an exchange is done, the wake time has come or a signal came.
  * With `awaited`, until that one is done or a signal came, whatever else is. */
-void veo_engine_step(veo_engine *engine, double until, const veo_exchange *awaited);
+void veo_engine_step(veo_engine *engine, double until, veo_exchange *awaited);
 /* The next done exchange that has an owner, or NULL; those without are released. It stays in the
  * pool's books until it is released. */
 veo_exchange *veo_engine_take(veo_engine *engine);
