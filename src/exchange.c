@@ -424,6 +424,7 @@ veo_sent veo_exchange_sent(const veo_exchange *exchange)
   long status = 0;
   long bytes = 0;
   curl_off_t handshake = 0;
+  curl_off_t ready = 0;
   if(exchange->state < VEO_STATE_ACTIVE)
     return VEO_SENT_NO;
   if(exchange->state >= VEO_STATE_DONE)
@@ -434,9 +435,12 @@ veo_sent veo_exchange_sent(const veo_exchange *exchange)
   curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &bytes);
   if(bytes == 0)
     return VEO_SENT_NO;
-  /* Behind a proxy the bytes may be the CONNECT's; the fresh connection's handshake tells. */
+  /* Behind a proxy the bytes may be the CONNECT's; the fresh connection's handshake tells. Both clocks
+   * must, because money hangs on it. */
   curl_easy_getinfo(exchange->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
-  return exchange->billable && exchange->tls && handshake == 0 ? VEO_SENT_NO : VEO_SENT_MAYBE;
+  curl_easy_getinfo(exchange->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+  return exchange->billable && exchange->tls && handshake == 0 && ready == 0 ? VEO_SENT_NO
+                                                                             : VEO_SENT_MAYBE;
 }
 
 static int is_unreadable(CURLcode result)
