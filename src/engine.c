@@ -175,9 +175,13 @@ static int start_save(veo_engine *engine, veo_exchange *exchange)
   if(!engine->saver) {
     engine->saver = veo_saver_open();
     if(!engine->saver)
+      return errno; /* of calloc or pipe */
+    if(!veo_poller_extra(&engine->poller, veo_saver_fd(engine->saver))) {
+      veo_saver_close(
+          engine->saver); /* the next save tries again: unwatched it would not wake a step */
+      engine->saver = NULL;
       return ENOMEM;
-    if(!veo_poller_extra(&engine->poller, veo_saver_fd(engine->saver)))
-      return ENOMEM;
+    }
   }
   if(exchange->program)
     return veo_saver_program(engine->saver, exchange->request.data, exchange->request.length,
@@ -334,17 +338,15 @@ static void go_on(veo_engine *engine, veo_exchange *exchange)
 /* Lets downloads go on that a step before had no more time for. */
 static void resume_stalled(veo_engine *engine)
 {
-  veo_exchange *exchange = engine->active.first;
-  int left = engine->pace.stalled;
+  veo_exchange *exchange;
+  veo_exchange *next;
   engine->pace.stalled = 0;
-  while(exchange && left) {
-    veo_exchange *next = exchange->next;
+  for(exchange = engine->active.first; exchange; exchange = next) {
+    next = exchange->next;
     if(exchange->stalled) {
       exchange->stalled = 0;
-      left--;
       go_on(engine, exchange);
     }
-    exchange = next;
   }
 }
 

@@ -64,7 +64,7 @@ static int add(veo_poller *poller, int fd)
   memset(&event, 0, sizeof event);
   event.data.fd = fd;
   event.events = EPOLLIN;
-  return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event) == 0;
+  return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
 }
 
 const char *veo_poller_open(veo_poller *poller, CURLM *multi)
