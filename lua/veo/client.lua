@@ -28,14 +28,15 @@ local function random()
   return (a * 256 + b) / 65536
 end
 
--- A logger that cannot harm the call it tells of: what it raises is dropped, a call it makes is refused as busy.
+-- A logger that cannot harm the call it tells of: what it raises is dropped, a call it makes is refused as busy, and
+-- where it yields it ends (the job it tells of would be what yields).
 local function safe_log(log, client)
   if not log then return nil end
   return function(event)
     local scheduler = (client[CONTEXT] or {}).scheduler or {} -- none yet while the client is made
     event.time = os.time()
     scheduler.telling = true
-    pcall(log, event)
+    coroutine.resume(coroutine.create(function() log(event) end))
     scheduler.telling = false
   end
 end

@@ -50,8 +50,10 @@ local function finish(job, state, values)
   job.state, job.values = state, values
   job.co, job.waiter = nil, nil
   scheduler:vacate(job)
-  scheduler.jobs[job] = nil
-  scheduler.count = scheduler.count - 1
+  if scheduler.jobs[job] then
+    scheduler.jobs[job] = nil
+    scheduler.count = next(scheduler.jobs) and scheduler.count - 1 or 0
+  end
   local waiters = job.waiters
   job.waiters = nil
   for i = 1, waiters and #waiters or 0 do scheduler:wake(waiters[i], "done") end
@@ -61,24 +63,31 @@ local function finish(job, state, values)
   end
 end
 
-local function clean_up(job)
-  local cleanups = job.cleanups
+-- Returns what the innermost call under way has to say of it.
+local function clean_up(job, how)
+  local cleanups, word = job.cleanups, nil
   job.cleanups = nil
-  for i = cleanups and #cleanups or 0, 1, -1 do cleanups[i]() end
+  for i = cleanups and #cleanups or 0, 1, -1 do
+    local said = cleanups[i](how)
+    word = word or said
+  end
+  return word or {}
 end
 
 local function fail(job, cause)
+  if job.scheduler.timers.changing then job.scheduler:mend() end
   local trace = debug.traceback(job.co, tostring(cause))
-  clean_up(job)
+  local word = clean_up(job, "failed")
   local err = errors.is(cause) and cause
-    or errors.new { code = "job_failed", message = tostring(cause), cause = cause, traceback = trace }
+    or errors.new { code = "job_failed", message = tostring(cause), cause = cause, traceback = trace,
+      taskId = word.taskId, ref = word.ref, charged = word.charged }
   finish(job, "failed", { n = 2, nil, err })
 end
 
 -- A cancelled job is not unwound but dropped, so that no code of its can hold the host up.
 local function drop(job)
-  clean_up(job)
-  local err = job.last_word
+  local word = clean_up(job, job.cancelling)
+  local err = job.last_word or errors.is(word) and word
     or errors.new { code = job.cancelling, message = "the job was " .. job.cancelling }
   finish(job, "cancelled", { n = 2, nil, err })
 end
@@ -89,7 +98,7 @@ local go_on
 
 local function resume(scheduler, job, ...)
   if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
-  scheduler.current, scheduler.stepping = job, true
+  scheduler.current, scheduler.stepping, job.started = job, true, true
   return go_on(scheduler, job, coroutine.resume(job.co, ...))
 end
 
@@ -119,6 +128,17 @@ function M.run(scheduler, job, why)
     scheduler:interrupt(job)
     drop(job)
   end
+end
+
+---Whether the job has ended; an end that was interrupted half way is made good.
+function M.finished(job)
+  if job.state == "pending" and coroutine.status(job.co) ~= "dead" then return false end
+  if job.state == "pending" and not job.values then
+    fail(job, "the job was interrupted")
+  else
+    finish(job, job.state == "pending" and "done" or job.state, job.values)
+  end
+  return true
 end
 
 ---Leaves the job until its waiter is woken. To be called inside it.

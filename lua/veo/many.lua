@@ -8,7 +8,7 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- Waits until one of the jobs has ended.
+-- Waits until one of the jobs has ended; where nothing can bring that about, they are ended.
 local function wait_for_any(scheduler, running)
   local waiter = {}
   for _, job in ipairs(running) do
@@ -16,7 +16,13 @@ local function wait_for_any(scheduler, running)
     job.waiters = job.waiters or {}
     job.waiters[#job.waiters + 1] = waiter
   end
-  scheduler:await(nil, nil, waiter)
+  if scheduler:await(nil, nil, waiter) == "stuck" then
+    for _, job in ipairs(running) do
+      job.last_word = errors.new { code = "busy", operation = "map", message = "map: the calls that are left wait for "
+        .. "something that nothing can bring about, as for each other" }
+      job:cancel()
+    end
+  end
   for _, job in ipairs(running) do
     local others = job.waiters
     for i = others and #others or 0, 1, -1 do
@@ -72,7 +78,8 @@ local function put_back(ctx, run, watch, status, err)
   if status or err then
     run.last = run.last + 1
     run.ended[run.last] = { watch.taskId, status, err }
-    ctx.watching = ctx.watching - 1
+    run.live = run.live - 1
+    if run.counted then ctx.watching = ctx.watching - 1 end
   else
     run.sleeping:add(watch)
   end
@@ -109,6 +116,23 @@ local function start_looks(ctx, run)
   return nil
 end
 
+-- Looks at what is due, then waits for an end or for the next look. The watches count among the client's waits meanwhile
+-- and no longer, since a loop that is left early says so to nobody.
+local function wait_for_end(ctx, run)
+  local function leave()
+    run.counted, run.waiter = false, nil
+    ctx.watching = ctx.watching - run.live
+  end
+  run.counted, run.waiter = true, {}
+  ctx.watching = ctx.watching + run.live
+  local settle = ctx.scheduler:on_drop(leave)
+  local ok, why = ctx.scheduler:protect(ctx.scheduler.await, ctx.scheduler, nil, start_looks(ctx, run), run.waiter)
+  settle()
+  leave()
+  if not ok then error(why, 0) end
+  return why
+end
+
 ---Iterates over tasks in the order in which they end: taskId, status or nil, error or nil. A task costs a table while it
 ---is waited for, not a coroutine.
 ---@param ctx table
@@ -117,12 +141,12 @@ end
 ---@param limit integer  looks at a time
 ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
 function M.wait_each(ctx, ids, options, limit)
-  local run = { sleeping = timers.new(), ended = {}, last = 0, looking = 0, limit = limit }
+  local run = { sleeping = timers.new(), ended = {}, last = 0, looking = 0, limit = limit, live = 0 }
   local left, first = #ids, 1
   for _, taskId in ipairs(ids) do
     local ok, err = wire.task_id(taskId, "wait_each")
     if ok then
-      ctx.watching = ctx.watching + 1
+      run.live = run.live + 1
       run.sleeping:add(waits.begin(ctx, taskId, options))
     else
       run.last = run.last + 1
@@ -138,13 +162,11 @@ function M.wait_each(ctx, ids, options, limit)
         left = 0
         return "", nil, obstacle
       end
-      local due = start_looks(ctx, run)
-      run.waiter = {}
-      local why = scheduler:await(nil, due, run.waiter)
-      run.waiter = nil
+      local why = wait_for_end(ctx, run)
       if why == "closed" or why == "stuck" then
         left = 0
-        return nil
+        return "", nil, errors.new { code = why == "closed" and "closed" or "busy", operation = "wait_each",
+          message = "wait_each was " .. why .. " before all tasks had ended" }
       end
     end
     local ended = run.ended[first]

@@ -23,7 +23,11 @@ local function stand_in_line(self, scheduler, due)
   local waiter = {}
   self.tail = self.tail + 1
   self.line[self.tail] = waiter
-  local why = scheduler:await(nil, due, waiter)
+  local ok, why = scheduler:protect(scheduler.await, scheduler, nil, due, waiter)
+  if not ok then
+    if waiter.why == "done" then self:leave(scheduler) end
+    error(why, 0)
+  end
   if why == "done" then return nil end -- with a place
   if why == "timeout" then
     return { reason = "network", timed_out = true, sent = "no", message = "no answer before the deadline" }
@@ -77,8 +81,9 @@ function Places:exchange(scheduler, due, operation, request, options)
   end
   local job = scheduler.current
   if job then job.placed = true end
-  local reply, failure = perform(self, scheduler, due, operation, request, options)
+  local ok, reply, failure = scheduler:protect(perform, self, scheduler, due, operation, request, options)
   self:leave(scheduler, job)
+  if not ok then error(reply, 0) end
   return reply, failure
 end
 

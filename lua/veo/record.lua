@@ -108,7 +108,7 @@ local function need_ledger(operation, name)
       :format(operation, name) }
 end
 
--- Writes the intent. Nil, err; or nil, nil and the earlier order that is joined.
+-- Writes the intent. Nil, err; or nil, nil and the row of the earlier order that is to be joined.
 local function write_intent(self, on_duplicate)
   local ctx, operation, given = self.ctx, self.operation, self.options.submit
   self.body.callBackUrl = self.callback -- what is compared has no reference in it
@@ -125,9 +125,7 @@ local function write_intent(self, on_duplicate)
   if found.kind == "upgraded" then return nil, upgraded(operation, self.source, found.what) end
   if found.kind == "other_body" then return nil, other_body(found.row, operation, given.key) end
   if not given.key and on_duplicate == "refuse" then return nil, duplicate(found.row, operation) end
-  local task
-  task, err = join(ctx, found.row, operation, ctx.now() + given.deadline)
-  return nil, err, task
+  return nil, nil, found.row
 end
 
 ---Opens the record of a call: reserves its price, writes its intent. To be called before anything is sent.
@@ -154,6 +152,8 @@ function M.open(ctx, operation, body, options)
   opened, err, earlier = write_intent(self, given.on_duplicate or ON_DUPLICATE[operation] or "refuse")
   if opened then return self end
   money.release(ctx.money, self.price)
+  if not earlier then return nil, err end
+  earlier, err = join(ctx, earlier, operation, ctx.now() + given.deadline)
   return nil, err, earlier
 end
 
@@ -185,10 +185,22 @@ function Record:before()
   if self.ctx.evidence and not self.credits_before then self.credits_before = balance(self) end
 end
 
+---From here on bytes may leave.
+function Record:sending()
+  self.under_way = true
+end
+
+---An answer came; what names a task is kept at once, whatever happens before it is accepted.
+---@param task { taskId: string }|nil
+function Record:answered(task)
+  self.task = task
+end
+
 ---The attempt brought nothing, and may be repeated after a pause.
 ---@param err veo.Error
 function Record:idle(err)
   local ctx = self.ctx
+  self.under_way = false
   if ctx.ledger then
     ctx.ledger:idle(self.request, err)
   elseif err.code == "rate_limited" then
@@ -200,16 +212,22 @@ end
 ---and the next one is an order of its own, with its own price.
 ---@param err veo.Error
 ---@return true|nil, veo.Error|nil
+---@return table|nil earlier  the order that another process made meanwhile, under the key that was free
 function Record:reopen(err)
   local ctx = self.ctx
   self:uncertain(err, true)
   local price, refusal = money.reserve(ctx.money, self.operation, self.body)
   if refusal then return nil, refusal end
+  self.closed, self.under_way = false, false
   if not ctx.ledger then return true end
-  local opened, problem = write_intent(self, "allow")
+  local opened, problem, row = write_intent(self, "allow")
   if opened then return true end
+  self.closed = true
   money.release(ctx.money, price)
-  return nil, problem
+  if not row then return nil, problem end
+  local earlier
+  earlier, problem = join(ctx, row, self.operation, ctx.now() + self.options.submit.deadline)
+  return nil, problem, earlier
 end
 
 -- Answers --------------------------------------------------------------------------------------------------------------
@@ -218,6 +236,7 @@ end
 ---@param task { taskId: string }
 function Record:accepted(task)
   local ctx = self.ctx
+  self.closed = true
   if not ctx.ledger then return end
   task.ref, task.key = self.request.ref, self.request.key
   local _, err = ctx.ledger:accepted(self.request, task.taskId)
@@ -228,6 +247,7 @@ end
 ---@param err veo.Error
 function Record:refused(err)
   local ctx = self.ctx
+  self.closed = true
   money.release(ctx.money, self.price)
   if ctx.ledger then ctx.ledger:refused(self.request, err) end
 end
@@ -246,6 +266,7 @@ end
 ---@param err veo.Error
 ---@param free_key boolean|nil
 function Record:uncertain(err, free_key)
+  self.closed = true
   local ctx = self.ctx
   -- The intent gets its word before the balance is asked for: that may take seconds.
   if ctx.ledger then
@@ -255,6 +276,40 @@ function Record:uncertain(err, free_key)
   if not ctx.evidence then return end
   err.evidence = gather(self, err)
   if ctx.ledger and err.evidence then ctx.ledger:uncertain(self.request, err, err.evidence, free_key) end
+end
+
+---What a job is told that ends although its order was accepted: the task goes on, and is paid.
+---@param task { taskId: string, ref: string|nil }
+---@return veo.Error
+function Record:last_word(task)
+  return errors.new { code = "uncertain", operation = self.operation, taskId = task.taskId, ref = task.ref,
+    sent = "yes", charged = "yes", cause = "cancelled",
+    message = ("%s was cancelled after it had been sent; the service accepted it as task %s"):format(self.operation,
+      task.taskId) }
+end
+
+---The call ends in the middle, as when its client is closed or a function of the user's raises: it gets the word that
+---what is known allows. Waits for nothing.
+---@param how string
+---@return veo.Error|nil err
+function Record:dropped(how)
+  if self.closed then return nil end
+  if self.task then
+    self:accepted(self.task)
+    return self:last_word(self.task)
+  end
+  local ref = self.request and self.request.ref
+  if not self.under_way then
+    local err = errors.new { code = how == "closed" and "closed" or "cancelled", operation = self.operation,
+      sent = "no", ref = ref, message = self.operation .. " ended before it was sent" }
+    self:refused(err)
+    return err
+  end
+  local err = errors.new { code = "uncertain", operation = self.operation, sent = "maybe", cause = how,
+    ref = ref, message = self.operation .. " ended while its answer was under way" }
+  self.closed = true
+  if self.ctx.ledger then self.ctx.ledger:uncertain(self.request, err) end
+  return err
 end
 
 return M

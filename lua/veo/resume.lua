@@ -8,6 +8,7 @@ local free = require "veo.free"
 local adopt = require "veo.adopt"
 local ledgers = require "veo.ledger"
 local patterns = require "veo.pattern"
+local sheltered = require "veo.sheltered"
 local waits = require "veo.wait"
 
 local M = {}
@@ -260,10 +261,12 @@ function M.resume(ctx, options)
     summary = { saved = 0, done = 0, failed = 0, open = 0, lost = 0, busy = 0, adopted = 0 } }
   local uncertain, err = ctx.ledger:tasks { state = "uncertain" }
   if not uncertain then return nil, err end
-  local settle = ctx.scheduler:on_drop(function() stop(run) end)
-  confirm_named(run)
-  work(run)
-  settle()
+  sheltered(ctx, function()
+    local settle = ctx.scheduler:on_drop(function() stop(run) end)
+    confirm_named(run)
+    work(run)
+    settle()
+  end)
   if run.failure then return nil, run.failure end
   if run.fatal then return nil, run.fatal end
   uncertain, err = ctx.ledger:tasks { state = "uncertain" }

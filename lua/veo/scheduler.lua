@@ -5,6 +5,7 @@
 --- somebody wakes it; `waiter.why` says that it need not wait any more.
 
 local errors = require "veo.errors"
+local interrupted = require "veo.interrupted"
 local jobs = require "veo.job"
 local places = require "veo.places"
 local timers = require "veo.timers"
@@ -47,6 +48,9 @@ function M.new(core, now, options)
   }, Scheduler)
 end
 
+Scheduler.protect, Scheduler.recover, Scheduler.mend = interrupted.protect, interrupted.recover, interrupted.mend
+require("veo.shield")(Scheduler)
+
 local function busy(message)
   return errors.new { code = "busy", message = message }
 end
@@ -64,9 +68,10 @@ local function set_alarm(self)
   end
 end
 
-local function enqueue(self, waiter)
+---A waiter of a job that is to be resumed in its turn; that it stands there twice does no harm.
+function Scheduler:enqueue(waiter)
+  self.ready[self.last + 1] = waiter
   self.last = self.last + 1
-  self.ready[self.last] = waiter
 end
 
 ---Ends a wait.
@@ -80,7 +85,7 @@ function Scheduler:wake(waiter, why)
     waiter.transfer = nil
   end
   if waiter.job then
-    enqueue(self, waiter)
+    self:enqueue(waiter)
   elseif waiter.pausing then
     self.unseen = self.unseen + 1
   end
@@ -93,11 +98,15 @@ local function run_ready(self, stop)
     local waiter = self.ready[self.first]
     self.ready[self.first] = false -- nil would have the table rehashed over and over
     self.first = self.first + 1
-    if waiter.job.state == "pending" then jobs.run(self, waiter.job, waiter.why) end
+    local job = waiter and waiter.job
+    if job and job.state == "pending" and job.waiter == waiter then jobs.run(self, job, waiter.why) end
     if stop and self.now() >= stop then break end
   end
   self.stepping = false
-  if self.first > self.last then self.first, self.last = 1, 0 end
+  if self.first > self.last then
+    self.first = 1 -- in this order: between the two, an error may come
+    self.last = 0
+  end
 end
 
 local function collect(self)
@@ -118,8 +127,7 @@ local function expire(self)
   end
 end
 
--- One turn: lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
-local function turn(self, ms)
+local function take_turn(self, ms)
   if self.first <= self.last then ms = 0 end
   if self.core:step(ms) > 0 then collect(self) end
   local first = self.timers[1]
@@ -128,6 +136,14 @@ local function turn(self, ms)
   if self.closed then return end
   if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
   set_alarm(self)
+end
+
+-- One turn: lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
+local function turn(self, ms)
+  local ok, err = self:protect(take_turn, self, ms)
+  if ok then return end
+  self:recover()
+  error(err, 0)
 end
 
 -- Waiting -------------------------------------------------------------------------------------------------------------
@@ -144,17 +160,30 @@ local function pause(self, waiter)
   if waiter.why then self.unseen = self.unseen - 1 end
 end
 
--- A plain call drives the client until its wait is over.
-local function drive(self, waiter)
-  set_alarm(self)
+local function turns(self, waiter)
   while not waiter.why do
     if self.closed then return "closed" end
     if is_stuck(self) then return "stuck" end
     turn(self, self.pause and 0 or LONG)
     if self.pause and not waiter.why and self.first > self.last then pause(self, waiter) end
   end
-  set_alarm(self)
   return waiter.why
+end
+
+-- A plain call drives the client until its wait is over.
+local function drive(self, waiter)
+  set_alarm(self)
+  local ok, why = self:protect(turns, self, waiter)
+  if not ok then
+    -- Nobody waits any more.
+    if waiter.pausing and waiter.why then self.unseen = self.unseen - 1 end
+    waiter.pausing = false
+    if waiter.transfer then waiter.transfer:cancel() end
+    self:wake(waiter, "cancelled")
+  end
+  set_alarm(self)
+  if not ok then error(why, 0) end
+  return why
 end
 
 ---Nil when the caller may wait here, else the error that says why not.
@@ -214,9 +243,10 @@ end
 ---@return veo.Job
 function Scheduler:spawn(fn, ...)
   local job = jobs.new(self, fn, ...)
+  job.waiter = { job = job }
+  self:enqueue(job.waiter)
   self.jobs[job] = true
   self.count = self.count + 1
-  enqueue(self, { job = job })
   set_alarm(self)
   return job
 end
@@ -230,44 +260,6 @@ function Scheduler:interrupt(job)
   if cut or not job.shielded then
     self:wake(waiter, "cancelled")
     set_alarm(self)
-  end
-end
-
----From here to `unshield` cancelling lets the current job go on: it sees to a billable call.
-function Scheduler:shield()
-  if self.current then self.current.shielded = true end
-end
-
----Ends the shield; a job that was cancelled meanwhile ends here, with `err` as its last word.
----@param err veo.Error|nil
-function Scheduler:unshield(err)
-  local job = self.current
-  if not job then return end
-  job.shielded = false
-  if job.cancelling then
-    job.last_word = err
-    jobs.suspend()
-  end
-end
-
----Whether the current job was cancelled and goes on only behind its shield.
-function Scheduler:cancelling()
-  return self.current ~= nil and self.current.cancelling ~= nil
-end
-
----Has `fn` called if the current job is dropped; returns what takes that back.
----@param fn fun()
----@return fun()
-function Scheduler:on_drop(fn)
-  local job = self.current
-  if not job then return function() end end
-  local cleanups = job.cleanups or {}
-  job.cleanups = cleanups
-  cleanups[#cleanups + 1] = fn
-  return function()
-    for i = #cleanups, 1, -1 do
-      if cleanups[i] == fn then table.remove(cleanups, i) return end
-    end
   end
 end
 

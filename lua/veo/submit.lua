@@ -4,6 +4,7 @@
 local errors = require "veo.errors"
 local records = require "veo.record"
 local retry = require "veo.retry"
+local sheltered = require "veo.sheltered"
 local upgrades = require "veo.upgrade"
 local wire = require "veo.wire"
 
@@ -25,12 +26,14 @@ local function take_slot(ctx, record)
 end
 
 -- One attempt, behind a shield: once bytes may have left, cancelling waits for the answer.
-local function attempt(ctx, operation, body, options, n)
+local function attempt(ctx, operation, body, options, record, n)
   local spec = ctx.api.operations[operation]
+  record:sending()
   if ctx.log then ctx.log { event = "request", operation = operation, attempt = n } end
   local reply, failure = ctx.scheduler:exchange(nil, "request",
     { method = spec.method, path = spec.path, body = body, billable = true }, { timeout = options.submit.timeout })
   local task, err, verdict = wire.accepted(ctx.api, operation, reply, failure)
+  record:answered(task)
   if ctx.log then
     ctx.log { event = "reply", operation = operation, attempt = n, http_status = (reply or failure).http_status,
       code = reply and reply.code, taskId = task and task.taskId, err = err, sent = (reply or failure).sent }
@@ -79,7 +82,7 @@ local function run(ctx, operation, body, options, record)
     end
     deadline = deadline + waited -- waiting for the rate window is not counted
     n = n + 1
-    task, err, verdict = attempt(ctx, operation, body, options, n)
+    task, err, verdict = attempt(ctx, operation, body, options, record, n)
     if task then
       ctx.budget:success()
       record:accepted(task)
@@ -96,17 +99,28 @@ local function run(ctx, operation, body, options, record)
       return give_up(record, stopped(operation, why, err, verdict), verdict == "uncertain")
     end
     if verdict == "uncertain" then
-      local opened, problem = record:reopen(err)
-      if not opened then return nil, problem end
+      local opened, problem, earlier = record:reopen(err)
+      if earlier then return earlier end
+      if not opened then
+        err.cause = problem.code -- why there was no further attempt; the one that was stays what it is
+        return nil, err
+      end
     end
   end
 end
 
--- What a cancelled job is told: the task goes on, and may have to be paid.
-local function last_word(operation, task)
-  return errors.new { code = "uncertain", operation = operation, taskId = task.taskId, sent = "yes", charged = "yes",
-    cause = "cancelled", message = ("%s was cancelled after it had been sent; the service accepted it as task %s")
-      :format(operation, task.taskId) }
+-- The call itself, in a job: whatever ends that, the record gets its last word.
+local function order(ctx, operation, body, options)
+  local record, obstruction, earlier = records.open(ctx, operation, body, options)
+  if not record then return earlier, obstruction end
+  local scheduler = ctx.scheduler
+  scheduler:shield()
+  local settle = scheduler:on_drop(function(how) return record:dropped(how) end)
+  local task, err = run(ctx, operation, body, options, record)
+  settle()
+  if task then ctx.created[task.taskId] = ctx.now() end
+  scheduler:unshield(task and record:last_word(task) or err)
+  return task, err
 end
 
 ---Submits a billable call.
@@ -126,17 +140,7 @@ function M.submit(ctx, operation, params, options)
   for _, warning in ipairs(warnings or {}) do
     if ctx.log then ctx.log { event = "warning", operation = operation, message = warning } end
   end
-  local record, obstruction, earlier = records.open(ctx, operation, body, options)
-  if not record then return earlier, obstruction end
-  ctx.scheduler:shield()
-  local task, err = run(ctx, operation, body, options, record)
-  if task then
-    ctx.created[task.taskId] = ctx.now()
-    ctx.scheduler:unshield(last_word(operation, task))
-    return task
-  end
-  ctx.scheduler:unshield(err)
-  return nil, err
+  return sheltered(ctx, function() return order(ctx, operation, body, options) end)
 end
 
 return M

@@ -35,22 +35,47 @@ end
 ---Adds an entry; `entry.due` is its time, `entry.at` is the heap's.
 ---@param entry { due: number }
 function M:add(entry)
+  self.changing = true
   self.size = self.size + 1
   rise(self, entry, self.size)
+  self.changing = false
 end
 
 ---Takes an entry out; one that is not in the heap is left alone.
 ---@param entry { due: number, at: integer|nil }
 function M:remove(entry)
   local at = entry.at
-  if not at then return end
+  if self[at or 0] ~= entry then return end
+  self.changing = true
   local size = self.size
   local last = self[size]
   self[size], entry.at = nil, nil
   self.size = size - 1
-  if last == entry then return end
-  rise(self, last, at)
-  if last.at == at then sink(self, last, at, size - 1) end
+  if last ~= entry then
+    rise(self, last, at)
+    if last.at == at then sink(self, last, at, size - 1) end
+  end
+  self.changing = false
+end
+
+---After a change that an error interrupted half way: puts what is there in order. An entry that fell out has no place.
+function M:mend()
+  if not self.changing then return end
+  local entries = {}
+  for at, entry in pairs(self) do
+    if type(at) == "number" then entries[at] = entry end
+  end
+  self.size = 0
+  for at, entry in pairs(entries) do self[at], entry.at = nil, nil end
+  for _, entry in pairs(entries) do
+    if not entry.at then self:add(entry) end -- one that was being moved stands there twice
+  end
+  self.changing = false
+end
+
+---@return boolean
+function M:has(entry)
+  return entry.at ~= nil and self[entry.at] == entry
 end
 
 ---The time of the earliest entry, or nil.

@@ -3,6 +3,7 @@
 
 local errors = require "veo.errors"
 local free = require "veo.free"
+local sheltered = require "veo.sheltered"
 local wire = require "veo.wire"
 
 local M = {}
@@ -119,6 +120,11 @@ function M.judge(ctx, watch, status, err)
   return done, why
 end
 
+local function ended(watch, why)
+  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = "wait", taskId = watch.taskId,
+    message = "the wait for task " .. watch.taskId .. " was " .. why }
+end
+
 -- Sleeps until the look is due and booked; nil, or the error that ends the wait.
 local function sleep(ctx, watch)
   local scheduler = ctx.scheduler
@@ -130,9 +136,7 @@ local function sleep(ctx, watch)
   end
   local booked = why == "timeout" and ctx.polls:reserve(ctx.watching) or 0
   if booked > 0 then why = scheduler:sleep_until(ctx.now() + booked) end
-  if why == "timeout" then return nil end
-  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = "wait", taskId = watch.taskId,
-    message = "the wait for task " .. watch.taskId .. " was " .. why }
+  return why ~= "timeout" and ended(watch, why) or nil
 end
 
 ---Something happened to a task (a callback came): whoever waits for it looks now.
@@ -189,15 +193,19 @@ function M.wait(ctx, taskId, options, quiet)
   if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(taskId, "wait")
   if not ok then return nil, err end
-  local watch = M.begin(ctx, taskId, options)
-  watch.quiet = quiet
-  local leave = enter(ctx, watch)
-  local settle = ctx.scheduler:on_drop(leave)
-  local status
-  status, err = run(ctx, watch)
-  settle()
-  leave()
-  return status, err
+  return sheltered(ctx, function()
+    local watch = M.begin(ctx, taskId, options)
+    watch.quiet = quiet
+    local leave = enter(ctx, watch)
+    local settle = ctx.scheduler:on_drop(function(how)
+      leave()
+      return ended(watch, how)
+    end)
+    local status, problem = run(ctx, watch)
+    settle()
+    leave()
+    return status, problem
+  end)
 end
 
 return M

@@ -204,14 +204,16 @@ local function roll_back(db)
   if not db.connection then return end
   local rolled = pcall(execute, db, "ROLLBACK")
   if not rolled and not alive(db) then db:disconnect() end
+  db.inside = false
 end
 
 local function body(db, fn)
   if not db.connection then connect(db) end
+  db.inside = true -- from before it is: an error, as Ctrl-C, may come from anywhere
   for _, sql in ipairs(db.engine.begin) do db:select(sql) end
-  db.inside = true
   local value = fn(db)
   db:run("COMMIT")
+  db.inside = false
   return value
 end
 
@@ -222,8 +224,8 @@ end
 ---@return { message: string, cause: string }|nil problem
 function Database:transaction(fn)
   for try = 1, 2 do
+    if self.inside then roll_back(self) end -- left open by an error that nothing in here saw
     local connected = self.connection ~= nil
-    self.inside = false
     local ok, value = pcall(body, self, fn)
     if ok then return value end
     if type(value) ~= "table" then value = problem(value, "bug") end

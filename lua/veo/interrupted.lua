@@ -1,0 +1,47 @@
+--- What an error leaves that comes from anywhere: Ctrl-C raises at whatever instruction is next, a `pause` may raise, and
+--- so may an allocation. A client has to go on working after it, and to see to the orders that are under way.
+
+local jobs = require "veo.job"
+
+local M = {}
+
+local running = coroutine.running
+-- Lua 5.1 cannot yield across pcall; every other one can.
+local CROSSES = select(2, coroutine.resume(coroutine.create(function() pcall(coroutine.yield, true) end))) == true
+
+---Calls `fn(...)` as pcall does, for a caller that holds something which an error must not keep. In a job, whose end
+---calls what `on_drop` was given, it is a plain call, and so in a coroutine that pcall would keep from yielding.
+---@return boolean ok, any ...
+function M.protect(scheduler, fn, ...)
+  if scheduler.current or not CROSSES and running() then return true, fn(...) end
+  return pcall(fn, ...)
+end
+
+---A change of the timers that was interrupted half way is made good; no wait of a job is lost by it.
+function M.mend(scheduler)
+  local timers = scheduler.timers
+  timers:mend()
+  for job in pairs(scheduler.jobs) do
+    local waiter = job.waiter
+    if waiter and waiter.due and not waiter.why and not timers:has(waiter) then timers:add(waiter) end
+  end
+end
+
+---After an error within a turn: ends that were under way are made good, and jobs whose wait is over are still to have
+---their turn.
+function M.recover(scheduler)
+  scheduler.stepping, scheduler.current = false, nil
+  M.mend(scheduler)
+  local count = 0
+  for job in pairs(scheduler.jobs) do
+    if not jobs.finished(job) then
+      count = count + 1
+      local waiter = job.waiter
+      if waiter.transfer and not waiter.transfer:tag(waiter) then scheduler:wake(waiter, "done") end
+      if waiter.why or not job.started then scheduler:enqueue(waiter) end
+    end
+  end
+  scheduler.count = count
+end
+
+return M
