@@ -66,7 +66,7 @@ describe("many at once:", function()
 
   describe("wait_each", function()
     it("gives tasks in the order in which they end", function()
-      local slow, fast, middle = sim:add { render = 60 }, sim:add { render = 10 }, sim:add { render = 35 }
+      local slow, fast, middle = sim:add { render = 120 }, sim:add { render = 10 }, sim:add { render = 60 }
       local order = {}
       for id, status, err in client:wait_each { slow.taskId, fast.taskId, middle.taskId } do
         assert.is_nil(err)
@@ -87,7 +87,7 @@ describe("many at once:", function()
     end)
 
     it("can be left early", function()
-      local a, b = sim:add { render = 5 }, sim:add { render = 10 }
+      local a, b = sim:add { render = 5 }, sim:add { render = 500 }
       local first = client:wait_each { a.taskId, b.taskId }
       assert.equal(a.taskId, (first()))
       assert.is_truthy(client:status(b.taskId))
