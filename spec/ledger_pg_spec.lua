@@ -27,6 +27,21 @@ describe("a ledger on PostgreSQL", function()
   require "spec.support.ledger_suite"(function() return sim end, fresh,
     { describe = describe, it = it, before_each = before_each, after_each = after_each })
 
+  it("writes on closing what its server was not there for", function()
+    sim:reset()
+    local place = fresh()
+    local client = kit.client(sim, { ledger = place })
+    sim:script { { on = "extend", delay = 0.5 } }
+    local job = client:spawn(client.extend, client, { taskId = sim.source, prompt = "a" })
+    kit.step_until(client, function() return sim:count("POST", kit.EXTEND) == 1 end)
+    server:down()
+    client:run()
+    assert(job:result())
+    server:up()
+    client:close()
+    assert.equal("accepted", ledgers.states(place))
+  end)
+
   it("comes back after its server was gone", function()
     sim:reset()
     local place = fresh()

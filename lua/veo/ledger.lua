@@ -34,7 +34,9 @@ local SLACK = 30
 -- Writes that could not be made wait for the database to come back; more than this many mean that it will not.
 local MAX_PENDING = 100000
 -- After these a commit may have arrived although its answer did not.
-local UNSURE = { lost = true, slow = true, io = true, database = true }
+local UNSURE = { lost = true, slow = true, io = true, database = true, bug = true }
+-- After these it is the statement that cannot be written, now or ever.
+local HOPELESS = { value = true }
 
 -- Hexadecimal from the core's random source.
 local function nonce(bytes)
@@ -82,6 +84,20 @@ local function make_up(self, db)
   for _, write in ipairs(self.pending) do write(db) end
 end
 
+-- One of those may never go, and must not keep all others from it: each gets a commit of its own, or is let go.
+local function sort_out(self)
+  local pending = self.pending
+  self.pending = {}
+  for _, write in ipairs(pending) do
+    local value, problem = self.db:transaction(write)
+    if value == nil and not HOPELESS[problem.cause] then
+      self.pending[#self.pending + 1] = write
+    elseif value == nil and self.log then
+      self.log { event = "ledger", err = self:error(problem), dropped = true, pending = #self.pending }
+    end
+  end
+end
+
 ---One commit. Nil and an error when it cannot be made.
 ---@param operation string|nil
 ---@param fn fun(db: veo.Database): any
@@ -90,6 +106,11 @@ function Ledger:commit(operation, fn)
     make_up(self, db)
     return fn(db)
   end)
+  if value == nil and self.pending[1] and HOPELESS[problem.cause] then
+    sort_out(self)
+    if self.pending[1] then return nil, self:error(problem, operation) end
+    value, problem = self.db:transaction(fn)
+  end
   if value == nil then return nil, self:error(problem, operation) end
   self.pending = {}
   return value
@@ -305,7 +326,7 @@ require("veo.ledger.claims")(Ledger, nonce)
 
 ---Lets everything go and closes the connection.
 function Ledger:close()
-  if self.db.connection and (self.beat_at < math.huge or self.pending[1]) then
+  if self.pending[1] or self.db.connection and self.beat_at < math.huge then
     self:note(function(db) return leases.release_all(db, self.owner) end)
   end
   self.db:disconnect()

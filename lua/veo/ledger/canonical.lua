@@ -35,6 +35,13 @@ local function escape_high(run)
   return table.concat(out)
 end
 
+---Whether a string can be kept as text everywhere: PostgreSQL takes UTF-8 only.
+---@param s string
+---@return boolean
+function M.is_text(s)
+  return (s:gsub("[\128-\255]+", escape_high)) == s
+end
+
 local function text(s)
   return '"' .. s:gsub('[%c"\\]', escape_control):gsub("[\128-\255]+", escape_high) .. '"'
 end

@@ -6,6 +6,8 @@
 --- is text or a double; numbers go to PostgreSQL with 14 digits; strings are cut at NUL; a statement that has failed
 --- repeats its failure for ever, so it is thrown away.
 
+local canonical = require "veo.ledger.canonical"
+
 local M = {}
 
 ---@class veo.Database
@@ -58,7 +60,7 @@ local CAUSES = {
   { "connection to server", "open" }, { "Failed to connect", "open" },
   { "closed the connection", "lost" }, { "no connection", "lost" }, { "could not receive", "lost" },
   { "could not send", "lost" }, { "administrator command", "lost" }, { "statement timeout", "slow" },
-  { "idle%-in%-transaction", "lost" },
+  { "idle%-in%-transaction", "lost" }, { "invalid byte sequence", "value" }, { "violates .*constraint", "value" },
 }
 
 local function cause_of(message)
@@ -184,6 +186,13 @@ function Database:select(sql, ...)
     out[#out + 1] = copy
   end
   return out
+end
+
+---A file's name, where the database can keep it: on PostgreSQL nil for one that is no UTF-8.
+---@param name string|nil
+---@return string|nil
+function Database:file_name(name)
+  return name and (self.kind == "sqlite" or canonical.is_text(name)) and name or nil
 end
 
 ---Epoch seconds by the database's clock, which all who share it share.

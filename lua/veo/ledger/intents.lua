@@ -7,6 +7,7 @@
 ---
 --- `sending` is 1 while bytes may be on their way: an intent whose process died before that was never sent.
 
+local canonical = require "veo.ledger.canonical"
 local owners = require "veo.ledger.owner"
 local window = require "veo.ledger.window"
 
@@ -122,14 +123,24 @@ end
 
 -- Answers --------------------------------------------------------------------------------------------------------------
 
+-- Somebody named another task for the order meanwhile. This one is paid as well, so it gets a row of its own.
+local function accepted_too(db, ref, taskId, lease, now)
+  return db:run([[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, task_id, price, day, client, owner,
+    lease, sending, created, updated) SELECT CAST(? AS TEXT), 'accepted', operation, api, body, hash, CAST(? AS TEXT),
+    price, day, client, client, CAST(? AS DOUBLE PRECISION), 0, created, CAST(? AS DOUBLE PRECISION)
+    FROM veo_tasks WHERE ref = ? AND NOT EXISTS (SELECT 1 FROM veo_tasks WHERE task_id = ? AND state <> 'uncertain')]],
+    ref .. canonical.hash(taskId), taskId, now + lease, now, ref, taskId)
+end
+
 ---The service named the task. An answer that comes after the intent was given up still counts; its key may belong to
 ---another order by then.
 ---@return integer changed
 function M.accepted(db, ref, taskId, lease)
   local now = db:time()
-  return db:run([[UPDATE veo_tasks SET state = 'accepted', task_id = ?, sending = 0, lease = ?, updated = ?,
+  local changed = db:run([[UPDATE veo_tasks SET state = 'accepted', task_id = ?, sending = 0, lease = ?, updated = ?,
     intent_key = CASE WHEN state IN ('lost', 'refused') THEN NULL ELSE intent_key END
     WHERE ref = ? AND state IN ('intent', 'uncertain', 'lost', 'refused')]], taskId, now + lease, now, ref)
+  return changed > 0 and changed or accepted_too(db, ref, taskId, lease, now)
 end
 
 ---Nothing was ordered: the price and the key are free again.
@@ -154,13 +165,13 @@ end
 ---A file of this name is about to appear: after a crash it is known to be ours.
 function M.saving(db, taskId, path)
   return db:run("UPDATE veo_tasks SET path = ?, updated = ? WHERE task_id = ? AND state IN ('accepted', 'done')",
-    path, db:time(), taskId)
+    db:file_name(path), db:time(), taskId)
 end
 
 ---The file stands, whole.
 function M.saved(db, taskId, path)
   return db:run([[UPDATE veo_tasks SET state = 'saved', path = ?, owner = NULL, lease = 0, updated = ?
-    WHERE task_id = ? AND state IN ('accepted', 'done', 'saved')]], path, db:time(), taskId)
+    WHERE task_id = ? AND state IN ('accepted', 'done', 'saved')]], db:file_name(path), db:time(), taskId)
 end
 
 ---A person or a confirmed callback names the task of an intent without an answer.

@@ -56,8 +56,8 @@ end
 function M.step(db, ref, token, fields)
   local now = db:time()
   return db:run([[UPDATE veo_tasks SET state = ?, result = COALESCE(?, result), error = ?, path = COALESCE(?, path),
-    updated = ?, lease = ? WHERE ref = ? AND claim = ?]], fields.state, fields.result, fields.error, fields.path,
-    now, now + fields.lease, ref, token)
+    updated = ?, lease = ? WHERE ref = ? AND claim = ?]], fields.state, fields.result, fields.error,
+    db:file_name(fields.path), now, now + fields.lease, ref, token)
 end
 
 ---Lets a claimed task go: somebody else may take it at once. The round stays, so that this one does not.
