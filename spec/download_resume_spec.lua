@@ -137,6 +137,26 @@ describe("a download that was not the first", function()
       end)
     end
 
+    it("asks again when its link's query may mean another file, and never looks at a part of a name", function()
+      local long = url("a") .. "?" .. ("x"):rep(200)
+      local function leave(link)
+        assert(client:download(link, path, { overwrite = true }))
+        local sink = require "veo.download.part".open(require "veo.download.source".new(link), dir .. "/b.mp4", {})
+        sink:note('"old"', 5)
+        sink.sink:close()
+        kit.write(dir .. "/b.mp4.part", "ftyp5")
+      end
+      for link, other in pairs {
+        [long .. "1"] = long .. "2",
+        [sim.media_url .. "/media/blob/1000/a.mp4?" .. ("x"):rep(100)] = sim.media_url .. "/media/blob/1001/a.mp4",
+      } do
+        leave(link)
+        local file = assert(client:download(other, dir .. "/b.mp4"))
+        assert.is_true(file.bytes > 999 and file.requests > 0)
+        os.remove(dir .. "/b.mp4")
+      end
+    end)
+
     it("starts over when it is longer than the whole", function()
       leave_part()
       kit.write(path .. ".part", blob.bytes(0, SIZE + 10, "a"))

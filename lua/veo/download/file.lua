@@ -89,7 +89,7 @@ end
 local function finish(ctx, target, source, options)
   local part = target.part
   local reply, err = { tries = 0 }, nil
-  if not part:is_whole() then reply, err = fetch.run(ctx, source, target, options) end
+  if not (source.identified and part:is_whole()) then reply, err = fetch.run(ctx, source, target, options) end
   if not reply then
     if err.code == "too_large" then part:remove() else part:leave() end
     return nil, err

@@ -18,7 +18,8 @@ local function name_of(given, url)
   if type(given) == "table" and given.taskId then
     return ("task %s %s %s"):format(given.taskId, given.upgrade or "", given.index or 0)
   end
-  return "url " .. wire.bare_url(url)
+  -- A query may sign the link, and be another one every day; it may name the file as well: see `identified`.
+  return "url " .. url:match("^[^?#]*")
 end
 
 ---@param given veo.Status|string|{ url: string, taskId: string|nil }
@@ -38,7 +39,8 @@ function M.new(given)
       "an http or https URL on one line", "download: url: an http or https URL on one line expected", taskId)
   end
   ---@class veo.download.Source
-  local source = { url = url, origin = url, taskId = taskId, name = name_of(given, url), renewals = 0 }
+  local source = { url = url, origin = url, taskId = taskId, name = name_of(given, url), renewals = 0,
+    identified = taskId ~= nil or not url:find("?", 1, true) }
   if type(given) == "table" then source.upgrade, source.index = given.upgrade, given.index end
   return setmetatable(source, Source)
 end
