@@ -9,6 +9,7 @@ local errors = require "veo.errors"
 local free = require "veo.free"
 local patterns = require "veo.pattern"
 local submits = require "veo.submit"
+local targets = require "veo.download.target"
 local waits = require "veo.wait"
 local wire = require "veo.wire"
 
@@ -43,24 +44,6 @@ local function hops_of(ctx, params)
     hops[n] = order
   end
   return hops
-end
-
--- A target that cannot be written fails here, not after an hour of rendering.
-local function check_target(path, overwrite)
-  if not path then return nil end
-  local kind = core.kind(path)
-  if kind == "file" and not overwrite then
-    return problem { code = "exists", path = path,
-      message = path .. " exists already; pass overwrite = true to replace it" }
-  end
-  local sink, failure = core.sink(path .. ".part", { resume = true })
-  if not sink then
-    return problem { code = failure.reason == "busy" and "busy" or "io", path = path, message = failure.message }
-  end
-  local empty = sink:size() == 0
-  sink:close()
-  if empty then os.remove(path .. ".part") end
-  return nil
 end
 
 local function upgraded(taskId, what)
@@ -264,8 +247,11 @@ function M.chain(ctx, params, options)
   end
   local before = made_before(run)
   if before then return before end
-  err = check_target(options.path, options.overwrite)
-  if err then return nil, err end
+  err = targets.try(options.path, options.overwrite)
+  if err then
+    err.operation = "chain"
+    return nil, err
+  end
   -- A hop that is paid already proves the source; its record may have ended meanwhile.
   local begun = run.keys and ctx.ledger:find { key = key_of(run, 1, 1) }
   if not begun or begun.state == "refused" or begun.state == "lost" then

@@ -1,6 +1,6 @@
 --- The commands that cost credits: extend, generate, chain.
 
-local check_target = require "veo.cli.target"
+local check_target = require "veo.download.target".try
 local finish = require "veo.cli.finish"
 
 local M = {}

@@ -1,6 +1,6 @@
 --- The free commands about one task or the account: wait, status, download, credits.
 
-local check_target = require "veo.cli.target"
+local check_target = require "veo.download.target".try
 local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
 local finish = require "veo.cli.finish"

@@ -1,18 +1,13 @@
 --- The unfinished file: `NAME.part`, locked against everybody else, and `NAME.part.meta`, which says of what it is a part.
 --- With both, a download that a crash ended goes on at its last byte. The notes are only touched under the file's lock.
 
-local core = require "veo.core"
-local errors = require "veo.errors"
+local targets = require "veo.download.target"
 
 local M = {}
 local Part = {}
 Part.__index = Part
 
 local HEAD = "lua-veo download 1"
-
-local function problem(code, path, message)
-  return errors.new { code = code, operation = "download", path = path, message = message }
-end
 
 -- Links can be secrets, so the notes hold a hash of what identifies the file: 48 bits are plenty to tell targets apart.
 local function hash(text)
@@ -43,14 +38,11 @@ end
 ---@param options table  the `download` options
 ---@return veo.download.Part|nil, veo.Error|nil
 function M.open(source, path, options)
-  local kind = core.kind(path)
-  if kind == "file" and not options.overwrite then
-    return nil, problem("exists", path, path .. " exists already; pass overwrite = true to replace it")
-  elseif kind and kind ~= "file" then
-    return nil, problem("io", path, path .. " is " .. (kind == "directory" and "a directory" or "not a regular file"))
+  local sink, wrong = targets.open(path, options.overwrite)
+  if not sink then
+    wrong.operation = "download"
+    return nil, wrong
   end
-  local sink, failure = core.sink(path .. ".part", { resume = true })
-  if not sink then return nil, problem(failure.reason == "busy" and "busy" or "io", path, failure.message) end
   ---@class veo.download.Part
   local part = setmetatable({ path = path, sink = sink, id = hash(source.name) }, Part)
   local notes = read_notes(path .. ".part.meta")
