@@ -114,6 +114,14 @@ describe("a client in rough hands", function()
     end
   end)
 
+  it("is not harmed by a log function that yields", function()
+    client = kit.client(sim, { ledger = folder .. "/r.db", log = coroutine.yield })
+    local job = client:spawn(function() return client:extend(order()) end)
+    client:run()
+    assert(job:result())
+    assert.equal("accepted", states())
+  end)
+
   it("closed by a job writes down the orders of the others", function()
     sim:script { { on = "extend", delay = 1 } }
     client = kit.client(sim, { ledger = folder .. "/r.db" })
