@@ -7,6 +7,7 @@
 --- repeats its failure for ever, so it is thrown away.
 
 local canonical = require "veo.ledger.canonical"
+local core = require "veo.core"
 
 local M = {}
 
@@ -131,7 +132,15 @@ local function connect(db)
   if not connection then error(problem(why, db.kind == "sqlite" and "open" or nil), 0) end
   db.connection, db.statements = connection, {}
   connection:autocommit(true)
-  for _, sql in ipairs(db.engine.setup) do db:select(sql) end
+  -- SQLite does not wait for its busy timeout when several processes turn a new file to WAL at once.
+  local deadline = core.now() + BUSY_TIMEOUT
+  for _, sql in ipairs(db.engine.setup) do
+    local ok, trouble = pcall(db.select, db, sql)
+    while not ok and type(trouble) == "table" and trouble.cause == "busy" and core.now() < deadline do
+      ok, trouble = pcall(db.select, db, sql)
+    end
+    if not ok then error(trouble, 0) end
+  end
   check(db)
   probe(db)
   if db.prepare then db.prepare(db) end
