@@ -38,7 +38,7 @@ function M.download(ctx, given, target, options)
   local source, err = sources.new(given)
   if not source then return nil, err end
   local file
-  file, err = sheltered(ctx, function() return save(ctx, source, target, options) end)
+  file, err = sheltered(ctx, save, ctx, source, target, options)
   if ctx.log then
     ctx.log { event = "save", taskId = source.taskId, path = type(target) == "string" and target or nil,
       bytes = file and file.bytes, err = err }

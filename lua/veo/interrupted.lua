@@ -38,7 +38,7 @@ function M.recover(scheduler)
       count = count + 1
       local waiter = job.waiter
       if waiter.transfer and not waiter.transfer:tag(waiter) then scheduler:wake(waiter, "done") end
-      if waiter.why or not job.started then scheduler:enqueue(waiter) end
+      if waiter.why then scheduler:enqueue(waiter) end
     end
   end
   scheduler.count = count

@@ -98,7 +98,7 @@ local go_on
 
 local function resume(scheduler, job, ...)
   if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
-  scheduler.current, scheduler.stepping, job.started = job, true, true
+  scheduler.current, scheduler.stepping = job, true
   return go_on(scheduler, job, coroutine.resume(job.co, ...))
 end
 

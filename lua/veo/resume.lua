@@ -248,6 +248,13 @@ local function work(run)
   end
 end
 
+local function work_on(run)
+  local settle = run.ctx.scheduler:on_drop(function() stop(run) end)
+  confirm_named(run)
+  work(run)
+  settle()
+end
+
 ---Takes up every open task of the ledger.
 ---@param ctx table
 ---@param options { on_result: function|nil, path: string|function|nil, limit: integer, wait: table, download: table }
@@ -261,12 +268,7 @@ function M.resume(ctx, options)
     summary = { saved = 0, done = 0, failed = 0, open = 0, lost = 0, busy = 0, adopted = 0 } }
   local uncertain, err = ctx.ledger:tasks { state = "uncertain" }
   if not uncertain then return nil, err end
-  sheltered(ctx, function()
-    local settle = ctx.scheduler:on_drop(function() stop(run) end)
-    confirm_named(run)
-    work(run)
-    settle()
-  end)
+  sheltered(ctx, work_on, run)
   if run.failure then return nil, run.failure end
   if run.fatal then return nil, run.fatal end
   uncertain, err = ctx.ledger:tasks { state = "uncertain" }

@@ -243,7 +243,7 @@ end
 ---@return veo.Job
 function Scheduler:spawn(fn, ...)
   local job = jobs.new(self, fn, ...)
-  job.waiter = { job = job }
+  job.waiter = { job = job, why = "spawned" }
   self:enqueue(job.waiter)
   self.jobs[job] = true
   self.count = self.count + 1

@@ -3,11 +3,11 @@
 --- order is still seen to its end. pcall alone would not do: Lua 5.1 cannot yield across it.
 
 ---@param ctx table
----@param fn fun(): any, any
-return function(ctx, fn)
+---@param fn fun(...): any, any
+return function(ctx, fn, ...)
   local scheduler = ctx.scheduler
-  if scheduler.current then return fn() end
-  local job = scheduler:spawn(fn)
+  if scheduler.current then return fn(...) end
+  local job = scheduler:spawn(fn, ...)
   local ok, value, err = scheduler:protect(job.wait, job)
   if not ok then scheduler:recover() end
   if not ok or job:status() == "pending" then job:cancel() end

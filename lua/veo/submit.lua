@@ -140,7 +140,7 @@ function M.submit(ctx, operation, params, options)
   for _, warning in ipairs(warnings or {}) do
     if ctx.log then ctx.log { event = "warning", operation = operation, message = warning } end
   end
-  return sheltered(ctx, function() return order(ctx, operation, body, options) end)
+  return sheltered(ctx, order, ctx, operation, body, options)
 end
 
 return M

@@ -80,7 +80,7 @@ function M.upload(ctx, params, options)
     return free.call(ctx, "upload_url", { fileUrl = params.url, uploadPath = params.uploadPath or FOLDER,
       fileName = params.fileName }, given)
   end
-  return sheltered(ctx, function() return upload_file(ctx, params, options) end)
+  return sheltered(ctx, upload_file, ctx, params, options)
 end
 
 return M

@@ -156,15 +156,13 @@ local function enter(ctx, watch)
   local watches, taskId = ctx.watches, watch.taskId
   watch.other = watches[taskId]
   watches[taskId] = watch
-  return function()
+  return function(how)
     ctx.watching = ctx.watching - 1
     local before = watches[taskId]
-    if before == watch then
-      watches[taskId] = watch.other
-      return
-    end
+    if before == watch then watches[taskId] = watch.other end
     while before and before.other ~= watch do before = before.other end
     if before then before.other = watch.other end
+    return how and ended(watch, how) -- the last word of a dropped job
   end
 end
 
@@ -182,6 +180,17 @@ local function run(ctx, watch)
   end
 end
 
+local function see_to(ctx, taskId, options, quiet)
+  local watch = M.begin(ctx, taskId, options)
+  watch.quiet = quiet
+  local leave = enter(ctx, watch)
+  local settle = ctx.scheduler:on_drop(leave)
+  local status, err = run(ctx, watch)
+  settle()
+  leave()
+  return status, err
+end
+
 ---Waits until the task has succeeded.
 ---@param ctx table
 ---@param taskId string
@@ -193,19 +202,7 @@ function M.wait(ctx, taskId, options, quiet)
   if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(taskId, "wait")
   if not ok then return nil, err end
-  return sheltered(ctx, function()
-    local watch = M.begin(ctx, taskId, options)
-    watch.quiet = quiet
-    local leave = enter(ctx, watch)
-    local settle = ctx.scheduler:on_drop(function(how)
-      leave()
-      return ended(watch, how)
-    end)
-    local status, problem = run(ctx, watch)
-    settle()
-    leave()
-    return status, problem
-  end)
+  return sheltered(ctx, see_to, ctx, taskId, options, quiet)
 end
 
 return M
