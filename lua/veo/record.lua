@@ -1,10 +1,9 @@
 --- The paper trail of one billable call: budget, ledger and evidence, behind one object, so that submit tells it what
 --- happens and need not know which of them there are. Everything is written before the call can return.
 
-local lazy = require "veo.lazy"
+local earlier_orders = require "veo.earlier"
 local errors = require "veo.errors"
 local free = require "veo.free"
-local ledgers = lazy "veo.ledger"
 local money = require "veo.money"
 
 local M = {}
@@ -15,84 +14,8 @@ Record.__index = Record
 
 -- The service takes a repeated 4K order for the same one, so that is what it is here.
 local ON_DUPLICATE = { get_4k = "join" }
--- While another process has the same order under way, how often to look whether it has its answer (seconds).
-local LOOK_EVERY = 0.25
 -- Waiting for a slot is cut into pieces, so that the intent's lease is kept (seconds).
 local LONGEST_WAIT = 15
-
--- Earlier orders -------------------------------------------------------------------------------------------------------
-
-local function joined(row)
-  local record = ledgers.record(row)
-  local status = record.status or {}
-  return { taskId = record.taskId, ref = record.ref, key = record.key, joined = true, state = record.state,
-    status = record.status, path = record.path, video_url = status.video_url, resultUrls = status.resultUrls }
-end
-
-local function where_it_is(record)
-  if record.path and record.state == "saved" then return "its video is in " .. record.path end
-  if record.state == "done" or record.state == "saved" then return "it is finished, and its result can be fetched" end
-  if record.state == "uncertain" then
-    return "it has no answer: settle it (client:settle(err.ref, taskId or \"lost\")) before ordering again"
-  end
-  return "it is " .. record.state
-end
-
-local function about(record, code, operation, message)
-  return errors.new { code = code, operation = operation, sent = "no",
-    charged = code == "uncertain" and "maybe" or "no", ref = record.ref, taskId = record.taskId, key = record.key,
-    state = record.state, status = record.status, path = record.path,
-    message = ("%s: %s"):format(operation, message) }
-end
-
-local function name_of(record)
-  return record.taskId and "task " .. record.taskId or "intent " .. record.ref
-end
-
-local function duplicate(row, operation)
-  local record = ledgers.record(row)
-  return about(record, "duplicate", operation, ("the same request was made %s as %s; %s"):format(
-    os.date("!%Y-%m-%d %H:%M:%SZ", math.floor(record.created)), name_of(record), where_it_is(record)))
-end
-
-local function other_body(row, operation, key)
-  local record = ledgers.record(row)
-  local err = about(record, "invalid", operation, ("key %q belongs to another request, made as %s; take another key")
-    :format(key, name_of(record)))
-  err.field = "key"
-  return err
-end
-
-local function upgraded(operation, taskId, what)
-  return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = taskId, sent = "no",
-    message = ("%s: task %s was upgraded to %s, and the service extends no upgraded video (extend first, upgrade last)")
-      :format(operation, taskId, what) }
-end
-
--- Joins the earlier order; one that another process has just under way is waited for.
-local function join(ctx, row, operation, deadline)
-  while row.state == "intent" and ctx.now() < deadline do
-    local why = ctx.scheduler:sleep_until(ctx.now() + LOOK_EVERY)
-    if why ~= "timeout" then
-      return nil, errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation, sent = "no",
-        message = operation .. " was " .. why .. " while the same order was under way elsewhere" }
-    end
-    local found, err = ctx.ledger:row(row.ref)
-    if found == nil then return nil, err end
-    row = found or row
-  end
-  local record = ledgers.record(row)
-  if record.state == "uncertain" then return nil, about(record, "uncertain", operation, where_it_is(record)) end
-  if not record.taskId then
-    return nil, about(record, record.state == "intent" and "busy" or "duplicate", operation,
-      "the same order is " .. record.state .. " in another process")
-  end
-  -- A task that was just ordered elsewhere may not be visible yet: waiting for it has the same grace.
-  local age = os.time() - record.created
-  if age < 90 and not ctx.created[record.taskId] then ctx.created[record.taskId] = ctx.now() - math.max(0, age) end
-  if ctx.log then ctx.log { event = "joined", operation = operation, taskId = record.taskId, ref = record.ref } end
-  return joined(row)
-end
 
 -- Opening --------------------------------------------------------------------------------------------------------------
 
@@ -122,9 +45,9 @@ local function write_intent(self, on_duplicate)
     return true
   end
   if found.kind == "budget" then return nil, money.day_passed(ctx.money, operation, self.price, found.spent) end
-  if found.kind == "upgraded" then return nil, upgraded(operation, self.source, found.what) end
-  if found.kind == "other_body" then return nil, other_body(found.row, operation, given.key) end
-  if not given.key and on_duplicate == "refuse" then return nil, duplicate(found.row, operation) end
+  if found.kind == "upgraded" then return nil, earlier_orders.upgraded(operation, self.source, found.what) end
+  if found.kind == "other_body" then return nil, earlier_orders.other_body(found.row, operation, given.key) end
+  if not given.key and on_duplicate == "refuse" then return nil, earlier_orders.duplicate(found.row, operation) end
   return nil, nil, found.row
 end
 
@@ -153,7 +76,7 @@ function M.open(ctx, operation, body, options)
   if opened then return self end
   money.release(ctx.money, self.price)
   if not earlier then return nil, err end
-  earlier, err = join(ctx, earlier, operation, ctx.now() + given.deadline)
+  earlier, err = earlier_orders.join(ctx, earlier, operation, ctx.now() + given.deadline)
   return nil, err, earlier
 end
 
@@ -226,7 +149,7 @@ function Record:reopen(err)
   money.release(ctx.money, price)
   if not row then return nil, problem end
   local earlier
-  earlier, problem = join(ctx, row, self.operation, ctx.now() + self.options.submit.deadline)
+  earlier, problem = earlier_orders.join(ctx, row, self.operation, ctx.now() + self.options.submit.deadline)
   return nil, problem, earlier
 end
 
