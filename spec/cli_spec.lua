@@ -459,15 +459,17 @@ describe("the veo command", function()
     end)
   end)
 
-  it("simulates the service", function()
-    local probe = ([[%s </dev/null >%s/sim & pid=$!
+  it("simulates the service, and ends at Ctrl-C while it answers", function()
+    local round = ([[%s </dev/null >%s/sim & pid=$!
       n=0; until grep -q KIE_API_KEY %s/sim || [ $n -gt 500 ]; do n=$((n + 1)); sleep 0.01; done
       KIE_BASE_URL=$(sed -n 's/.*KIE_BASE_URL=//p' %s/sim) KIE_API_KEY=$(sed -n 's/.*KIE_API_KEY=//p' %s/sim) \
         %s %s/veo credits
-      kill -INT $pid; wait $pid]]):format(command { "simulate", "--speed", "100" }, folder, folder, folder, folder,
-      kit.lua(), folder)
-    local code, out, err = shell(probe)
-    assert.equal("10000\n", out, err)
-    assert.equal(0, code, err)
+      kill -INT $pid; (sleep 5; kill -9 $pid 2>/dev/null) >/dev/null 2>&1 & guard=$!
+      wait $pid || echo "ended with $?"
+      kill $guard]]):format(command { "simulate", "--speed", "100" }, folder, folder, folder, folder, kit.lua(), folder)
+    -- LuaJIT raises it inside whatever coroutine runs: one round in four met a connection's.
+    local _, out, err = shell("for round in 1 2 3 4 5 6 7 8 9 10; do " .. round .. "; rm " .. folder .. "/sim; done")
+    assert.equal(("10000\n"):rep(10), out, err)
+    assert.equal("", err)
   end)
 end)

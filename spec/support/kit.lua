@@ -87,9 +87,9 @@ function M.lua()
   return version == "jit" and "luajit" or "lua" .. version
 end
 
----What a command prints.
+---What a command prints. One that hangs is ended with all that it started, so that its spec fails.
 function M.output(command)
-  local pipe = io.popen("{ " .. command .. "; } 2>&1")
+  local pipe = io.popen("timeout -k 5 300 sh -c '" .. command:gsub("'", "'\\''") .. "' 2>&1")
   local text = pipe:read("*a")
   pipe:close()
   return text

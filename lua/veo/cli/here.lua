@@ -17,6 +17,7 @@ local CHARGED = {
 function M.simulate(args)
   local ok, missing = pcall(require, "cqueues")
   if not ok then
+    if interrupt.is(missing) then return 0 end
     io.stderr:write("veo: the simulator needs cqueues: luarocks install cqueues, or on Debian apt-get install ",
       "lua-cqueues\n", tostring(missing):match("[^\n]*") or "", "\n")
     return 1
