@@ -37,13 +37,19 @@ end
 
 local find, byte = string.find, string.byte
 
--- A URL that needs no trimming. Plain finds cost a fifth of a pattern that looks at every character, and other control
--- characters are refused by the core.
+-- A URL that needs no trimming, as nearly all are written. Plain finds cost a fifth of a pattern that looks at every
+-- character, and other control characters are refused by the core.
 local function is_clean(item)
-  if type(item) ~= "string" or not find(item, "^[hH][tT][tT][pP][sS]?://[^/?#%c%s]") then return false end
-  if find(item, " ", 1, true) or find(item, "\n", 1, true) then return false end
+  if type(item) ~= "string" then return false end
+  local host = find(item, "https://", 1, true) == 1 and byte(item, 9) or find(item, "http://", 1, true) == 1
+    and byte(item, 8)
+  -- control characters, blanks and quotes; / ? # would mean that there is no host
+  if not host or host <= 39 or host == 47 or host == 63 or host == 127 or find(item, " ", 1, true)
+    or find(item, "\n", 1, true) then
+    return false
+  end
   local last = byte(item, -1)
-  return last > 32 and last ~= 34 and last ~= 39 -- quotes
+  return last > 32 and last ~= 34 and last ~= 39
 end
 
 ---Whether a value is a list of one URL that needs no trimming.
