@@ -123,7 +123,7 @@ LUA_PACKAGES_jit := $(if $(ORIGINAL_LUAJIT),luajit libluajit-5.1-dev,luajit2 lib
 
 # Any libcurl that pkg-config knows will do; Debian's flavours of its headers exclude each other.
 BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-openssl-dev) $(LUA_PACKAGES_$(LUA_VERSION))
-RUN_DEPS := lua-cjson lua-cqueues lua-luaossl
+RUN_DEPS := ca-certificates lua-cjson lua-cqueues lua-luaossl
 TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks lua-dbi-sqlite3 lua-dbi-postgresql \
 	nginx $(if $(ORIGINAL_LUAJIT),,libnginx-mod-http-lua) ffmpeg openssl lua-filesystem \
 	postgresql

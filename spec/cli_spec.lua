@@ -461,7 +461,7 @@ describe("the veo command", function()
 
   it("simulates the service, and ends at Ctrl-C while it answers", function()
     local round = ([[%s </dev/null >%s/sim & pid=$!
-      n=0; until grep -q KIE_API_KEY %s/sim || [ $n -gt 500 ]; do n=$((n + 1)); sleep 0.01; done
+      n=0; until grep -qs KIE_API_KEY %s/sim || [ $n -gt 500 ]; do n=$((n + 1)); sleep 0.01; done
       KIE_BASE_URL=$(sed -n 's/.*KIE_BASE_URL=//p' %s/sim) KIE_API_KEY=$(sed -n 's/.*KIE_API_KEY=//p' %s/sim) \
         %s %s/veo credits
       kill -INT $pid; (sleep 5; kill -9 $pid 2>/dev/null) >/dev/null 2>&1 & guard=$!

@@ -101,7 +101,7 @@ static void read_settings(lua_State *L, veo_settings *settings)
   settings->status_path = copy_option(L, "status_path", VEO_STATUS_PATH);
   check_path(L, "extend_path", settings->extend_path);
   check_path(L, "status_path", settings->status_path);
-  settings->ca_file = copy_option(L, "ca_file", NULL);
+  settings->trust.file = copy_option(L, "ca_file", NULL);
   settings->proxy = copy_option(L, "proxy", NULL);
 }
 

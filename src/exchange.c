@@ -128,8 +128,7 @@ static int set_common(veo_exchange *exchange, const veo_settings *settings)
          !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error) &&
          !curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, veo_on_socket) &&
          !curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, exchange) &&
-         !curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) &&
-         (!settings->ca_file || !curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file)) &&
+         veo_trust_apply(&settings->trust, easy) &&
          (!settings->proxy || !curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy)) &&
          !curl_easy_setopt(easy, CURLOPT_CURLU, exchange->url) && allow_http_and_https(easy);
 }

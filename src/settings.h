@@ -2,6 +2,8 @@
 #ifndef VEO_SETTINGS_H
 #define VEO_SETTINGS_H
 
+#include "trust.h"
+
 #include <curl/curl.h>
 
 typedef struct {
@@ -10,8 +12,8 @@ typedef struct {
   char *status_path;
   char *api_key;
   char *user_agent;
-  char *ca_file; /* NULL: libcurl has no bundle of its own either */
-  char *proxy;   /* NULL: what the environment says */
+  veo_trust trust;
+  char *proxy; /* NULL: what the environment says */
   int allow_http;
   int max_in_flight;
   double timeout;
@@ -21,7 +23,7 @@ typedef struct {
   struct curl_slist *upload_headers;
 } veo_settings;
 
-/* Makes the header lists and fills in the CA file. 0 when memory is short. */
+/* Makes the header lists and finds whom to trust. 0 when memory is short. */
 int veo_settings_finish(veo_settings *settings);
 /* Wipes the key wherever it stands and frees everything. */
 void veo_settings_free(veo_settings *settings);

@@ -1,0 +1,21 @@
+/* Which certificate authorities are trusted, told to libcurl in the way that makes a connection cheap. */
+#ifndef VEO_TRUST_H
+#define VEO_TRUST_H
+
+#include "text.h"
+
+#include <curl/curl.h>
+
+typedef struct {
+  char *file;     /* a bundle; NULL: libcurl has none of its own either */
+  char *folder;   /* used instead, where it is set: certificates under the hashes of their names */
+  veo_buffer one; /* a certificate of the folder */
+} veo_trust;
+
+/* Fills in what the user did not name. 0 when memory is short. */
+int veo_trust_find(veo_trust *trust);
+/* 0 when libcurl refuses. Keeps pointers into `trust`. */
+int veo_trust_apply(const veo_trust *trust, CURL *easy);
+void veo_trust_free(veo_trust *trust);
+
+#endif
