@@ -82,7 +82,7 @@ describe("the core", function()
     it("a pause beyond all integers is a long one", function()
       sim:script { { on = "status", code = 429, retry_after = "9223372036854775807" } }
       local client = new()
-      assert.is_true(client:status("t").retry_after > 1e9)
+      assert.is_true(client:status("t").retry_after >= 21600) -- newer libcurls cut it to six hours
       client:close()
     end)
 

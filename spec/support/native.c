@@ -5,6 +5,7 @@
  *                                                                   calls fn while the nth allocation and all later fail
  *   native.threads(code, count) -> list of what code returned, each in a state and a thread of its own
  *   native.fork(fn) -> what fn returned in a child process, exit status (128 + signal when it was killed)
+ *   native.cpu() -> seconds of CPU that this thread alone has used; os.clock counts the threads that save as well
  */
 #include <lauxlib.h>
 #include <lua.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 int luaopen_native(lua_State *L);
@@ -224,9 +226,19 @@ static int native_fork(lua_State *L)
   return 2;
 }
 
+static int native_cpu(lua_State *L)
+{
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  lua_pushnumber(L, (lua_Number)used.tv_sec + (lua_Number)used.tv_nsec / 1e9);
+  return 1;
+}
+
 int luaopen_native(lua_State *L)
 {
   lua_newtable(L);
+  lua_pushcfunction(L, native_cpu);
+  lua_setfield(L, -2, "cpu");
   lua_pushcfunction(L, native_sweep);
   lua_setfield(L, -2, "sweep");
   lua_pushcfunction(L, native_threads);
