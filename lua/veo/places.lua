@@ -20,7 +20,7 @@ end
 
 -- Waits in line for a place; nil, or the failure of an exchange that had none in time.
 local function stand_in_line(self, scheduler, due)
-  local waiter = {}
+  local waiter = { job = nil, transfer = nil, due = nil, at = nil, why = nil }
   self.tail = self.tail + 1
   self.line[self.tail] = waiter
   local ok, why = scheduler:protect(scheduler.await, scheduler, nil, due, waiter)
