@@ -36,7 +36,9 @@
 
 #if LUA_VERSION_NUM >= 502
 #define veo_absindex(L, index) lua_absindex(L, index)
+#define veo_rawlen(L, index) lua_rawlen(L, index)
 #else
+#define veo_rawlen(L, index) lua_objlen(L, index)
 #define veo_absindex(L, index) ((index) > 0 ? (index) : lua_gettop(L) + 1 + (index))
 #endif
 

@@ -1,5 +1,6 @@
 --- Calls that cost nothing (status, credits): repeated freely, within attempts, deadline and budget.
 
+local record = require("veo.core").record
 local retry = require "veo.retry"
 local wire = require "veo.wire"
 
@@ -43,7 +44,9 @@ function M.look(ctx, taskId, due, timeout)
   else
     reply, failure = scheduler:exchange(due, "status", taskId, timeout and { timeout = timeout })
   end
-  local status, err = wire.status(ctx.api, reply, failure, taskId)
+  local status, err
+  if reply and reply.code == 200 and ctx.api.reader == "veo" then status = record(reply.data, reply.body, taskId) end
+  if not status then status, err = wire.status(ctx.api, reply, failure, taskId) end
   if ctx.log then
     ctx.log { event = "poll", taskId = taskId, state = status and status.state, err = err }
     if status and status.note then ctx.log { event = "warning", taskId = taskId, message = status.note } end

@@ -1,5 +1,5 @@
 --- From the record of a task to a status: one flat table whose fields mean the same whatever form the service used.
---- This runs for every look of every wait, so it builds one table per look and no closures.
+--- One that is exactly as documented may be read by veo.core's `record` instead, to the same end.
 
 local reply = require "veo.wire.reply"
 local text = require "veo.wire.text"
@@ -163,54 +163,6 @@ local function finished(state, flag, data, envelope, taskId, code, message, para
   }
 end
 
--- A list that holds one plain value, as a clean reply has it, or nil.
-local function single(list)
-  if type(list) ~= "table" then return nil end
-  local only = list[1]
-  if #list == 1 and (only == true or only == false or math_type(only) == "integer") then return list end
-  return nil
-end
-
--- The finished record as the documentation prints it, read with a third of the calls of the general way; nil when
--- anything about it is unusual.
-local function usual(data, envelope, taskId)
-  local response = data.response
-  if data.info ~= nil or type(response) ~= "table" then return nil end
-  local whole, new = response.fullResultUrls, response.resultUrls
-  local seeds, audio = response.seeds, response.hasAudioList
-  local code, message = data.errorCode, data.errorMessage
-  local created, completed = data.createTime, data.completeTime
-  if not urls.is_single(whole) or not urls.is_single(new) or code ~= nil or message ~= nil and message ~= ""
-    or response.originUrls ~= nil or response.mediaIds ~= nil or math_type(created) ~= "integer"
-    or math_type(completed) ~= "integer" then
-    return nil
-  end
-  if seeds ~= nil then
-    seeds = single(seeds)
-    if not seeds then return nil end
-  end
-  if audio ~= nil then
-    audio = single(audio)
-    if not audio then return nil end
-  end
-  return {
-    taskId = id_of(data, taskId),
-    state = "succeeded",
-    done = true,
-    video_url = whole[1],
-    resultUrls = new,
-    fullResultUrls = whole,
-    resolution = string_or_nil(response.resolution),
-    seeds = seeds,
-    hasAudioList = audio,
-    successFlag = 1,
-    createTime = created,
-    completeTime = completed,
-    paramJson = data.paramJson,
-    raw = envelope,
-  }
-end
-
 ---`data` of GET /api/v1/veo/record-info.
 ---@param data table
 ---@param envelope table|nil
@@ -218,15 +170,10 @@ end
 ---@return veo.Status
 function M.veo(data, envelope, taskId)
   local flag = data.successFlag
-  if flag == 1 then
-    local status = usual(data, envelope, taskId)
-    if status then return status end
-  end
   local number = reply.integer(flag)
   local state = FLAG_STATE[number]
   local response, info = data.response, data.info
   if number == 0 and response == nil and info == nil then
-    -- Nearly every look of a wait ends here.
     return {
       taskId = id_of(data, taskId),
       state = "generating",

@@ -52,13 +52,6 @@ local function is_clean(item)
   return last > 32 and last ~= 34 and last ~= 39
 end
 
----Whether a value is a list of one URL that needs no trimming.
----@param value any
----@return boolean
-function M.is_single(value)
-  return type(value) == "table" and #value == 1 and is_clean(value[1])
-end
-
 local function add(list, item)
   if type(item) ~= "string" then return list end
   if not is_clean(item) then
@@ -92,7 +85,7 @@ function M.list(value)
   local list
   if kind == "table" then
     -- Nearly always: one good URL. Then the list itself does, without a copy.
-    if M.is_single(value) then return value end
+    if #value == 1 and is_clean(value[1]) then return value end
     -- Nulls may have left holes, so # cannot be trusted.
     local last = 0
     for index in pairs(value) do
