@@ -1,5 +1,6 @@
 /* The usual record; see record.h. Every look of every wait comes by here, and nearly all end here: in
- * Lua, this took 26,000 of the 182,000 instructions of a status call, here it takes 12,000. No rule is relaxed: what is not exactly as documented goes the long way. */
+ * Lua, this took 26,000 of the 182,000 instructions of a status call, here it takes 12,000. No rule is
+ * relaxed: what is not exactly as documented goes the long way. */
 #include "record.h"
 
 #include <math.h>
