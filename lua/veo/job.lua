@@ -18,25 +18,30 @@ local function pack(...)
   return { n = select("#", ...), ... }
 end
 
+local function body(job, fn, first)
+  job.fn, job.first = nil, nil
+  job.values = pack(fn(first))
+end
+
 ---@param scheduler table
 ---@param fn fun(...): ...
 function M.new(scheduler, fn, ...)
-  local job = setmetatable({
+  local count, first = select("#", ...), ...
+  if count > 1 then
+    local called, arguments = fn, pack(...)
+    fn = function() return called(unpack(arguments, 1, count)) end
+  end
+  -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one argument.
+  -- Not there at first: shielded (inside a billable exchange: it is seen to its end), placed, waiters (who waits for its
+  -- end), values.
+  return setmetatable({
     scheduler = scheduler,
     state = "pending",
-    shielded = false, -- inside a billable exchange: it is seen to its end
-    waiters = nil,    -- who waits for its end
-    cleanups = nil,   -- what a cancelled job leaves to be closed
+    co = coroutine.create(body),
+    fn = fn, first = first, -- until it starts
+    waiter = nil,
+    cleanups = nil, -- what a cancelled job leaves to be closed: a chain, the innermost first
   }, Job)
-  -- Ten thousand jobs are slim when they have no tables of their own; few calls have more than one argument.
-  local count, first = select("#", ...), ...
-  if count < 2 then
-    job.co = coroutine.create(function() job.values = pack(fn(first)) end)
-  else
-    local arguments = pack(...)
-    job.co = coroutine.create(function() job.values = pack(fn(unpack(arguments, 1, count))) end)
-  end
-  return job
 end
 
 function Job:__tostring()
@@ -65,11 +70,12 @@ end
 
 -- Returns what the innermost call under way has to say of it.
 local function clean_up(job, how)
-  local cleanups, word = job.cleanups, nil
+  local cleanup, word = job.cleanups, nil
   job.cleanups = nil
-  for i = cleanups and #cleanups or 0, 1, -1 do
-    local said = cleanups[i](how)
+  while cleanup do
+    local said = cleanup:drop(how)
     word = word or said
+    cleanup = cleanup.below
   end
   return word or {}
 end
@@ -118,7 +124,12 @@ end
 
 ---Starts a job or goes on with it; `why` is what ended its wait.
 function M.run(scheduler, job, why)
-  local ok, err = resume(scheduler, job, why)
+  local ok, err
+  if job.fn then
+    ok, err = resume(scheduler, job, job, job.fn, job.first)
+  else
+    ok, err = resume(scheduler, job, why)
+  end
   if job.state ~= "pending" then return end
   if not ok then
     fail(job, err)

@@ -43,9 +43,9 @@ function M.map(ctx, list, fn, limit)
   if obstacle then return nil, obstacle end
   local scheduler, results, errs = ctx.scheduler, {}, nil
   local running, place, next_item = {}, {}, 1
-  local settle = scheduler:on_drop(function()
+  local cleanup = scheduler:on_drop { drop = function()
     for _, job in ipairs(running) do job:cancel() end
-  end)
+  end }
   while next_item <= #list or running[1] do
     while next_item <= #list and #running < limit do
       local job = scheduler:spawn(fn, list[next_item], next_item)
@@ -68,7 +68,7 @@ function M.map(ctx, list, fn, limit)
       end
     end
   end
-  settle()
+  scheduler:settled(cleanup)
   return results, errs
 end
 
@@ -88,13 +88,13 @@ end
 
 -- One look, as a short job of its own.
 local function look(ctx, run, watch)
-  local settle = ctx.scheduler:on_drop(function()
+  local cleanup = ctx.scheduler:on_drop { drop = function()
     put_back(ctx, run, watch, nil, errors.new { code = "cancelled", operation = "wait_each", taskId = watch.taskId,
       message = "the look at task " .. watch.taskId .. " was given up (on_progress raised, or the client was closed)" })
-  end)
+  end }
   local status, err = free.look(ctx, watch.taskId, ctx.now() + math.max(watch.deadline - ctx.now(), 1))
   status, err = waits.judge(ctx, watch, status, err)
-  settle()
+  ctx.scheduler:settled(cleanup)
   put_back(ctx, run, watch, status, err)
 end
 
@@ -125,9 +125,9 @@ local function wait_for_end(ctx, run)
   end
   run.counted, run.waiter = true, {}
   ctx.watching = ctx.watching + run.live
-  local settle = ctx.scheduler:on_drop(leave)
+  local cleanup = ctx.scheduler:on_drop { drop = leave }
   local ok, why = ctx.scheduler:protect(ctx.scheduler.await, ctx.scheduler, nil, start_looks(ctx, run), run.waiter)
-  settle()
+  ctx.scheduler:settled(cleanup)
   leave()
   if not ok then error(why, 0) end
   return why

@@ -93,9 +93,9 @@ function M.preview(ctx, path, target, options)
     return nil, problem("exists", target, target .. " exists already; pass overwrite = true to replace it")
   end
   local part = target .. ".part"
-  local settle = ctx.scheduler:on_drop(function() os.remove(part) end)
+  local cleanup = ctx.scheduler:on_drop { drop = function() os.remove(part) end }
   local err = run(ctx, path, part, options)
-  settle()
+  ctx.scheduler:settled(cleanup)
   if not err then
     local moved, why = os.rename(part, target)
     if moved then return { path = target, columns = options.columns, rows = options.rows } end

@@ -249,10 +249,10 @@ local function work(run)
 end
 
 local function work_on(run)
-  local settle = run.ctx.scheduler:on_drop(function() stop(run) end)
+  local cleanup = run.ctx.scheduler:on_drop { drop = function() stop(run) end }
   confirm_named(run)
   work(run)
-  settle()
+  run.ctx.scheduler:settled(cleanup)
 end
 
 ---Takes up every open task of the ledger.

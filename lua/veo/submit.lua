@@ -115,9 +115,9 @@ local function order(ctx, operation, body, options)
   if not record then return earlier, obstruction end
   local scheduler = ctx.scheduler
   scheduler:shield()
-  local settle = scheduler:on_drop(function(how) return record:dropped(how) end)
+  local cleanup = scheduler:on_drop { drop = function(_, how) return record:dropped(how) end }
   local task, err = run(ctx, operation, body, options, record)
-  settle()
+  scheduler:settled(cleanup)
   if task then ctx.created[task.taskId] = ctx.now() end
   scheduler:unshield(task and record:last_word(task) or err)
   return task, err

@@ -33,11 +33,11 @@ end
 local function send(ctx, request, options, due)
   local transfer, failure = ctx.core:start("upload", request, { timeout = options.upload.timeout or 0 })
   if not transfer then return nil, failure end
-  local settle = ctx.scheduler:on_drop(function() transfer:cancel() end)
+  local cleanup = ctx.scheduler:on_drop { drop = function() transfer:cancel() end }
   local teller = progress.new(ctx, options.upload.on_progress)
   local why, reply
   why, reply, failure = teller:follow(transfer, due)
-  settle()
+  ctx.scheduler:settled(cleanup)
   if why == "timeout" and transfer:cancel() then
     return nil, { reason = "network", timed_out = true, sent = "maybe", message = "the upload did not end in time" }
   end

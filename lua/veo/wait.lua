@@ -8,13 +8,15 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- Success without a URL happens; it is asked for this many times more before it is reported.
-local ASK_AGAIN_FOR_URL = 2
-
 ---@class veo.Watch
 ---@field taskId string
 ---@field due number       when to look next
 ---@field deadline number
+local Watch = {}
+Watch.__index = Watch
+
+-- Success without a URL happens; it is asked for this many times more before it is reported.
+local ASK_AGAIN_FOR_URL = 2
 
 ---Begins a wait.
 ---@param ctx table
@@ -27,12 +29,12 @@ function M.begin(ctx, taskId, options)
   local deadline = now + options.timeout
   -- A render takes minutes; one whose start we did not see may be finished already.
   local due = created and created + options.first or now
-  return {
-    taskId = taskId, options = options, began = now, deadline = deadline,
+  return setmetatable({
+    ctx = ctx, taskId = taskId, options = options, began = now, deadline = deadline,
     grace = (created or now) + (created and options.grace or 0),
     due = math.max(now, math.min(due, deadline)), interval = options.interval,
     looks = 0, errors = 0, empty = 0,
-  }
+  }, Watch)
 end
 
 local function timed_out(watch)
@@ -130,7 +132,7 @@ local function sleep(ctx, watch)
   local scheduler = ctx.scheduler
   local why = "timeout"
   if watch.due > ctx.now() then
-    watch.sleeper = {}
+    watch.sleeper = { job = nil, due = nil, at = nil, why = nil }
     why = scheduler:await(nil, watch.due, watch.sleeper)
     watch.sleeper = nil
   end
@@ -156,38 +158,43 @@ local function enter(ctx, watch)
   local watches, taskId = ctx.watches, watch.taskId
   watch.other = watches[taskId]
   watches[taskId] = watch
-  return function(how)
-    ctx.watching = ctx.watching - 1
-    local before = watches[taskId]
-    if before == watch then watches[taskId] = watch.other end
-    while before and before.other ~= watch do before = before.other end
-    if before then before.other = watch.other end
-    return how and ended(watch, how) -- the last word of a dropped job
-  end
 end
 
-local function run(ctx, watch)
-  while true do
-    local status
-    local err = sleep(ctx, watch)
-    if err then return nil, err end
-    -- A look begun at the deadline still gets a little time.
-    local left = math.max(watch.deadline - ctx.now(), 1)
-    status, err = free.look(ctx, watch.taskId, ctx.now() + left)
-    if err and (err.code == "cancelled" or err.code == "closed") then return nil, err end
-    status, err = M.judge(ctx, watch, status, err)
-    if status or err then return status, err end
-  end
+local function leave(ctx, watch)
+  ctx.watching = ctx.watching - 1
+  local watches, taskId = ctx.watches, watch.taskId
+  local before = watches[taskId]
+  if before == watch then watches[taskId] = watch.other end
+  while before and before.other ~= watch do before = before.other end
+  if before then before.other = watch.other end
+end
+
+-- The last word of a dropped job.
+function Watch:drop(how)
+  leave(self.ctx, self)
+  return ended(self, how)
+end
+
+local function look(ctx, watch)
+  -- A look begun at the deadline still gets a little time.
+  local left = math.max(watch.deadline - ctx.now(), 1)
+  local status, err = free.look(ctx, watch.taskId, ctx.now() + left)
+  if err and (err.code == "cancelled" or err.code == "closed") then return nil, err end
+  return M.judge(ctx, watch, status, err)
 end
 
 local function see_to(ctx, taskId, options, quiet)
   local watch = M.begin(ctx, taskId, options)
   watch.quiet = quiet
-  local leave = enter(ctx, watch)
-  local settle = ctx.scheduler:on_drop(leave)
-  local status, err = run(ctx, watch)
-  settle()
-  leave()
+  enter(ctx, watch)
+  ctx.scheduler:on_drop(watch)
+  local status, err
+  repeat
+    err = sleep(ctx, watch)
+    if not err then status, err = look(ctx, watch) end
+  until status or err
+  ctx.scheduler:settled(watch)
+  leave(ctx, watch)
   return status, err
 end
 

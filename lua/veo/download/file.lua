@@ -60,10 +60,10 @@ function Target:try(url)
   local transfer, failure = ctx.core:start("download", { url = url, sink = part.sink, offset = part.sink:size(),
     if_range = part.validator, max_bytes = self.options.max_bytes, headers = true })
   if not transfer then return nil, failure, 0 end
-  local settled = ctx.scheduler:on_drop(function() transfer:cancel() end)
+  local cleanup = ctx.scheduler:on_drop { drop = function() transfer:cancel() end }
   local why, reply
   why, reply, failure = self.teller:follow(transfer, nil, function() note_headers(self, transfer) end)
-  settled()
+  ctx.scheduler:settled(cleanup)
   if why ~= "done" then reply, failure = transfer:result() end
   return settle(self, known, reply, failure)
 end
@@ -129,10 +129,10 @@ function M.run(ctx, source, path, options)
   local target = setmetatable({ ctx = ctx, part = part, path = path, options = options, farthest = resumed,
     teller = progress.new(ctx, options.on_progress, resumed) }, Target)
   -- A job that is dropped leaves the unfinished file; closing ends the lock once the cut transfer has let go.
-  local settled = ctx.scheduler:on_drop(function() part.sink:close() end)
+  local cleanup = ctx.scheduler:on_drop { drop = function() part.sink:close() end }
   local file
   file, err = finish(ctx, target, source, options)
-  settled()
+  ctx.scheduler:settled(cleanup)
   return file, err
 end
 

@@ -35,24 +35,22 @@ function M.enter(ctx)
   else
     local waiter = {}
     gate.line[#gate.line + 1] = waiter
-    local settle = ctx.scheduler:on_drop(function()
+    local cleanup = ctx.scheduler:on_drop { drop = function()
       if waiter.has_place then give_on(ctx, gate) else leave_line(gate, waiter) end
-    end)
+    end }
     local why = ctx.scheduler:await(nil, nil, waiter)
-    settle()
+    ctx.scheduler:settled(cleanup)
     if not waiter.has_place then
       leave_line(gate, waiter)
       return nil, errors.new { code = why == "closed" and "closed" or why == "cancelled" and "cancelled" or "busy",
         operation = "download", message = "download: waiting for a place was " .. why }
     end
   end
-  local settle
-  local function leave()
-    settle()
+  local place = ctx.scheduler:on_drop { drop = function() give_on(ctx, gate) end }
+  return function()
+    ctx.scheduler:settled(place)
     give_on(ctx, gate)
   end
-  settle = ctx.scheduler:on_drop(function() give_on(ctx, gate) end)
-  return leave
 end
 
 return M

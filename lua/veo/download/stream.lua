@@ -78,10 +78,10 @@ function Target:try(url)
   local transfer, failure = ctx.core:start("download", { url = url, stream = BUFFER, offset = before,
     if_range = before > 0 and self.validator or nil, max_bytes = self.options.max_bytes })
   if not transfer then return nil, failure, 0 end
-  local settle = ctx.scheduler:on_drop(function() transfer:cancel() end)
+  local cleanup = ctx.scheduler:on_drop { drop = function() transfer:cancel() end }
   local reply
   reply, failure = drain(self, transfer)
-  settle()
+  ctx.scheduler:settled(cleanup)
   if reply and self.held then
     return nil, { reason = "not_video", http_status = reply.http_status, excerpt = wire.printable(self.held, 200),
       message = "what came is not an MP4 file but " .. #self.held .. " bytes" }, 0
