@@ -8,7 +8,7 @@ local simulator = require "veo.simulator"
 describe("a client in rough hands", function()
   local sim, client, folder
 
-  setup(function() sim = simulator.start { speed = 1000, rate = false } end)
+  setup(function() sim = simulator.start { speed = 1000, rate = false, credits = 1000000 } end)
   teardown(function()
     sim:stop()
     kit.sweep()
@@ -63,8 +63,9 @@ describe("a client in rough hands", function()
   it("in a program interrupted at any instruction goes on working", function()
     client = kit.client(sim, { max_in_flight = 2, ledger = folder .. "/r.db", rate = { polls = 100000 } })
     local ordered = 0
-    for n = 1, 120 do
-      local left, inside = n * 37, true
+    -- LuaJIT raises in whatever coroutine runs, also in a job that hands its place on: a fifth of 150 rounds lost one.
+    for n = 1, 400 do
+      local left, inside = (n * 3571) % 4001, true
       pcall(function()
         debug.sethook(function()
           left = left - 1

@@ -17,14 +17,22 @@ function M.protect(scheduler, fn, ...)
   return pcall(fn, ...)
 end
 
----A change of the timers that was interrupted half way is made good; no wait of a job is lost by it.
+---A change that was interrupted half way is made good: no wait of a job is lost by it, no place and no count.
 function M.mend(scheduler)
   local timers = scheduler.timers
   timers:mend()
+  scheduler.transfers = 0
+  for _ in pairs(scheduler.awaiting) do scheduler.transfers = scheduler.transfers + 1 end
   for job in pairs(scheduler.jobs) do
     local waiter = job.waiter
-    if waiter and waiter.due and not waiter.why and not timers:has(waiter) then timers:add(waiter) end
+    if waiter and waiter.why then
+      scheduler:enqueue(waiter)
+    elseif waiter and waiter.due and not timers:has(waiter) then
+      timers:add(waiter)
+    end
   end
+  scheduler.places:mend(scheduler)
+  scheduler.changing = false
 end
 
 ---After an error within a turn: ends that were under way are made good, and jobs whose wait is over are still to have
@@ -38,7 +46,6 @@ function M.recover(scheduler)
       count = count + 1
       local waiter = job.waiter
       if waiter.transfer and not waiter.transfer:tag(waiter) then scheduler:wake(waiter, "done") end
-      if waiter.why then scheduler:enqueue(waiter) end
     end
   end
   scheduler.count = count

@@ -81,7 +81,7 @@ local function clean_up(job, how)
 end
 
 local function fail(job, cause)
-  if job.scheduler.timers.changing then job.scheduler:mend() end
+  if job.scheduler.changing or job.scheduler.timers.changing then job.scheduler:mend() end
   local trace = debug.traceback(job.co, tostring(cause))
   local word = clean_up(job, "failed")
   local err = errors.is(cause) and cause

@@ -10,7 +10,9 @@ Places.__index = Places
 ---@param timeout number  seconds of one exchange, as the core has it
 function M.new(count, timeout)
   return setmetatable({
+    count = count,
     free = count,
+    plain = 0, -- held by calls outside of jobs; a job says itself that it has one
     timeout = timeout,
     line = {},  -- waiters for a place, from `head` to `tail`; false before and behind, so that nothing rehashes
     head = 1,
@@ -25,7 +27,7 @@ local function stand_in_line(self, scheduler, due)
   self.line[self.tail] = waiter
   local ok, why = scheduler:protect(scheduler.await, scheduler, nil, due, waiter)
   if not ok then
-    if waiter.why == "done" then self:leave(scheduler) end
+    if waiter.why == "done" then self:leave(scheduler, waiter.job) end
     error(why, 0)
   end
   if why == "done" then return nil end -- with a place
@@ -51,36 +53,66 @@ local function perform(self, scheduler, due, operation, request, options)
   return transfer:result()
 end
 
----Hands the place on to who stands first in line, or puts it back.
----@param scheduler table
----@param job veo.Job|nil  whose place it was
-function Places:leave(scheduler, job)
-  if job then job.placed = false end
+-- A free place becomes a job's or a plain call's, or is free again.
+local function give(self, job)
+  self.free = self.free - 1
+  if job then job.placed = true else self.plain = self.plain + 1 end
+end
+
+local function take_back(self, job)
+  if job then job.placed = false else self.plain = self.plain - 1 end
+  self.free = self.free + 1
+end
+
+-- Gives free places to those who stand first in line.
+local function serve(self, scheduler)
   local line = self.line
-  while self.head <= self.tail do
+  while self.free > 0 and self.head <= self.tail do
     local waiter = line[self.head]
     line[self.head] = false
     self.head = self.head + 1
     if self.head > self.tail then self.head, self.tail = 1, 0 end
-    if not waiter.why then
-      if waiter.job then waiter.job.placed = true end
-      return scheduler:wake(waiter, "done")
+    if waiter and not waiter.why then
+      give(self, waiter.job)
+      scheduler:wake(waiter, "done")
     end
   end
-  self.free = self.free + 1
+end
+
+---Hands the place on to who stands first in line, or puts it back.
+---@param scheduler table
+---@param job veo.Job|nil  whose place it was
+function Places:leave(scheduler, job)
+  scheduler.changing = true
+  take_back(self, job)
+  serve(self, scheduler)
+  scheduler.changing = false
+end
+
+---Counts the places anew, after a change that an error interrupted half way.
+---@param scheduler table
+function Places:mend(scheduler)
+  local free = self.count - self.plain
+  for job in pairs(scheduler.jobs) do
+    if job.placed then free = free - 1 end
+  end
+  self.free = free
+  serve(self, scheduler)
 end
 
 ---Waits for a place, starts the exchange, waits for its end.
 ---@return table|nil reply, table|nil failure
 function Places:exchange(scheduler, due, operation, request, options)
+  local job = scheduler.current
+  if scheduler.changing then scheduler:mend() end
   if self.free > 0 then
-    self.free = self.free - 1
+    scheduler.changing = true
+    give(self, job)
+    scheduler.changing = false
   else
     local failure = stand_in_line(self, scheduler, due)
     if failure then return nil, failure end
   end
-  local job = scheduler.current
-  if job then job.placed = true end
   local ok, reply, failure = scheduler:protect(perform, self, scheduler, due, operation, request, options)
   self:leave(scheduler, job)
   if not ok then error(reply, 0) end

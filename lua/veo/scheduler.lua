@@ -33,7 +33,9 @@ function M.new(core, now, options)
     pause = options.pause,
     log = options.log,
     timers = timers.new(),
-    transfers = 0,     -- waited for
+    awaiting = {},     -- set of waiters for transfers
+    transfers = 0,     -- how many
+    changing = false,  -- several fields that belong together: an error that comes now leaves work for `mend`
     ready = {},        -- waiters of jobs to resume, from `first` to `last`; false before and behind
     first = 1,
     last = 0,
@@ -78,17 +80,20 @@ end
 ---@param why "done"|"timeout"|"cancelled"
 function Scheduler:wake(waiter, why)
   if waiter.why then return end
+  self.changing = true
   waiter.why = why
   if waiter.at then self.timers:remove(waiter) end
-  if waiter.transfer then
+  waiter.transfer = nil
+  if self.awaiting[waiter] then
+    self.awaiting[waiter] = nil
     self.transfers = self.transfers - 1
-    waiter.transfer = nil
   end
   if waiter.job then
     self:enqueue(waiter)
   elseif waiter.pausing then
     self.unseen = self.unseen + 1
   end
+  self.changing = false
 end
 
 -- Resumes who is ready, in order, until `stop`.
@@ -222,7 +227,10 @@ function Scheduler:await(transfer, due, waiter)
   if transfer then
     if not transfer:tag(waiter) then return "done" end -- it ended while nobody waited for it
     waiter.transfer = transfer
+    self.changing = true
+    self.awaiting[waiter] = true
     self.transfers = self.transfers + 1
+    self.changing = false
   end
   if due then
     waiter.due = due
