@@ -207,7 +207,7 @@ test-hosts: hosts-deps
 
 .PHONY: bench
 bench: bench-deps
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build $(BUILD)/native.so
 	@if [ -x spec/bench/run ]; then $(RUN) spec/bench/run $(BENCH_ARGS); else echo "spec/bench/run is not here yet"; exit 1; fi
 
 # ---- checking --------------------------------------------------------------------------------------------------------
