@@ -16,13 +16,6 @@ Scheduler.__index = Scheduler
 
 local running = coroutine.running
 
--- A frame gives at most this much to finished exchanges; the rest waits for the next one (seconds).
-local FRAME_BUDGET = 0.001
--- A failed job is logged once nobody has asked about it for this long (seconds).
-local REPORT_AFTER = 1
--- The longest sleep of a turn (milliseconds); anything of interest ends it earlier.
-local LONG = 60000
-
 ---@param core userdata           a veo.core client
 ---@param now fun(): number       its clock
 ---@param options { pause: fun()|nil, log: fun(event: table)|nil, max_in_flight: integer|nil, timeout: number|nil }
@@ -52,23 +45,13 @@ end
 
 Scheduler.protect, Scheduler.recover, Scheduler.mend = interrupted.protect, interrupted.recover, interrupted.mend
 require("veo.shield")(Scheduler)
+require("veo.turns")(Scheduler)
 
 local function busy(message)
   return errors.new { code = "busy", message = message }
 end
 
 -- Waking --------------------------------------------------------------------------------------------------------------
-
--- The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
--- two coroutines that watch the descriptor would sleep on.
-local function set_alarm(self)
-  local due = self.timers:due()
-  if self.unseen > 0 or self.first <= self.last then due = 0 end
-  if due ~= self.alarm and not self.closed then
-    self.alarm = due
-    self.core:wake_at(due)
-  end
-end
 
 ---A waiter of a job that is to be resumed in its turn; that it stands there twice does no harm.
 function Scheduler:enqueue(waiter)
@@ -96,100 +79,7 @@ function Scheduler:wake(waiter, why)
   self.changing = false
 end
 
--- Resumes who is ready, in order, until `stop`.
-local function run_ready(self, stop)
-  self.stepping = true
-  while self.first <= self.last do
-    local waiter = self.ready[self.first]
-    self.ready[self.first] = false -- nil would have the table rehashed over and over
-    self.first = self.first + 1
-    local job = waiter and waiter.job
-    if job and job.state == "pending" and job.waiter == waiter then jobs.run(self, job, waiter.why) end
-    if stop and self.now() >= stop then break end
-  end
-  self.stepping = false
-  if self.first > self.last then
-    self.first = 1 -- in this order: between the two, an error may come
-    self.last = 0
-  end
-end
-
-local function collect(self)
-  local core = self.core
-  local transfer, waiter = core:take()
-  while transfer do
-    if waiter then self:wake(waiter, "done") end
-    transfer, waiter = core:take()
-  end
-end
-
-local function expire(self)
-  local now = self.now()
-  local waiter = self.timers:pop(now)
-  while waiter do
-    self:wake(waiter, "timeout")
-    waiter = self.timers:pop(now)
-  end
-end
-
-local function take_turn(self, ms)
-  if self.first <= self.last then ms = 0 end
-  if self.core:step(ms) > 0 then collect(self) end
-  local first = self.timers[1]
-  if first and first.due <= self.now() then expire(self) end
-  if self.first <= self.last then run_ready(self, ms == 0 and self.now() + FRAME_BUDGET or nil) end
-  if self.closed then return end
-  if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
-  set_alarm(self)
-end
-
--- One turn: lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
-local function turn(self, ms)
-  local ok, err = self:protect(take_turn, self, ms)
-  if ok then return end
-  self:recover()
-  error(err, 0)
-end
-
 -- Waiting -------------------------------------------------------------------------------------------------------------
-
--- Nothing under way can end any wait.
-local function is_stuck(self)
-  return self.first > self.last and not self.timers[1] and self.transfers == 0
-end
-
-local function pause(self, waiter)
-  waiter.pausing = true
-  self.pause()
-  waiter.pausing = false
-  if waiter.why then self.unseen = self.unseen - 1 end
-end
-
-local function turns(self, waiter)
-  while not waiter.why do
-    if self.closed then return "closed" end
-    if is_stuck(self) then return "stuck" end
-    turn(self, self.pause and 0 or LONG)
-    if self.pause and not waiter.why and self.first > self.last then pause(self, waiter) end
-  end
-  return waiter.why
-end
-
--- A plain call drives the client until its wait is over.
-local function drive(self, waiter)
-  set_alarm(self)
-  local ok, why = self:protect(turns, self, waiter)
-  if not ok then
-    -- Nobody waits any more.
-    if waiter.pausing and waiter.why then self.unseen = self.unseen - 1 end
-    waiter.pausing = false
-    if waiter.transfer then waiter.transfer:cancel() end
-    self:wake(waiter, "cancelled")
-  end
-  set_alarm(self)
-  if not ok then error(why, 0) end
-  return why
-end
 
 ---Nil when the caller may wait here, else the error that says why not.
 ---@return veo.Error|nil
@@ -236,7 +126,7 @@ function Scheduler:await(transfer, due, waiter)
     waiter.due = due
     self.timers:add(waiter)
   end
-  if not job then return drive(self, waiter) end
+  if not job then return self:drive(waiter) end
   job.waiter = waiter
   return jobs.suspend()
 end
@@ -256,7 +146,7 @@ function Scheduler:spawn(fn, ...)
   self:enqueue(job.waiter)
   self.jobs[job] = true
   self.count = self.count + 1
-  set_alarm(self)
+  self:set_alarm()
   return job
 end
 
@@ -268,7 +158,7 @@ function Scheduler:interrupt(job)
   local cut = not transfer or transfer:cancel()
   if cut or not job.shielded then
     self:wake(waiter, "cancelled")
-    set_alarm(self)
+    self:set_alarm()
   end
 end
 
@@ -285,34 +175,7 @@ function Scheduler:vacate(job)
   if job.placed then self.places:leave(self, job) end
 end
 
--- Driving from outside ------------------------------------------------------------------------------------------------
-
----One step: sleeps for at most `ms`; with 0 never, and then takes about a millisecond at most.
----@param ms number|nil
----@return integer|nil pending  jobs not ended
----@return veo.Error|nil
-function Scheduler:step(ms)
-  if self.stepping or self.current then return nil, busy("step was called inside step") end
-  turn(self, ms or 0)
-  return self.count
-end
-
----Steps until every job has ended.
----@return true|nil, veo.Error|nil
-function Scheduler:run()
-  local obstacle = self:obstacle()
-  if obstacle or self.current then
-    return nil, obstacle or busy("run was called inside a job: wait for the jobs instead")
-  end
-  local waiter = {}
-  while self.count > 0 and not self.closed do
-    if is_stuck(self) then return nil, busy("the jobs that are left wait for each other") end
-    turn(self, self.pause and 0 or LONG)
-    if self.pause and self.count > 0 and self.first > self.last then pause(self, waiter) end
-  end
-  jobs.report(self, math.huge)
-  return true
-end
+-- Ending --------------------------------------------------------------------------------------------------------------
 
 ---Ends every job. A billable exchange under way first gets its last word from the closed core: it is uncertain.
 function Scheduler:close()
@@ -327,7 +190,7 @@ function Scheduler:close()
   for _, job in ipairs(left) do
     if job.shielded then job.cancelling = "closed" else jobs.cancel(job, "closed") end
   end
-  if not self.stepping then run_ready(self) end
+  if not self.stepping then self:run_ready() end
   for _, job in ipairs(left) do
     job.shielded = false
     jobs.cancel(job, "closed")

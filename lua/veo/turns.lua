@@ -1,0 +1,157 @@
+--- Turn by turn: what a step does, and how a plain call or `run` makes steps until there is nothing left to wait for.
+--- Methods of the scheduler.
+
+local errors = require "veo.errors"
+local jobs = require "veo.job"
+
+-- A frame gives at most this much to finished exchanges; the rest waits for the next one (seconds).
+local FRAME_BUDGET = 0.001
+-- A failed job is logged once nobody has asked about it for this long (seconds).
+local REPORT_AFTER = 1
+-- The longest sleep of a turn (milliseconds); anything of interest ends it earlier.
+local LONG = 60000
+
+local function busy(message)
+  return errors.new { code = "busy", message = message }
+end
+
+-- A turn --------------------------------------------------------------------------------------------------------------
+
+-- Resumes who is ready, in order, until `stop`.
+local function run_ready(self, stop)
+  self.stepping = true
+  while self.first <= self.last do
+    local waiter = self.ready[self.first]
+    self.ready[self.first] = false -- nil would have the table rehashed over and over
+    self.first = self.first + 1
+    local job = waiter and waiter.job
+    if job and job.state == "pending" and job.waiter == waiter then jobs.run(self, job, waiter.why) end
+    if stop and self.now() >= stop then break end
+  end
+  self.stepping = false
+  if self.first > self.last then
+    self.first = 1 -- in this order: between the two, an error may come
+    self.last = 0
+  end
+end
+
+local function collect(self)
+  local core = self.core
+  local transfer, waiter = core:take()
+  while transfer do
+    if waiter then self:wake(waiter, "done") end
+    transfer, waiter = core:take()
+  end
+end
+
+local function expire(self)
+  local now = self.now()
+  local waiter = self.timers:pop(now)
+  while waiter do
+    self:wake(waiter, "timeout")
+    waiter = self.timers:pop(now)
+  end
+end
+
+local function take_turn(self, ms)
+  if self.first <= self.last then ms = 0 end
+  if self.core:step(ms) > 0 then collect(self) end
+  local first = self.timers[1]
+  if first and first.due <= self.now() then expire(self) end
+  if self.first <= self.last then run_ready(self, ms == 0 and self.now() + FRAME_BUDGET or nil) end
+  if self.closed then return end
+  if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
+  self:set_alarm()
+end
+
+-- One turn: lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
+local function turn(self, ms)
+  local ok, err = self:protect(take_turn, self, ms)
+  if ok then return end
+  self:recover()
+  error(err, 0)
+end
+
+-- Until a wait is over ------------------------------------------------------------------------------------------------
+
+-- Nothing under way can end any wait.
+local function is_stuck(self)
+  return self.first > self.last and not self.timers[1] and self.transfers == 0
+end
+
+local function pause(self, waiter)
+  waiter.pausing = true
+  self.pause()
+  waiter.pausing = false
+  if waiter.why then self.unseen = self.unseen - 1 end
+end
+
+local function turns(self, waiter)
+  while not waiter.why do
+    if self.closed then return "closed" end
+    if is_stuck(self) then return "stuck" end
+    turn(self, self.pause and 0 or LONG)
+    if self.pause and not waiter.why and self.first > self.last then pause(self, waiter) end
+  end
+  return waiter.why
+end
+
+---@param Scheduler table   the class
+return function(Scheduler)
+  ---Resumes whoever need not wait any more.
+  Scheduler.run_ready = run_ready
+
+  ---The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
+  ---two coroutines that watch the descriptor would sleep on.
+  function Scheduler:set_alarm()
+    local due = self.timers:due()
+    if self.unseen > 0 or self.first <= self.last then due = 0 end
+    if due ~= self.alarm and not self.closed then
+      self.alarm = due
+      self.core:wake_at(due)
+    end
+  end
+
+  ---A plain call drives the client until its wait is over.
+  function Scheduler:drive(waiter)
+    self:set_alarm()
+    local ok, why = self:protect(turns, self, waiter)
+    if not ok then
+      -- Nobody waits any more.
+      if waiter.pausing and waiter.why then self.unseen = self.unseen - 1 end
+      waiter.pausing = false
+      if waiter.transfer then waiter.transfer:cancel() end
+      self:wake(waiter, "cancelled")
+    end
+    self:set_alarm()
+    if not ok then error(why, 0) end
+    return why
+  end
+
+  ---One step: sleeps for at most `ms`; with 0 never, and then takes about a millisecond at most.
+  ---@param ms number|nil
+  ---@return integer|nil pending  jobs not ended
+  ---@return veo.Error|nil
+  function Scheduler:step(ms)
+    if self.stepping or self.current then return nil, busy("step was called inside step") end
+    turn(self, ms or 0)
+    return self.count
+  end
+
+  ---Steps until every job has ended.
+  ---@return true|nil, veo.Error|nil
+  function Scheduler:run()
+    local obstacle = self:obstacle()
+    if obstacle or self.current then
+      return nil, obstacle or busy("run was called inside a job: wait for the jobs instead")
+    end
+    local waiter = {}
+    while self.count > 0 and not self.closed do
+      if is_stuck(self) then return nil, busy("the jobs that are left wait for each other") end
+      turn(self, self.pause and 0 or LONG)
+      if self.pause and self.count > 0 and self.first > self.last then pause(self, waiter) end
+    end
+    jobs.report(self, math.huge)
+    return true
+  end
+end
