@@ -49,7 +49,9 @@ describe("trust", function()
     local few = folder .. "/few"
     kit.output(("mkdir %s; cp -P %s/[a-d]*.[0-9] %s/$(openssl x509 -hash -noout -in %s).0 %s"):format(few, certificates,
       certificates, sim.ca_file, few))
-    for _, dir in ipairs { few, folder, folder .. "/ask.lua", folder .. "/nowhere" } do
+    local pipes = folder .. "/pipes"
+    kit.output(("mkdir %s; for link in %s/*; do mkfifo %s/${link##*/}; done"):format(pipes, certificates, pipes))
+    for _, dir in ipairs { few, folder, folder .. "/ask.lua", folder .. "/nowhere", pipes } do
       assert.matches("SSL certificate", ask("SSL_CERT_DIR=" .. dir), dir)
     end
   end)

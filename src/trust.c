@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MAX_CERTIFICATE = 65536 };
 
@@ -29,6 +30,13 @@ static int is_hashed(const char *name)
          strspn(name + 9, "0123456789") == strlen(name + 9);
 }
 
+/* NULL for what is no file: opening a FIFO would wait for its writer. */
+static FILE *open_file(const char *path)
+{
+  struct stat about;
+  return stat(path, &about) == 0 && S_ISREG(about.st_mode) ? fopen(path, "re") : NULL;
+}
+
 /* Reads one certificate; 0 when there is none in the file or memory is short. */
 static int read_certificate(const char *folder, const char *name, veo_buffer *into)
 {
@@ -40,7 +48,7 @@ static int read_certificate(const char *folder, const char *name, veo_buffer *in
   if(!path)
     return 0;
   (void)snprintf(path, n, "%s/%s", folder, name);
-  file = fopen(path, "re");
+  file = open_file(path);
   free(path);
   if(!file)
     return 0;
@@ -78,7 +86,7 @@ static int count_bundle(const char *path)
 {
   char line[256];
   int count = 0;
-  FILE *file = path ? fopen(path, "re") : NULL;
+  FILE *file = path ? open_file(path) : NULL;
   if(!file)
     return 0;
   while(fgets(line, sizeof line, file))
