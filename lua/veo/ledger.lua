@@ -4,7 +4,7 @@
 ---   ledger/database.lua  LuaDBI, transactions        ledger/schema.lua     tables and their versions
 ---   ledger/intents.lua   the life of an order        ledger/lease.lua      who sees to it
 ---   ledger/claims.lua    heartbeat and claims        ledger/list.lua       tasks as users see them
----   ledger/window.lua    the shared rate window
+---   ledger/window.lua    the shared rate window      ledger/answers.lua    what it says when it is asked
 ---   ledger/canonical.lua when two orders are equal   ledger/owner.lua      whether a process lives
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
@@ -249,15 +249,6 @@ function Ledger:settle(ref, state)
   return self:commit("settle", function(db) return intents.close(db, ref, state) end)
 end
 
----The ledger's records that fit, oldest first; intents of dead processes get their last word before.
----@return veo.Record[]|nil, veo.Error|nil
-function Ledger:tasks(filter)
-  return self:commit("tasks", function(db)
-    leases.sweep(db, self.owner)
-    return list.tasks(db, filter)
-  end)
-end
-
 ---These videos are contained in another one: nothing is left to save of them.
 ---@param refs string[]
 function Ledger:contained(refs)
@@ -266,24 +257,6 @@ function Ledger:contained(refs)
       db:run("UPDATE veo_tasks SET state = 'saved', owner = NULL, lease = 0 WHERE ref = ? AND state = 'done'", ref)
     end
     return #refs
-  end)
-end
-
----One record, or false.
----@return veo.Record|false|nil, veo.Error|nil
-function Ledger:find(filter)
-  local found, err = self:commit("tasks", function(db) return list.tasks(db, filter) end)
-  if not found then return nil, err end
-  return found[#found] or false
-end
-
----One row as it is now, its intent buried when its process is dead.
----@return table|false|nil row, veo.Error|nil
-function Ledger:row(ref)
-  return self:commit("tasks", function(db)
-    local row = db:select("SELECT * FROM veo_tasks WHERE ref = ?", ref)[1]
-    if row then row.state = intents.bury(db, row, db:time()) end
-    return row or false
   end)
 end
 
@@ -300,20 +273,6 @@ function Ledger:upgraded(taskId, what)
   end)
 end
 
----@return string|false|nil what  nil when the ledger cannot be read
-function Ledger:is_upgraded(taskId)
-  return (self:commit(nil, function(db)
-    local row = db:select("SELECT what FROM veo_upgrades WHERE task_id = ?", taskId)[1]
-    return row and row.what or false
-  end))
-end
-
----Credits reserved or spent today (UTC).
----@return number|nil, veo.Error|nil
-function Ledger:spent_today()
-  return self:commit("budget", function(db) return intents.spent(db, db:time()) end)
-end
-
 ---Holds the orders of all processes back, after a refusal outside of an intent.
 function Ledger:limited(retry_after)
   return self:note(function(db)
@@ -323,6 +282,7 @@ function Ledger:limited(retry_after)
 end
 
 require("veo.ledger.claims")(Ledger, nonce)
+require("veo.ledger.answers")(Ledger)
 
 ---Lets everything go and closes the connection.
 function Ledger:close()
