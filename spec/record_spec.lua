@@ -20,7 +20,8 @@ end
 -- Every kind of value that a field has been seen with, and some that none has.
 local VALUES = { ABSENT, false, true, 0, 1, 2, -1, 1.5, 2 ^ 53, 2 ^ 60, "", " ", "0", "1", "720p", "a b", "x'y", URL,
   OTHER, "HTTPS://tempfile.example/a", " " .. URL, URL .. '"', "https://", "https:///a", "https://?a", "https://a\nb",
-  "ftp://a/b", "https://a/b c", "https://a/b\0c", "a\0b", '["' .. URL .. '"]', {}, { 1 }, { true }, { 1.5 }, { "a" },
+  "ftp://a/b", "https://a/b c", "https://a/b\0c", "a\0b", "\0a",
+  '["' .. URL .. '"]', {}, { 1 }, { true }, { 1.5 }, { "a" },
   { {} }, { URL }, { URL, OTHER }, { URL .. " " }, { "no" }, { 1, 2 }, { resultUrls = { URL } }, function() end }
 
 local FIELDS = { "taskId", "successFlag", "paramJson", "createTime", "completeTime", "errorCode", "errorMessage",

@@ -42,24 +42,46 @@ describe("trust", function()
   it("is a folder of hashed names that lacks nothing of the bundle", function()
     assert.equal("trusted\n", ask("SSL_CERT_DIR=" .. certificates))
     assert.equal("trusted\n", ask("SSL_CERT_FILE=" .. BUNDLE .. " SSL_CERT_DIR=" .. certificates))
-    assert.equal("trusted\n", ask("SSL_CERT_DIR=" .. certificates, BUNDLE))
   end)
 
-  it("is the bundle when the folder lacks some, or is none", function()
-    local few = folder .. "/few"
-    kit.output(("mkdir %s; cp -P %s/[a-d]*.[0-9] %s/$(openssl x509 -hash -noout -in %s).0 %s"):format(few, certificates,
-      certificates, sim.ca_file, few))
-    local pipes = folder .. "/pipes"
-    kit.output(("mkdir %s; for link in %s/*; do mkfifo %s/${link##*/}; done"):format(pipes, certificates, pipes))
-    for _, dir in ipairs { few, folder, folder .. "/ask.lua", folder .. "/nowhere", pipes } do
-      assert.matches("SSL certificate", ask("SSL_CERT_DIR=" .. dir), dir)
+  describe("is the bundle when the folder", function()
+    -- Each spoils a copy of the folder that would be trusted, in the shell, with $f the name of one of the certificates.
+    for what, how in pairs {
+      ["lacks one"] = "rm $f",
+      ["has another one instead"] = "cp --remove-destination SIM $f",
+      ["has a name that leads nowhere"] = "ln -sf /nowhere $f",
+      ["has a certificate where it is not looked for"] = "mv $f ${f%.0}.1",
+      ["has a pipe"] = "mkfifo 01234567.0",
+      ["has a folder by a hashed name"] = "mkdir 01234567.0",
+      ["has a cut certificate"] = "head -5 $f >01234567.0",
+      ["has two in one file"] = "cat $f SIM >01234567.0",
+      ["has what is no certificate"] = "date >01234567.0",
+      ["has only unusual names"] = "for g in *; do mv $g x$g; done",
+    } do
+      it(what, function()
+        local spoilt = folder .. "/spoilt"
+        kit.output(("rm -rf %s; cp -a %s %s; cd %s; for f in 3*.0; do break; done; %s"):format(spoilt, certificates,
+          spoilt, spoilt, (how:gsub("SIM", sim.ca_file))))
+        assert.matches("SSL certificate problem", ask("SSL_CERT_DIR=" .. spoilt))
+      end)
     end
+
+    it("is none, or not named by its whole path", function()
+      for _, dir in ipairs { folder, folder .. "/ask.lua", folder .. "/nowhere", certificates .. ":" .. folder } do
+        assert.matches("SSL certificate problem", ask("SSL_CERT_DIR=" .. dir), dir)
+      end
+      local relative = kit.output(("cd %s; env -u CURL_CA_BUNDLE -u SSL_CERT_FILE SSL_CERT_DIR=certificates %s ask.lua"
+        ):format(folder, kit.lua()))
+      assert.matches("SSL certificate problem", relative)
+    end)
   end)
 
   it("is nothing but a file that was named", function()
     assert.equal("trusted\n", ask("", sim.ca_file))
     assert.equal("trusted\n", ask("CURL_CA_BUNDLE=" .. sim.ca_file))
     assert.equal("trusted\n", ask("SSL_CERT_FILE=" .. sim.ca_file))
+    assert.matches("SSL certificate", ask("SSL_CERT_DIR=" .. certificates, BUNDLE))
+    assert.matches("SSL certificate", ask("CURL_CA_BUNDLE=" .. BUNDLE .. " SSL_CERT_DIR=" .. certificates))
     local other = folder .. "/other.pem"
     kit.output("for link in /etc/ssl/certs/*.0; do cp $link " .. other .. "; break; done")
     assert.matches("SSL certificate", ask("SSL_CERT_DIR=" .. certificates, other))

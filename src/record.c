@@ -125,7 +125,7 @@ static int is_plain(lua_State *L)
      !is_nil(L, "info", DATA))
     return 0;
   return lua_isnil(L, MESSAGE) ||
-         (lua_type(L, MESSAGE) == LUA_TSTRING && *lua_tostring(L, MESSAGE) == '\0');
+         (lua_type(L, MESSAGE) == LUA_TSTRING && veo_rawlen(L, MESSAGE) == 0);
 }
 
 static void copy(lua_State *L, const char *field, int from)

@@ -9,7 +9,7 @@
 typedef struct {
   char *file;     /* a bundle; NULL: libcurl has none of its own either */
   char *folder;   /* used instead, where it is set: certificates under the hashes of their names */
-  veo_buffer one; /* a certificate of the folder */
+  veo_buffer one; /* the first certificate of the bundle */
 } veo_trust;
 
 /* Fills in what the user did not name. 0 when memory is short. */

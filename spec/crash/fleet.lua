@@ -23,9 +23,13 @@ local function settings_file(folder, name, settings)
   return folder .. "/" .. name
 end
 
+local started = {} -- ids of processes
+
 local function start(file, id)
   local pipe = io.popen(ledgers.script(kit.lua(), "spec/crash/worker.lua", "resume", id, file) .. " 2>&1")
-  return { pipe = pipe, pid = pipe:read("*l"), id = id }
+  local worker = { pipe = pipe, pid = pipe:read("*l"), id = id }
+  started[#started + 1] = worker.pid
+  return worker
 end
 
 local function kill(worker)
@@ -48,9 +52,7 @@ local function results(folder)
   return by_task, count
 end
 
----@param options { tasks: integer, kills: integer, cuts: integer, say: fun(text: string)|nil }
----@return table figures, string[] problems
-function M.run(options)
+local function run(options)
   local say = options.say or function() end
   -- Renders take 2 to 8 seconds, so that every kill and cut hits tasks that are being waited for.
   local sim = simulator.start { speed = 60, render = 300, render_spread = 0.6, rate = false, credits = 10000000 }
@@ -59,6 +61,7 @@ function M.run(options)
   local flag = folder .. "/cut"
   local proxy = io.popen(ledgers.script(kit.lua(), "spec/crash/proxy.lua", server.port, flag))
   local port, proxy_pid = proxy:read("*l"):match("^(%d+) (%d+)$")
+  started[#started + 1] = proxy_pid
   local settings = { url = sim.url, api_key = sim.api_key, source = sim.source, folder = folder, ledger = server.uri,
     lease = LEASE, fleet = true, other_host = true }
   local direct = settings_file(folder, "direct.lua", settings)
@@ -155,6 +158,19 @@ function M.run(options)
   server:stop()
   sim:stop()
   kit.sweep()
+  return figures, problems
+end
+
+---@param options { tasks: integer, kills: integer, cuts: integer, say: fun(text: string)|nil }
+---@return table figures, string[] problems
+function M.run(options)
+  started = {}
+  local ok, figures, problems = pcall(run, options)
+  if not ok then
+    -- A pipe to a process that goes on would hang the collector.
+    for _, pid in ipairs(started) do os.execute("kill -9 " .. pid .. " 2>/dev/null") end
+    error(figures, 0)
+  end
   return figures, problems
 end
 
