@@ -53,15 +53,14 @@ end
 local function finish(job, state, values)
   local scheduler = job.scheduler
   job.state, job.values = state, values
-  job.co, job.waiter = nil, nil
+  job.co, job.waiter, job.fn, job.first = nil, nil, nil, nil
   scheduler:vacate(job)
+  for i = 1, job.waiters and #job.waiters or 0 do scheduler:wake(job.waiters[i], "done") end
+  job.waiters = nil
   if scheduler.jobs[job] then
     scheduler.jobs[job] = nil
     scheduler.count = next(scheduler.jobs) and scheduler.count - 1 or 0
   end
-  local waiters = job.waiters
-  job.waiters = nil
-  for i = 1, waiters and #waiters or 0 do scheduler:wake(waiters[i], "done") end
   if state == "failed" and not job.asked then
     job.failed_at = scheduler.now()
     scheduler.failed[#scheduler.failed + 1] = job
@@ -105,6 +104,7 @@ local go_on
 local function resume(scheduler, job, ...)
   if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
   scheduler.current, scheduler.stepping = job, true
+  job.away = nil
   return go_on(scheduler, job, coroutine.resume(job.co, ...))
 end
 
@@ -119,6 +119,7 @@ function go_on(scheduler, job, ok, first, ...)
       .. "which cannot take the yield: call step from the coroutine that should"
   end
   scheduler.stepping = false -- the host's other coroutines may call and step meanwhile
+  job.away = here -- goes on by it, and by nobody else
   return resume(scheduler, job, coroutine.yield(first, ...))
 end
 

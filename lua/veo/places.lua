@@ -12,7 +12,7 @@ function M.new(count, timeout)
   return setmetatable({
     count = count,
     free = count,
-    plain = 0, -- held by calls outside of jobs; a job says itself that it has one
+    plain = {}, -- coroutines that hold one outside of jobs; a job says itself that it has one
     timeout = timeout,
     line = {},  -- waiters for a place, from `head` to `tail`; false before and behind, so that nothing rehashes
     head = 1,
@@ -20,14 +20,21 @@ function M.new(count, timeout)
   }, Places)
 end
 
+local main = {} -- stands for the main program where Lua 5.1 gives no coroutine
+
+-- Who calls outside of jobs. It has one place at most.
+local function caller()
+  return coroutine.running() or main
+end
+
 -- Waits in line for a place; nil, or the failure of an exchange that had none in time.
 local function stand_in_line(self, scheduler, due)
-  local waiter = { job = nil, transfer = nil, due = nil, at = nil, why = nil }
+  local waiter = { job = scheduler.current, transfer = nil, due = nil, at = nil, why = nil, caller = caller() }
   self.tail = self.tail + 1
   self.line[self.tail] = waiter
   local ok, why = scheduler:protect(scheduler.await, scheduler, nil, due, waiter)
   if not ok then
-    if waiter.why == "done" then self:leave(scheduler, waiter.job) end
+    if waiter.why == "done" then self:leave(scheduler, waiter.job) else scheduler:wake(waiter, "cancelled") end
     error(why, 0)
   end
   if why == "done" then return nil end -- with a place
@@ -54,45 +61,73 @@ local function perform(self, scheduler, due, operation, request, options)
 end
 
 -- A free place becomes a job's or a plain call's, or is free again.
-local function give(self, job)
+local function give(self, job, who)
   self.free = self.free - 1
-  if job then job.placed = true else self.plain = self.plain + 1 end
+  if job then job.placed = true else self.plain[who] = true end
 end
 
-local function take_back(self, job)
-  if job then job.placed = false else self.plain = self.plain - 1 end
+-- Nothing when it was taken back before: then another call of the same was made meanwhile.
+local function take_back(self, job, who)
+  if job then
+    if not job.placed then return end
+    job.placed = false
+  else
+    if not self.plain[who] then return end
+    self.plain[who] = nil
+  end
   self.free = self.free + 1
 end
 
--- Gives free places to those who stand first in line.
+-- Gives free places to those who stand first in line; each leaves the line last, so that an error loses none.
 local function serve(self, scheduler)
   local line = self.line
   while self.free > 0 and self.head <= self.tail do
     local waiter = line[self.head]
+    if waiter and not waiter.why and (not waiter.job or waiter.job.waiter == waiter) then
+      give(self, waiter.job, waiter.caller)
+      scheduler:wake(waiter, "done")
+    end
     line[self.head] = false
     self.head = self.head + 1
-    if self.head > self.tail then self.head, self.tail = 1, 0 end
-    if waiter and not waiter.why then
-      give(self, waiter.job)
-      scheduler:wake(waiter, "done")
+    if self.head > self.tail then
+      self.head = 1
+      self.tail = 0
     end
   end
 end
 
 ---Hands the place on to who stands first in line, or puts it back.
 ---@param scheduler table
----@param job veo.Job|nil  whose place it was
+---@param job veo.Job|nil  whose place it was; the caller's, when it is none
 function Places:leave(scheduler, job)
+  local was = scheduler.changing
   scheduler.changing = true
-  take_back(self, job)
+  take_back(self, job, caller())
   serve(self, scheduler)
-  scheduler.changing = false
+  scheduler.changing = was
+end
+
+-- Whether a coroutine that died with a place is still counted.
+local function is_haunted(self)
+  for who in pairs(self.plain) do
+    if who ~= main and coroutine.status(who) == "dead" then return true end
+  end
+  return false
 end
 
 ---Counts the places anew, after a change that an error interrupted half way.
 ---@param scheduler table
 function Places:mend(scheduler)
-  local free = self.count - self.plain
+  for at = self.head, self.tail do
+    local waiter = self.line[at]
+    if waiter and not waiter.why then -- who stands in line has none
+      if waiter.job then waiter.job.placed = false else self.plain[waiter.caller] = nil end
+    end
+  end
+  local free = self.count
+  for who in pairs(self.plain) do
+    if who ~= main and coroutine.status(who) == "dead" then self.plain[who] = nil else free = free - 1 end
+  end
   for job in pairs(scheduler.jobs) do
     if job.placed then free = free - 1 end
   end
@@ -104,10 +139,12 @@ end
 ---@return table|nil reply, table|nil failure
 function Places:exchange(scheduler, due, operation, request, options)
   local job = scheduler.current
-  if scheduler.changing then scheduler:mend() end
+  local who = caller()
+  take_back(self, job, who) -- what an error kept an earlier call of the same from giving back
+  if scheduler.changing or self.free == 0 and is_haunted(self) then scheduler:mend() end
   if self.free > 0 then
     scheduler.changing = true
-    give(self, job)
+    give(self, job, who)
     scheduler.changing = false
   else
     local failure = stand_in_line(self, scheduler, due)

@@ -63,6 +63,7 @@ end
 ---@param why "done"|"timeout"|"cancelled"
 function Scheduler:wake(waiter, why)
   if waiter.why then return end
+  local was = self.changing
   self.changing = true
   waiter.why = why
   if waiter.at then self.timers:remove(waiter) end
@@ -76,7 +77,7 @@ function Scheduler:wake(waiter, why)
   elseif waiter.pausing then
     self.unseen = self.unseen + 1
   end
-  self.changing = false
+  self.changing = was
 end
 
 -- Waiting -------------------------------------------------------------------------------------------------------------

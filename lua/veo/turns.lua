@@ -25,7 +25,10 @@ local function run_ready(self, stop)
     self.ready[self.first] = false -- nil would have the table rehashed over and over
     self.first = self.first + 1
     local job = waiter and waiter.job
-    if job and job.state == "pending" and job.waiter == waiter then jobs.run(self, job, waiter.why) end
+    if job and job.state == "pending" and job.waiter == waiter
+      and not (job.away and coroutine.status(job.away) == "suspended") then -- else it yielded to somebody else
+      jobs.run(self, job, waiter.why)
+    end
     if stop and self.now() >= stop then break end
   end
   self.stepping = false
@@ -54,6 +57,7 @@ local function expire(self)
 end
 
 local function take_turn(self, ms)
+  if self.changing then self:mend() end
   if self.first <= self.last then ms = 0 end
   if self.core:step(ms) > 0 then collect(self) end
   local first = self.timers[1]

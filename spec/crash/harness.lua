@@ -76,7 +76,11 @@ function Loop:work(mode, id, after)
 end
 
 local function rows(self)
-  return ledgers.query(self.ledger, "SELECT ref, state, task_id, body, path FROM veo_tasks")
+  local ok, found = pcall(ledgers.query, self.ledger, "SELECT ref, state, task_id, body, path FROM veo_tasks")
+  if ok then return found end
+  -- The first worker may be killed before it has made the tables.
+  if tostring(found):find("no such table", 1, true) or tostring(found):find("does not exist", 1, true) then return {} end
+  error(found, 0)
 end
 
 -- Every charge is known to the ledger: by its taskId, or as an order without an answer. None was made twice.
