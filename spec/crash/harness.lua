@@ -79,7 +79,8 @@ local function rows(self)
   local ok, found = pcall(ledgers.query, self.ledger, "SELECT ref, state, task_id, body, path FROM veo_tasks")
   if ok then return found end
   -- The first worker may be killed before it has made the tables.
-  if tostring(found):find("no such table", 1, true) or tostring(found):find("does not exist", 1, true) then return {} end
+  found = tostring(found)
+  if found:find("no such table", 1, true) or found:find("does not exist", 1, true) then return {} end
   error(found, 0)
 end
 
