@@ -85,6 +85,47 @@ describe("a client in rough hands", function()
     assert(client:extend_and_wait(order("the last one")))
   end)
 
+  it("interrupted at any instruction of a call outside of jobs keeps its place for the next one", function()
+    client = kit.client(sim, { max_in_flight = 1, pause = function(c) c:step(1) end })
+    for n = 1, 700 do
+      local left, inside = n, true
+      pcall(function()
+        debug.sethook(function()
+          left = left - 1
+          if left == 0 and inside then error("interrupted!", 0) end
+        end, "", 1)
+        client:credits()
+        inside = false
+      end)
+      debug.sethook()
+      local credits, err = client:credits { deadline = 2 }
+      assert.is_number(credits, ("after %d instructions: %s"):format(n, tostring(err)))
+    end
+  end)
+
+  it("that yields to somebody else in a job goes on by nobody but them", function()
+    client = kit.client(sim, { pause = function() error("no more", 0) end })
+    local job = client:spawn(function()
+      assert(coroutine.yield("foreign") == "back")
+      return client:extend(order())
+    end)
+    local driver = coroutine.create(function()
+      while client:step(1) > 0 do coroutine.yield() end
+    end)
+    repeat
+      local ok, said = coroutine.resume(driver)
+      assert(ok, said)
+    until said == "foreign"
+    assert.is_false(pcall(client.credits, client)) -- its pause raises: what was changing is mended
+    for _ = 1, 20 do client:step(1) end
+    assert.equal("pending", job:status())
+    assert.equal(0, #select(2, sim:charges()))
+    assert(coroutine.resume(driver, "back"))
+    while coroutine.status(driver) ~= "dead" do assert(coroutine.resume(driver)) end
+    assert.is_string(assert(job:result()).taskId)
+    assert.equal(1, #select(2, sim:charges()))
+  end)
+
   describe("a job that raises in the middle of its order", function()
     for event, state in pairs { request = "uncertain", reply = "accepted", retry = "refused" } do
       it("at the " .. event .. " leaves it " .. state, function()
