@@ -116,7 +116,7 @@ describe("a client in rough hands", function()
       local ok, said = coroutine.resume(driver)
       assert(ok, said)
     until said == "foreign"
-    assert.is_false(pcall(client.credits, client)) -- its pause raises: what was changing is mended
+    assert.is_false(pcall(client.wait, client, sim.source)) -- its pause raises, and what is changing is mended
     for _ = 1, 20 do client:step(1) end
     assert.equal("pending", job:status())
     assert.equal(0, #select(2, sim:charges()))
