@@ -218,8 +218,8 @@ static const char *find_folder(const veo_trust *trust, const curl_version_info_d
 }
 #endif
 
-/* Order: the option, CURL_CA_BUNDLE, SSL_CERT_FILE, libcurl's own. What the option names is all that is
- * trusted. */
+/* Order: the option, CURL_CA_BUNDLE, SSL_CERT_FILE, libcurl's own. No folder of ours is added to what
+ * the option names. */
 int veo_trust_find(veo_trust *trust)
 {
   const char *file = NULL;
