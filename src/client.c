@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "defaults.h"
 #include "json.h"
+#include "record.h"
 #include "request.h"
 #include "transfer.h"
 
@@ -121,8 +122,10 @@ int veo_client_new(lua_State *L)
   if(!veo_settings_finish(&client->settings))
     luaL_error(L, "out of memory");
   veo_engine_limit(&client->engine, client->settings.max_in_flight);
-  lua_createtable(L, 5, 0);
+  lua_createtable(L, 6, 0);
   veo_json_open(L);
+  veo_record_kind(L, -1);
+  lua_rawseti(L, -4, VEO_ENV_KIND);
   lua_rawseti(L, -3, VEO_ENV_DECODE);
   lua_rawseti(L, -2, VEO_ENV_ENCODE);
   lua_newtable(L);
@@ -237,19 +240,13 @@ static int client_timeout(lua_State *L)
 
 void veo_client_register(lua_State *L)
 {
-  static const luaL_Reg methods[] = {{"extend", veo_request_extend},
-                                     {"status", veo_request_status},
-                                     {"start", veo_request_start},
-                                     {"warm", veo_request_warm},
-                                     {"step", client_step},
-                                     {"take", client_take},
-                                     {"wake_at", client_wake_at},
-                                     {"pollfd", client_pollfd},
-                                     {"events", client_events},
-                                     {"timeout", client_timeout},
-                                     {"close", client_close},
-                                     {"closed", client_closed},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"extend", veo_request_extend}, {"status", veo_request_status},
+                                     {"look", veo_request_look},     {"start", veo_request_start},
+                                     {"warm", veo_request_warm},     {"step", client_step},
+                                     {"take", client_take},          {"wake_at", client_wake_at},
+                                     {"pollfd", client_pollfd},      {"events", client_events},
+                                     {"timeout", client_timeout},    {"close", client_close},
+                                     {"closed", client_closed},      {NULL, NULL}};
   static const luaL_Reg events[] = {{"__gc", client_close},
                                     {"__close", client_close},
                                     {"__tostring", client_tostring},

@@ -4,17 +4,9 @@
 
 #include "compat.h"
 #include "engine.h"
+#include "env.h"
 
 #define VEO_CLIENT_TYPE "veo.core.client"
-
-/* Places in the table that is the client's user value. */
-enum {
-  VEO_ENV_ENCODE = 1,
-  VEO_ENV_DECODE = 2,
-  VEO_ENV_LIVE = 3, /* transfers under way, by their exchange's slot */
-  VEO_ENV_TAGS = 4, /* what scripts tied to them, likewise */
-  VEO_ENV_CLIENT = 5
-};
 
 typedef struct {
   int open; /* settings and engine are in use */

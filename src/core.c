@@ -5,7 +5,6 @@
 #include "clock.h"
 #include "compat.h"
 #include "defaults.h"
-#include "record.h"
 #include "sink.h"
 #include "transfer.h"
 
@@ -62,13 +61,9 @@ static int core_random(lua_State *L)
 
 int luaopen_veo_core(lua_State *L)
 {
-  static const luaL_Reg functions[] = {{"new", veo_client_new},
-                                       {"now", core_now},
-                                       {"sink", veo_sink_new},
-                                       {"kind", veo_file_kind},
-                                       {"random", core_random},
-                                       {"record", veo_record},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", veo_client_new}, {"now", core_now},
+                                       {"sink", veo_sink_new},  {"kind", veo_file_kind},
+                                       {"random", core_random}, {NULL, NULL}};
   pin();
   veo_client_register(L);
   veo_transfer_register(L);

@@ -74,6 +74,7 @@ void veo_exchange_recycle(veo_exchange *exchange)
   exchange->result = CURLE_OK;
   exchange->http_status = 0;
   exchange->billable = 0;
+  exchange->look = 0;
   exchange->resolved = 0;
   exchange->stalled = 0;
   exchange->overflow = 0;

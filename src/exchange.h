@@ -83,6 +83,7 @@ typedef struct veo_exchange {
   CURLcode result;
   long http_status;
   int billable;
+  int look; /* of a status: the usual record is read into one; see record.h */
   int tls;
   int resolved; /* its host needs no resolver any more */
   int host;     /* the engine's number for the host, -1 when it needs no resolver */

@@ -2,7 +2,9 @@
 #include "reply.h"
 
 #include "defaults.h"
+#include "env.h"
 #include "json.h"
+#include "record.h"
 
 #include <errno.h>
 #include <math.h>
@@ -230,11 +232,27 @@ static const char *find_object(const veo_buffer *reply, size_t *length)
   return text < end && *text == '{' ? end - *length : NULL;
 }
 
-static int push_api_reply(lua_State *L, int decode, veo_exchange *exchange)
+/* The usual status of a look; 0 with nothing pushed when it is another one. */
+static int push_status(lua_State *L, int env, const veo_exchange *exchange, const char *object,
+                       size_t length)
+{
+  if(!exchange->look || exchange->http_status != 200)
+    return 0;
+  lua_rawgeti(L, env, VEO_ENV_KIND);
+  if(veo_record_push(L, lua_gettop(L), object, length))
+    return 1;
+  lua_pop(L, 1);
+  return 0;
+}
+
+static int push_api_reply(lua_State *L, int env, veo_exchange *exchange)
 {
   size_t length = 0;
   const char *object = find_object(&exchange->reply, &length);
-  if(object && veo_json_decode(L, decode, object, length)) {
+  if(object && push_status(L, env, exchange, object, length))
+    return 1;
+  lua_rawgeti(L, env, VEO_ENV_DECODE);
+  if(object && veo_json_decode(L, lua_gettop(L), object, length)) {
     wrap_envelope(L, exchange);
     return 1;
   }
@@ -273,9 +291,8 @@ static void push_plain_reply(lua_State *L, const veo_exchange *exchange)
     set_number(L, "http_status", (double)exchange->http_status);
 }
 
-int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char *secret)
+int veo_push_result(lua_State *L, int env, veo_exchange *exchange, const char *secret)
 {
-  decode = veo_absindex(L, decode);
   if(exchange->reply.length)
     veo_scrub(exchange->reply.data, exchange->reply.length, secret);
   veo_scrub(exchange->error, strlen(exchange->error), secret);
@@ -290,6 +307,6 @@ int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char
     push_plain_reply(L, exchange);
     return 1;
   default:
-    return push_api_reply(L, decode, exchange);
+    return push_api_reply(L, env, exchange);
   }
 }

@@ -5,10 +5,10 @@
 #include "compat.h"
 #include "exchange.h"
 
-/* Pushes the result of a done exchange and returns the number of values; `decode` is the stack index
- * of the JSON decoder, `secret` the key, which no text may show. The exchange is looked at until the end,
+/* Pushes the result of a done exchange and returns the number of values; `env` is the stack index
+ * of the client's table, `secret` the key, which no text may show. The exchange is looked at until the end,
  * the secret only before anything can run a finalizer. */
-int veo_push_result(lua_State *L, int decode, veo_exchange *exchange, const char *secret);
+int veo_push_result(lua_State *L, int env, veo_exchange *exchange, const char *secret);
 /* Pushes what is known of a file whose headers are there. */
 void veo_push_download_reply(lua_State *L, const veo_exchange *exchange);
 /* Pushes nil and a failure with nothing but a reason and whether anything was sent. */

@@ -17,6 +17,7 @@
 typedef struct {
   veo_kind kind;
   const char *task_id; /* status */
+  int look;
   size_t task_id_length;
   veo_call call;
   veo_fetch fetch;
@@ -91,6 +92,12 @@ static void read_status(lua_State *L, int index, const veo_client *client, reque
   r->task_id = lua_tolstring(L, index, &r->task_id_length);
   luaL_argcheck(L, r->task_id_length < 4096, index, "a task id is shorter than 4096 bytes");
   read_timeouts(L, index + 1, client, r, client->settings.timeout);
+}
+
+static void read_look(lua_State *L, int index, const veo_client *client, request *r)
+{
+  read_status(L, index, client, r);
+  r->look = 1;
 }
 
 static void read_extend(lua_State *L, int index, const veo_client *client, request *r)
@@ -281,6 +288,7 @@ static veo_exchange *acquire(veo_client *client, const request *r, const char **
   if(!exchange)
     return NULL;
   *wrong = prepare(client, exchange, r);
+  exchange->look = r->look;
   if(!*wrong)
     return exchange;
   veo_engine_release(&client->engine, exchange);
@@ -346,6 +354,14 @@ int veo_request_status(lua_State *L)
   return run(L, client, &r);
 }
 
+int veo_request_look(lua_State *L)
+{
+  veo_client *client = veo_check_client(L, 1);
+  request r = {0};
+  read_look(L, 2, client, &r);
+  return run(L, client, &r);
+}
+
 int veo_request_warm(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
@@ -357,7 +373,7 @@ int veo_request_warm(lua_State *L)
 int veo_request_start(lua_State *L)
 {
   static const char *const operations[] = {"extend", "status",  "request", "download", "save",
-                                           "upload", "program", "warm",    NULL};
+                                           "upload", "program", "look",    "warm",     NULL};
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;
@@ -385,6 +401,9 @@ int veo_request_start(lua_State *L)
     break;
   case 6:
     read_program(L, 3, client, &r);
+    break;
+  case 7:
+    read_look(L, 3, client, &r);
     break;
   default:
     read_warm(L, 3, client, &r);

@@ -144,8 +144,7 @@ int veo_transfer_finish(lua_State *L, veo_transfer *transfer, int env)
   transfer->reason = "taken";
   transfer->message = "the result was handed over before";
   transfer->sent = exchange->sent;
-  lua_rawgeti(L, env, VEO_ENV_DECODE);
-  count = veo_push_result(L, -1, exchange, transfer->client->settings.api_key);
+  count = veo_push_result(L, env, exchange, transfer->client->settings.api_key);
   give_back(transfer, exchange);
   return count;
 }

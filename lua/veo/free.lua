@@ -1,6 +1,5 @@
 --- Calls that cost nothing (status, credits): repeated freely, within attempts, deadline and budget.
 
-local record = require("veo.core").record
 local retry = require "veo.retry"
 local wire = require "veo.wire"
 
@@ -37,16 +36,20 @@ end
 ---@return veo.Status|nil, veo.Error|nil
 function M.look(ctx, taskId, due, timeout)
   local reply, failure
-  local scheduler = ctx.scheduler
+  local scheduler, operation = ctx.scheduler, ctx.api.look
   if due == nil and scheduler:is_idle() then
     -- Nobody else to serve meanwhile: the core's own blocking call saves a third of the cost of a look.
-    reply, failure = ctx.core:status(taskId, timeout and { timeout = timeout })
+    local core = ctx.core
+    reply, failure = core[operation](core, taskId, timeout and { timeout = timeout })
   else
-    reply, failure = scheduler:exchange(due, "status", taskId, timeout and { timeout = timeout })
+    reply, failure = scheduler:exchange(due, operation, taskId, timeout and { timeout = timeout })
   end
   local status, err
-  if reply and reply.code == 200 and ctx.api.reader == "veo" then status = record(reply.data, reply.body, taskId) end
-  if not status then status, err = wire.status(ctx.api, reply, failure, taskId) end
+  if reply and reply.state then
+    status = reply -- the usual record, which the core reads by itself
+  else
+    status, err = wire.status(ctx.api, reply, failure, taskId)
+  end
   if ctx.log then
     ctx.log { event = "poll", taskId = taskId, state = status and status.state, err = err }
     if status and status.note then ctx.log { event = "warning", taskId = taskId, message = status.note } end

@@ -16,6 +16,7 @@ end
 return {
   name = "jobs",
   reader = "jobs",
+  look = "status",
   upload_url = veo.upload_url,
   operations = {
     extend = {

@@ -1,5 +1,5 @@
 --- From the record of a task to a status: one flat table whose fields mean the same whatever form the service used.
---- One that is exactly as documented may be read by veo.core's `record` instead, to the same end.
+--- One that is exactly as documented is read by veo.core's `look` instead, to the same end.
 
 local reply = require "veo.wire.reply"
 local text = require "veo.wire.text"
@@ -26,7 +26,9 @@ local M = {}
 ---@field completeTime number|string|nil
 ---@field paramJson string|table|nil
 ---@field note string|nil            something odd about the reply, for the log
----@field raw table|nil              the decoded envelope, with everything it held
+---@field raw table|nil              the decoded envelope, with everything it held; of the usual record it is decoded
+---                                   from `json` when it is first read, so that `pairs` may not show it
+---@field json string|nil            the reply's text, where `raw` is decoded from it
 
 local FLAG_STATE = { [0] = "generating", "succeeded", "failed", "failed" }
 local JOB_STATE = {

@@ -14,6 +14,7 @@ local file_name = { name = "fileName", kind = "line" }
 return {
   name = "veo",
   reader = "veo", -- the reader of a task's record, in wire/status.lua
+  look = "look",  -- the core's call for one; it reads this family's usual record by itself
   upload_url = "https://kieai.redpandaai.co", -- documented: docs.kie.ai, "File Upload API Quickstart", API Base URL
   operations = {
     extend = {
