@@ -206,6 +206,8 @@ describe("core", function()
         function() client:start("status", "t", { timeout = -1 }) end,
         function() client:start("status", "t", { novelty = 1 }) end,
         function() client:start("download", { url = "http://127.0.0.1/x" }) end,
+        function() client:start("download", { url = "http://127.0.0.1/x", stream = 9, read_size = 1000 }) end,
+        function() client:start("download", { url = "http://127.0.0.1/x", stream = 9, read_size = 2 ^ 24 }) end,
         function() client:step(-1) end, function() core.new() end, function() core.sink() end,
       } do
         assert.is_false((pcall(fn)))

@@ -389,4 +389,28 @@ describe("download", function()
     other:close()
     assert.same({ 1, path, 1000 }, { #events, events[1].path, events[1].bytes })
   end)
+
+  it("reads in large pieces where no frame waits for it, and in small ones elsewhere", function()
+    local asked = {}
+    local function listened(options)
+      local one = kit.client(sim, options)
+      local _, ctx = next(one) -- the only field there is
+      local handle = ctx.core
+      ctx.core = { start = function(_, operation, request)
+        asked[#asked + 1] = request.read_size or 0
+        return handle:start(operation, request)
+      end }
+      return one
+    end
+    local plain, frames = listened(), listened { pause = function() end }
+    assert(plain:download(url(), path))
+    assert(plain:spawn(plain.download, plain, url(), folder .. "/2.mp4"):wait(10))
+    assert(frames:download(url(), folder .. "/3.mp4"))
+    plain:close()
+    frames:close()
+    assert.same({ 4 * 1024 * 1024, 0, 0 }, asked)
+    for _, name in ipairs(kit.list(folder)) do
+      assert.is_true(kit.read(folder .. "/" .. name) == blob.bytes(0, SIZE - 1))
+    end
+  end)
 end)

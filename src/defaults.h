@@ -20,6 +20,7 @@
 #define VEO_ERROR_PAGE_CAP 65536 /* bytes read of a download's error page before it is cut */
 
 #define VEO_DOWNLOAD_BUFFER (512L * 1024L) /* libcurl's buffer: 0.95 -> 1.64 GB/s (measured) */
+#define VEO_DOWNLOAD_MOST (8L << 20)       /* what a script may ask for instead */
 #define VEO_STREAM_PIECE (64L * 1024L)     /* libcurl's buffer when a script reads the pieces */
 #define VEO_STREAM_BUFFER (256.0 * 1024.0) /* bytes that wait for the script before it is paused */
 #define VEO_LOW_SPEED_LIMIT 1024L          /* a download ends below this many bytes a second ... */

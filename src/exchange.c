@@ -295,7 +295,7 @@ static int set_low_speed(CURL *easy)
 }
 
 /* No key and no content encoding. */
-static int set_download(veo_exchange *exchange, int stream)
+static int set_download(veo_exchange *exchange, const veo_fetch *fetch, int stream)
 {
   CURL *easy = exchange->easy;
   return !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, stream ? veo_on_piece : veo_on_file) &&
@@ -303,7 +303,7 @@ static int set_download(veo_exchange *exchange, int stream)
          !curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, veo_on_header) &&
          !curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange) &&
          !curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
-                           stream ? VEO_STREAM_PIECE : VEO_DOWNLOAD_BUFFER) &&
+                           stream ? VEO_STREAM_PIECE : fetch->read_size) &&
          set_low_speed(easy) && !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
          !curl_easy_setopt(easy, CURLOPT_MAXREDIRS, VEO_MAX_REDIRECTS);
 }
@@ -316,7 +316,7 @@ const char *veo_prepare_download(veo_exchange *exchange, const veo_settings *set
   if(!exchange->headers)
     exchange->headers = malloc(sizeof *exchange->headers);
   if(!exchange->headers || !set_common(exchange, settings) ||
-     !set_download(exchange, sink == NULL) ||
+     !set_download(exchange, fetch, sink == NULL) ||
      curl_easy_setopt(exchange->easy, CURLOPT_USERAGENT, settings->user_agent) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) || !set_range(exchange, fetch))
     return no_memory;

@@ -146,14 +146,19 @@ static void read_call(lua_State *L, int index, const veo_client *client, request
 
 static void read_download(lua_State *L, int index, const veo_client *client, request *r)
 {
-  static const char *const known[] = {"url",       "sink",   "offset",  "if_range",
-                                      "max_bytes", "stream", "headers", NULL};
+  static const char *const known[] = {"url",    "sink",    "offset",    "if_range", "max_bytes",
+                                      "stream", "headers", "read_size", NULL};
+  double read_size;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_DOWNLOAD;
   read_timeouts(L, index + 1, client, r, 0);
   r->fetch.offset = (curl_off_t)veo_number_field(L, index, "offset", 0, 0);
   r->fetch.max_bytes = (curl_off_t)veo_number_field(L, index, "max_bytes", 0, 0);
+  read_size = veo_number_field(L, index, "read_size", VEO_DOWNLOAD_BUFFER, 1024);
+  if(read_size > VEO_DOWNLOAD_MOST)
+    luaL_error(L, "read_size: at most %d expected", (int)VEO_DOWNLOAD_MOST);
+  r->fetch.read_size = (long)read_size;
   r->fetch.if_range = veo_text_field(L, index, "if_range");
   if(r->fetch.if_range && strlen(r->fetch.if_range) > 256)
     luaL_error(L, "if_range: at most 256 bytes expected");

@@ -8,6 +8,7 @@ return function(ctx, fn, ...)
   local scheduler = ctx.scheduler
   if scheduler.current then return fn(...) end
   local job = scheduler:spawn(fn, ...)
+  job.driven = not scheduler.pause -- the caller does nothing but wait: no frame can be late
   local ok, value, err = scheduler:protect(job.wait, job)
   if not ok then scheduler:recover() end
   if not ok or job:status() == "pending" then job:cancel() end

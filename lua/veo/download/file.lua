@@ -51,6 +51,12 @@ local function settle(target, known, reply, failure)
   return reply
 end
 
+-- How much is read of the connection at a time. The more the cheaper (256 MiB: 1.21 times recv and write with the 512 KiB
+-- that are the core's default, 1.0 to 1.1 with 4 MiB), but 4 MiB take 1.6 ms, which a frame has not got.
+local function read_size(ctx)
+  return ctx.scheduler.current.driven and 4 * 1024 * 1024 or nil
+end
+
 -- One request for the bytes that are missing.
 function Target:try(url)
   local part, ctx = self.part, self.ctx
@@ -58,7 +64,7 @@ function Target:try(url)
   if not part.validator then part:start_over() end
   local known = part.total
   local transfer, failure = ctx.core:start("download", { url = url, sink = part.sink, offset = part.sink:size(),
-    if_range = part.validator, max_bytes = self.options.max_bytes, headers = true })
+    if_range = part.validator, max_bytes = self.options.max_bytes, headers = true, read_size = read_size(ctx) })
   if not transfer then return nil, failure, 0 end
   local cleanup = ctx.scheduler:on_drop { drop = function() transfer:cancel() end }
   local why, reply
