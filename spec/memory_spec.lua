@@ -62,12 +62,18 @@ describe("memory", function()
       local other = core.new { base_url = "@URL", api_key = "@KEY" }
       other:close()]])
     sweep("a status", "", [[client:status("@SOURCE")]])
+    sweep("a look", "", [[client:look("@SOURCE")]])
+    sweep("a status read whole", "", [[
+      local status = client:look("@SOURCE")
+      if status and status.state then return status.raw, status.raw end]])
     sweep("an extend", "", [[client:extend { taskId = "@SOURCE", prompt = "x", extra = { 1, 2, { a = "b" } } }]])
     sweep("start, step, take and result", "", [[
-      local t = client:start("status", "@SOURCE")
-      while client:step(1000) == 0 do end
-      local reply, failure = client:take():result()
-      if not reply then error(failure.message) end]])
+      for _, operation in ipairs { "status", "look" } do
+        client:start(operation, "@SOURCE")
+        while client:step(1000) == 0 do end
+        local reply, failure = client:take():result()
+        if not reply then error(failure.message) end
+      end]])
     sweep("a failure's table", "", [[client:start("request", { url = "http://127.0.0.1:1/x?y=z" })
       while client:step(1000) == 0 do end
       client:take():result()]])

@@ -51,7 +51,18 @@ local VALUES = { false, "null", "true", "false", "0", "1", "2", "3", "-1", "1.0"
   '"https://a/b c"', [["https://a/b'"]], '"https://a/b\127"', "[]", "[1]", "[true]", "[false]", "[null]", "[1.5]",
   '["a"]', "[[]]", "[" .. URL .. "]", "[ " .. URL .. " ]", "[" .. URL .. "," .. OTHER .. "]", "[" .. URL .. ",]",
   '["no"]', "[1,2]", "{}", '{"a":1,}', "{,}", "{1:2}", '{"a":[1,{"b":null,"c":[true,-2.5,"x"]}]}', "tru", "nul", "[",
-  '{"resultUrls":[' .. URL .. "]}", ("["):rep(30) .. ("]"):rep(30), ("["):rep(130) .. ("]"):rep(130) }
+  '{"resultUrls":[' .. URL .. "]}", "+1", "1.", "[9007199254740993]", "12345678901234567890", "[12345678901234567890]",
+  [["\b\f\n\r\t\/\"\\ "]], '"a\vb"', "\v1", "1\f" }
+-- Strings that are no URL, for lists; each fails one rule.
+for _, text in ipairs { "https://", "https://#a", "https://?a", "https:///a", "http://", "http:///a", "https://a b/",
+  "https://a.example/\127", "https://a.example/'", "https://'a", "https:// ", "https://a'", "https",
+  "ttps://a.example/b", "https://a", "http://a", "https://a\194\160b" } do
+  VALUES[#VALUES + 1] = '["' .. text .. '"]'
+end
+for _, depth in ipairs { 10, 20, 21, 30, 97, 98, 99, 100, 101, 130 } do
+  VALUES[#VALUES + 1] = ("["):rep(depth) .. ("]"):rep(depth)
+  VALUES[#VALUES + 1] = ('{"a":'):rep(depth) .. "1" .. ("}"):rep(depth)
+end
 
 local FIELDS = { "taskId", "successFlag", "paramJson", "createTime", "completeTime", "errorCode", "errorMessage",
   "response", "info", "resultUrls", "unknown" }
@@ -150,9 +161,24 @@ describe("the usual record", function()
 
   it("is left when a field comes twice, or under a name that is written otherwise", function()
     local usual = envelope(succeeded())
-    local bodies = { (usual:gsub('"successFlag":1', '%0,"successFlag":0')), (usual:gsub('"data"', [["d\u0061ta"]])),
-      (usual:gsub('"code":200', '%0,"code":500')), (usual:gsub('"taskId"', [["task\/Id":0,%0]])) }
-    assert.same({ 0, 4 }, { compare_all(bodies) })
+    local bodies = { (usual:gsub('"data"', [["d\u0061ta"]])), (usual:gsub('"taskId"', [["task\/Id":0,%0]])) }
+    for _, twice in ipairs { '"successFlag":0', '"successFlag":1', '"code":500', '"code":200', '"resolution":null',
+      '"seeds":null', '"seeds":[1]', '"response":null', '"data":null', '"errorCode":null', '"taskId":"x"' } do
+      local name = twice:match('^"%a+":')
+      bodies[#bodies + 1] = usual:gsub(name, twice .. ",%0", 1) -- before it, and the last one counts
+      local after, found = usual:gsub("(" .. name .. '%[?[%w"]+%]?)', "%1," .. twice, 1)
+      if found == 1 then bodies[#bodies + 1] = after end
+    end
+    assert.same({ 0, 22 }, { compare_all(bodies) })
+  end)
+
+  it("with a long paramJson is read alike or left", function()
+    local bodies = {}
+    for _, count in ipairs { 31, 32, 33, 2040, 2047, 2048, 2049, 4095, 4096, 4097, 8192 } do
+      bodies[#bodies + 1] = envelope(succeeded { paramJson = '"' .. ([[\"]]):rep(count) .. '"' })
+      bodies[#bodies + 1] = envelope(succeeded { paramJson = '"' .. ("x"):rep(count) .. '"' })
+    end
+    assert.same({ 17, 5 }, { compare_all(bodies) })
   end)
 
   it("is left with any HTTP status but 200", function()
@@ -181,6 +207,25 @@ describe("the usual record", function()
     assert.is_nil(again.raw)
     again.raw = "mine"
     assert.equal("mine", again.raw)
+    -- Whatever else a script does with what it finds there.
+    local index = getmetatable(status).__index
+    for _, value in ipairs { 5, "raw", true, print, sim, client } do assert.is_nil(index(value, "raw")) end
+    assert.is_nil(index(nil, "raw"))
+    assert.is_nil(index())
+    assert.is_nil(index(setmetatable({}, { __index = function() error("asked") end }), "raw"))
+    assert.is_nil(setmetatable(again, nil).nothing)
+  end)
+
+  it("keeps what it decoded no longer than the status", function()
+    sim:script { { on = "status", body = envelope(succeeded { extra = '"' .. ("x"):rep(20000) .. '"' }) } }
+    assert.is_table(client:look("a").raw)
+    collectgarbage()
+    collectgarbage()
+    local before = collectgarbage("count")
+    for _ = 1, 50 do assert.is_table(client:look("a").raw) end
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(collectgarbage("count") - before < 200)
   end)
 
   it("is read by a transfer too", function()

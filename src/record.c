@@ -333,13 +333,14 @@ int veo_record_push(lua_State *L, int kind, const char *text, size_t length)
 
 enum { DECODE = 1, DECODED = 2 };
 
-/* status.raw, decoded once. It is not put into the status: that may just be traversed. */
+/* status.raw, decoded once. It is not put into the status: that may just be traversed. Scripts can reach this
+ * function and its metatable, and may call it with anything. */
 static int read_raw(lua_State *L)
 {
   size_t length;
   const char *text;
   lua_settop(L, 2);
-  if(lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "raw") != 0)
+  if(!lua_istable(L, 1) || lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "raw") != 0)
     return 0;
   lua_pushvalue(L, 1);
   lua_rawget(L, lua_upvalueindex(DECODED));

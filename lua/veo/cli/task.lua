@@ -33,7 +33,7 @@ function M.status(session, client)
   end
   for name, value in pairs(status) do
     local empty = type(value) == "table" and next(value) == nil -- JSON could not tell whether it was a list
-    if name ~= "raw" and not empty then json[name] = value end
+    if name ~= "raw" and name ~= "json" and not empty then json[name] = value end
   end
   return { text = table.concat(lines, "\n"), json = json }
 end
