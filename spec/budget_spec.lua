@@ -98,6 +98,41 @@ describe("a budget", function()
     assert.equal(3, posts())
   end)
 
+  it("of a day counts 1080P versions, each once, whoever asks", function()
+    local limited = { max_credits = { day = 130 }, ledger = place }
+    local a, b = new(limited), new(limited)
+    for i = 1, 3 do sim:add { taskId = "hd" .. i } end
+    sim:script { { on = "get_1080p", task = "hd1", code = 402, times = 1 } }
+    assert.equal("insufficient_credits", select(2, a:get_1080p("hd1")).code) -- nothing ordered
+    for _, client in ipairs { a, b, a } do assert(client:get_1080p("hd1", { interval = 0.02 })) end
+    assert(a:extend(shot()))
+    assert(b:extend(shot()))
+    assert(a:get_1080p("hd2", { interval = 0.02 }))
+    local asked = sim:count("GET", "/api/v1/veo/get-1080p-video")
+    local _, err = b:get_1080p("hd3")
+    assert.same({ "budget", 130, 130, "no" }, { err.code, err.spent, err.limit, err.sent })
+    assert.equal(asked, sim:count("GET", "/api/v1/veo/get-1080p-video"))
+    assert(new(limited):get_1080p("hd2", { interval = 0.02 })) -- a client that knows of it by the ledger alone
+    ledgers.query(place, "UPDATE veo_charges SET day = day - 1")
+    assert(b:get_1080p("hd3", { interval = 0.02 }))
+  end)
+
+  it("of a day keeps the price of a 1080P version that may have been ordered", function()
+    local client = new { max_credits = { day = 5 }, ledger = place, retry = { attempts = 1 } }
+    for i = 1, 2 do sim:add { taskId = "hd" .. i } end
+    sim:script { { on = "get_1080p", task = "hd1", close = "unanswered", times = 1 } }
+    assert.equal("network", select(2, client:get_1080p("hd1")).code)
+    assert.equal("budget", select(2, client:get_1080p("hd2")).code)
+    assert(client:get_1080p("hd1", { interval = 0.02 }))
+  end)
+
+  it("of a day lets no 1080P version be ordered while the ledger cannot say", function()
+    local client = new { max_credits = { day = 5 }, ledger = kit.folder() .. "/no/such/folder.db" }
+    assert.same({ "ledger", "no" }, { select(2, client:get_1080p(sim.source)).code,
+      select(2, client:get_1080p(sim.source)).sent })
+    assert.equal(0, sim:count("GET", "/api/v1/veo/get-1080p-video"))
+  end)
+
   it("of a day takes a settled order back", function()
     local client = new { max_credits = { day = 60 }, ledger = place }
     sim:script { { on = "extend", close = "unanswered", times = 1 } }

@@ -3,6 +3,7 @@
 local kit = require "spec.support.kit"
 local ledgers = require "spec.support.ledgers"
 local postgres = require "spec.support.postgres"
+local schema = require "veo.ledger.schema"
 local simulator = require "veo.simulator"
 
 describe("a ledger on PostgreSQL", function()
@@ -97,7 +98,8 @@ describe("a ledger on PostgreSQL", function()
     assert(client:extend { taskId = sim.source, prompt = "a" })
     assert.equal("nil\tlost\n", pipe:read("*a"))
     pipe:close()
-    assert.equal("2", ledgers.query(place, "SELECT value FROM veo_meta WHERE name = 'schema'")[1].value)
+    local version = ledgers.query(place, "SELECT value FROM veo_meta WHERE name = 'schema'")[1].value
+    assert.equal(tostring(schema.version), version)
     client:close()
   end)
 

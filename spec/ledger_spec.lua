@@ -49,6 +49,7 @@ describe("the SQLite file", function()
     assert.equal("t", assert(client:tasks())[1].taskId)
     assert.equal(tostring(schema.version), ledgers.query(place, "SELECT value FROM veo_meta")[1].value)
     assert.same({}, ledgers.query(place, "SELECT * FROM veo_upgrades"))
+    assert.same({}, ledgers.query(place, "SELECT * FROM veo_charges"))
     client:close()
   end)
 

@@ -72,6 +72,8 @@ describe("upgrades", function()
       sim:add { taskId = "another" }
       local _, err = poor:get_1080p "another"
       assert.equal("budget", err.code)
+      _, err = poor:get_1080p { taskId = sim.source, index = 1 } -- another video, which costs again
+      assert.equal("budget", err.code)
       poor:close()
     end)
 

@@ -83,6 +83,7 @@ function M.new(given)
     plain = {},    -- groups of options → their defaults
     created = {},  -- taskId → when this client created it
     upgraded = {}, -- taskId → the upgrade it got: it can no longer be extended
+    charges = {},  -- what was ordered once and may be asked for again for nothing
     watches = {},  -- taskId → the waits for it
     -- Another service's address must not bring its key to this one's upload host.
     upload_url = all.upload_url or (not all.base_url or all.base_url == core.base_url) and api.upload_url or nil,

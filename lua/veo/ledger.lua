@@ -6,6 +6,7 @@
 ---   ledger/claims.lua    heartbeat and claims        ledger/list.lua       tasks as users see them
 ---   ledger/window.lua    the shared rate window      ledger/answers.lua    what it says when it is asked
 ---   ledger/canonical.lua when two orders are equal   ledger/owner.lua      whether a process lives
+---   ledger/charges.lua   what costs without an order
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
 
@@ -283,6 +284,7 @@ end
 
 require("veo.ledger.claims")(Ledger, nonce)
 require("veo.ledger.answers")(Ledger)
+require("veo.ledger.charges")(Ledger)
 
 ---Lets everything go and closes the connection.
 function Ledger:close()

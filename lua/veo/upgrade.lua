@@ -46,7 +46,7 @@ local function result(fields, found)
 end
 
 -- One look. Returns what was found, or an error, or the seconds until the next look and why it is needed.
-local function look(ctx, request, options, state)
+local function look(ctx, request, options, state, charge)
   local reply, failure = ctx.scheduler:exchange(state.deadline + 1, "request", request, { timeout = ctx.timeout })
   local found, err = wire.upgrade(ctx.api, "get_1080p", reply, failure)
   if ctx.log then
@@ -55,6 +55,7 @@ local function look(ctx, request, options, state)
   end
   if found then
     M.note(ctx, request.query.taskId, "1080P")
+    charge.ordered = true
     state.errors = 0
     if found.ready then return found end
     return nil, nil, options.upgrade.interval, found.err
@@ -64,6 +65,38 @@ local function look(ctx, request, options, state)
     and retry.delay(options.retry, state.errors, ctx.random, err.retry_after)
   if delay then return nil, nil, delay, err end
   return nil, err
+end
+
+-- Reserves the price: the first call orders, asking again costs nothing more. A ledger knows what others have ordered.
+-- What may have been ordered stays reserved.
+local function reserve(ctx, fields)
+  local ref = ("get_1080p %s %d"):format(fields.taskId, fields.index or 0)
+  local charge = ctx.charges[ref]
+  if charge then return charge end
+  local price, err = money.reserve(ctx.money, "get_1080p", fields)
+  if err then return nil, err end
+  charge = { ref = ref, price = price, asking = 0 }
+  ctx.charges[ref] = charge
+  if not ctx.ledger or not price then return charge end
+  local found
+  found, err = ctx.ledger:charge { ref = ref, operation = "get_1080p", price = price, day_limit = ctx.money.day }
+  if found and found.kind == "new" then
+    charge.noted = true
+    return charge
+  end
+  money.release(ctx.money, price)
+  charge.price = nil
+  if found and found.kind == "earlier" then return charge end
+  ctx.charges[ref] = nil
+  return nil, err or money.day_passed(ctx.money, "get_1080p", price, found.spent)
+end
+
+-- Nothing was ordered, as far as this call knows; another job may be asking the same.
+local function release(ctx, charge)
+  if charge.ordered or charge.asking > 0 then return end
+  ctx.charges[charge.ref] = nil
+  money.release(ctx.money, charge.price)
+  if charge.noted then ctx.ledger:uncharge(charge.ref) end
 end
 
 ---Asks for the 1080P version until it is there; the first call orders it.
@@ -76,26 +109,23 @@ function M.get_1080p(ctx, params, options)
   if obstacle then return nil, obstacle end
   local fields, wrong = wire.check(ctx.api, "get_1080p", params)
   if not fields then return nil, wrong end
-  local price, over
-  if ctx.upgraded[fields.taskId] ~= "1080P" then -- the first call orders it; asking again costs nothing more
-    price, over = money.reserve(ctx.money, "get_1080p", fields)
-    if over then return nil, over end
-  end
+  local charge, over = reserve(ctx, fields)
+  if over then return nil, over end
   local spec = ctx.api.operations.get_1080p
   local request = { method = spec.method, path = spec.path, query = fields }
   local state = { errors = 0, deadline = ctx.now() + options.upgrade.timeout }
+  charge.asking = charge.asking + 1 -- a job that is dropped never takes it back, and its price stays reserved
   while true do
-    local found, err, pause, why = look(ctx, request, options, state)
+    local found, err, pause, why = look(ctx, request, options, state, charge)
+    local late = pause and ctx.now() + pause > state.deadline
+    if late or not pause then charge.asking = charge.asking - 1 end
+    if late then return nil, not_yet(fields.taskId, options, why) end
     if found then return result(fields, found) end
     if err then
       err.taskId = err.taskId or fields.taskId
-      -- Refused, or never sent: then nothing was ordered.
-      if not ctx.upgraded[fields.taskId] and (err.sent == "no" or not wire.repeatable(err)) then
-        money.release(ctx.money, price)
-      end
+      if err.sent == "no" or not wire.repeatable(err) then release(ctx, charge) end -- refused, or never sent
       return nil, err
     end
-    if ctx.now() + pause > state.deadline then return nil, not_yet(fields.taskId, options, why) end
     local ended = ctx.scheduler:sleep_until(ctx.now() + pause)
     if ended ~= "timeout" then
       return nil, errors.new { code = ended == "closed" and "closed" or "cancelled", operation = "get_1080p",

@@ -1,5 +1,5 @@
 /* What the plain C programs share: a body buffer, and an easy handle that sends what the service asks for and no more
- * (lua-veo also asks for compression, which costs it a tenth of the instructions). */
+ * (lua-veo also asks for compression, which costs it 2 % of the instructions). */
 #ifndef BENCH_H
 #define BENCH_H
 

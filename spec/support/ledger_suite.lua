@@ -278,6 +278,14 @@ return function(sim, where, busted)
     assert.is_true(errors.is(err))
   end)
 
+  it("counts a 1080P version once, in the day of all clients", function()
+    local task = assert(new():extend_and_wait(shot()))
+    local limited = { max_credits = { day = 65 } }
+    for _ = 1, 2 do assert(new(limited):get_1080p(task.taskId, { timeout = 30, interval = 0.05 })) end
+    local _, err = new(limited):get_1080p { taskId = task.taskId, index = 1 }
+    assert.same({ "budget", 65, "no" }, { err.code, err.spent, err.sent })
+  end)
+
   it("joins a repeated 4K order", function()
     local client = new()
     local status = assert(client:extend_and_wait(shot()))

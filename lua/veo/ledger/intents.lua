@@ -68,9 +68,12 @@ end
 ---Credits reserved or spent on the day of `now` (UTC).
 ---@return number
 function M.spent(db, now)
-  local row = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM veo_tasks
-    WHERE day = ? AND state NOT IN ('refused', 'lost')]], math.floor(now / DAY))[1]
-  return row.spent
+  local day = math.floor(now / DAY)
+  local orders = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM veo_tasks
+    WHERE day = ? AND state NOT IN ('refused', 'lost')]], day)[1]
+  local charges = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM veo_charges
+    WHERE day = ?]], day)[1]
+  return orders.spent + charges.spent
 end
 
 local function insert(db, request, now)

@@ -40,6 +40,14 @@ local STEPS = {
   {
     "CREATE TABLE veo_upgrades (task_id TEXT PRIMARY KEY, what TEXT NOT NULL, at DOUBLE PRECISION NOT NULL)",
   },
+  {
+    [[CREATE TABLE veo_charges (
+      ref TEXT PRIMARY KEY,
+      price DOUBLE PRECISION NOT NULL,
+      day DOUBLE PRECISION NOT NULL,
+      at DOUBLE PRECISION NOT NULL)]],
+    "CREATE INDEX veo_charges_day ON veo_charges (day)",
+  },
 }
 M.version = #STEPS
 M.steps = STEPS
