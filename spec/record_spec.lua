@@ -51,11 +51,13 @@ local VALUES = { false, "null", "true", "false", "0", "1", "2", "3", "-1", "1.0"
   '"https://a/b c"', [["https://a/b'"]], '"https://a/b\127"', "[]", "[1]", "[true]", "[false]", "[null]", "[1.5]",
   '["a"]', "[[]]", "[" .. URL .. "]", "[ " .. URL .. " ]", "[" .. URL .. "," .. OTHER .. "]", "[" .. URL .. ",]",
   '["no"]', "[1,2]", "{}", '{"a":1,}', "{,}", "{1:2}", '{"a":[1,{"b":null,"c":[true,-2.5,"x"]}]}', "tru", "nul", "[",
-  '{"resultUrls":[' .. URL .. "]}", "+1", "1.", "[9007199254740993]", "12345678901234567890", "[12345678901234567890]",
+  '{"resultUrls":[' .. URL .. "]}", "+1", "1.", "[9007199254740993]", "9999999999999999", "[9999999999999999]",
+  "1234567890123456789", "12345678901234567890", "[12345678901234567890]",
   [["\b\f\n\r\t\/\"\\ "]], '"a\vb"', "\v1", "1\f" }
 -- Strings that are no URL, for lists; each fails one rule.
 for _, text in ipairs { "https://", "https://#a", "https://?a", "https:///a", "http://", "http:///a", "https://a b/",
-  "https://a.example/\127", "https://a.example/'", "https://'a", "https:// ", "https://a'", "https",
+  "https://a.example/\127", "https://a\127b/",
+  "https://a.example/'", "https://'a", "https:// ", "https://a'", "https",
   "ttps://a.example/b", "https://a", "http://a", "https://a\194\160b" } do
   VALUES[#VALUES + 1] = '["' .. text .. '"]'
 end
