@@ -208,6 +208,7 @@ describe("core", function()
         function() client:start("download", { url = "http://127.0.0.1/x" }) end,
         function() client:start("download", { url = "http://127.0.0.1/x", stream = 9, read_size = 1000 }) end,
         function() client:start("download", { url = "http://127.0.0.1/x", stream = 9, read_size = 2 ^ 24 }) end,
+        function() client:start("download", { url = "http://127.0.0.1/x", stream = 9, stall = 0 }) end,
         function() client:step(-1) end, function() core.new() end, function() core.sink() end,
       } do
         assert.is_false((pcall(fn)))

@@ -137,13 +137,39 @@ describe("download", function()
   end)
 
   it("does not wait for ever when a server says nothing at all", function()
-    -- A crawling download ends after a minute below 1 KiB/s; here the connection itself does not come.
     local fault = require("spec.support.fault").start { gone = { accept = "refuse" } }
     local file, err = client:download(fault.url.gone .. "/x.mp4", path, { attempts = 2 })
     fault:stop()
     assert.is_nil(file)
     assert.same({ "network", 2 }, { err.code, err.attempts })
     assert_nothing()
+  end)
+
+  it("ends a try that crawls, and goes on from there #timing", function()
+    script { stall = 900, times = 1 } -- and then silence
+    local began = kit.now()
+    local file = assert(client:download(url(150000), path, { stall = 1 }))
+    assert.equal(2, file.requests)
+    assert.is_true(kit.now() - began >= 1 and kit.now() - began < 5, kit.now() - began)
+    assert_whole(150000)
+    os.remove(path)
+  end)
+
+  it("gives up where tries that crawl bring nothing #timing", function()
+    script { stall = 0 }
+    for i, target in ipairs { path, function() end } do
+      local began = kit.now()
+      local _, err = client:download(url(150000 + i), target, { stall = 1, attempts = 2 })
+      assert.same({ "network", 2 }, { err.code, err.attempts })
+      assert.matches("too slow", err.message)
+      assert.is_true(kit.now() - began >= 2 and kit.now() - began < 6, kit.now() - began)
+    end
+  end)
+
+  it("lets one be that is slow, but not that slow #timing", function()
+    script { drip = 4000 }
+    local file = assert(client:download(url(12000), path, { stall = 1, attempts = 1 }))
+    assert.equal(1, file.requests)
   end)
 
   describe("what is no video", function()

@@ -288,10 +288,10 @@ static int set_range(veo_exchange *exchange, const veo_fetch *fetch)
 }
 
 /* A whole file has no total limit: it ends when it crawls. */
-static int set_low_speed(CURL *easy)
+static int set_low_speed(CURL *easy, long seconds)
 {
   return !curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, VEO_LOW_SPEED_LIMIT) &&
-         !curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, VEO_LOW_SPEED_TIME);
+         !curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, seconds);
 }
 
 /* No key and no content encoding. */
@@ -304,7 +304,7 @@ static int set_download(veo_exchange *exchange, const veo_fetch *fetch, int stre
          !curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange) &&
          !curl_easy_setopt(easy, CURLOPT_BUFFERSIZE,
                            stream ? VEO_STREAM_PIECE : fetch->read_size) &&
-         set_low_speed(easy) && !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
+         set_low_speed(easy, fetch->stall) && !curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L) &&
          !curl_easy_setopt(easy, CURLOPT_MAXREDIRS, VEO_MAX_REDIRECTS);
 }
 
@@ -359,7 +359,8 @@ const char *veo_prepare_upload(veo_exchange *exchange, const veo_settings *setti
 {
   const char *wrong;
   if(!set_common(exchange, settings) || !set_api(exchange, form->url) ||
-     !set_low_speed(exchange->easy) || !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
+     !set_low_speed(exchange->easy, VEO_LOW_SPEED_TIME) ||
+     !set_timeouts(exchange, timeout_ms, connect_timeout_ms) ||
      curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, settings->upload_headers))
     return no_memory;
   if(!add_parts(exchange, form))

@@ -134,6 +134,7 @@ typedef struct {
   curl_off_t max_bytes; /* 0: no cap */
   size_t buffer;        /* bytes a stream holds; 0: it goes to a sink */
   long read_size;       /* bytes read of the connection at a time */
+  long stall;           /* seconds of crawling that end it */
   int tell_headers;
 } veo_fetch;
 

@@ -147,8 +147,9 @@ static void read_call(lua_State *L, int index, const veo_client *client, request
 static void read_download(lua_State *L, int index, const veo_client *client, request *r)
 {
   static const char *const known[] = {"url",    "sink",    "offset",    "if_range", "max_bytes",
-                                      "stream", "headers", "read_size", NULL};
+                                      "stream", "headers", "read_size", "stall",    NULL};
   double read_size;
+  double stall;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_DOWNLOAD;
@@ -159,6 +160,8 @@ static void read_download(lua_State *L, int index, const veo_client *client, req
   if(read_size > VEO_DOWNLOAD_MOST)
     luaL_error(L, "read_size: at most %d expected", (int)VEO_DOWNLOAD_MOST);
   r->fetch.read_size = (long)read_size;
+  stall = veo_number_field(L, index, "stall", VEO_LOW_SPEED_TIME, 1);
+  r->fetch.stall = stall < 86400 ? (long)stall : 86400;
   r->fetch.if_range = veo_text_field(L, index, "if_range");
   if(r->fetch.if_range && strlen(r->fetch.if_range) > 256)
     luaL_error(L, "if_range: at most 256 bytes expected");

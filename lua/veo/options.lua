@@ -54,7 +54,7 @@ M.wait = {
     test = function(value) return is_number(value) and value >= 0 and value < 1 end },
   grace = seconds, max_errors = natural, on_progress = fn,
 }
-M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts = count }
+M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts = count, stall = count }
 M.upgrade = { timeout = seconds, interval = positive }
 M.upload = { on_progress = fn, timeout = positive, deadline = seconds }
 M.preview = { columns = count, rows = count, width = count, timeout = positive, overwrite = flag }
@@ -87,7 +87,7 @@ M.defaults = {
   rate = { count = 20, window = 10, polls = 10 },
   wait = { timeout = 1200, first = 10, interval = 5, growth = 1.5, max_interval = 20, jitter = 0.15, grace = 90,
     max_errors = 8 },
-  download = { overwrite = false, attempts = 5 }, max_downloads = 8,
+  download = { overwrite = false, attempts = 5, stall = 60 }, max_downloads = 8,
   upgrade = { timeout = 600, interval = 25 },
   upload = { deadline = 3600 },
   preview = { columns = 4, rows = 3, width = 320, timeout = 60, overwrite = false },

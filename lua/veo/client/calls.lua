@@ -89,7 +89,7 @@ return function(Client, tools)
   ---With a function as target, it gets the bytes piece by piece, may wait itself, and ends the download by returning false.
   ---@param source veo.Status|string|{ url: string, taskId: string|nil }  a succeeded status, or a URL; with the taskId a dead link is made anew
   ---@param target string|fun(chunk: string): false|nil
-  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil, info: veo.Progress), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil }|nil
+  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil, info: veo.Progress), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil, stall: integer|nil }|nil  `stall`: a try ends after so many seconds under 1 KiB/s, 60 unless given
   ---@return { path: string|nil, bytes: integer, taskId: string|nil, requests: integer, resumed: integer|nil }|nil file
   ---@return veo.Error|nil err  exists, busy, io, expired, not_video, too_large, changed, network, …
   function Client:download(source, target, given)

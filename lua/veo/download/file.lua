@@ -64,7 +64,8 @@ function Target:try(url)
   if not part.validator then part:start_over() end
   local known = part.total
   local transfer, failure = ctx.core:start("download", { url = url, sink = part.sink, offset = part.sink:size(),
-    if_range = part.validator, max_bytes = self.options.max_bytes, headers = true, read_size = read_size(ctx) })
+    if_range = part.validator, max_bytes = self.options.max_bytes, headers = true, read_size = read_size(ctx),
+    stall = self.options.stall })
   if not transfer then return nil, failure, 0 end
   local cleanup = ctx.scheduler:on_drop { drop = function() transfer:cancel() end }
   local why, reply

@@ -76,7 +76,7 @@ function Target:try(url)
       .. "whether the rest belongs to what was handed on" }, 0
   end
   local transfer, failure = ctx.core:start("download", { url = url, stream = BUFFER, offset = before,
-    if_range = before > 0 and self.validator or nil, max_bytes = self.options.max_bytes })
+    if_range = before > 0 and self.validator or nil, max_bytes = self.options.max_bytes, stall = self.options.stall })
   if not transfer then return nil, failure, 0 end
   local cleanup = ctx.scheduler:on_drop { drop = function() transfer:cancel() end }
   local reply
