@@ -169,6 +169,20 @@ describe("veo.receiver", function()
     for _, connection in ipairs(silent) do connection:close() end
   end)
 
+  it("is reached past any number of connections that say nothing", function()
+    local silent = {}
+    local job = order()
+    for i = 1, 200 do silent[i] = raw.connect(receiver.url) end
+    local began = kit.now()
+    assert(receiver:run(1.5))
+    assert.is_true(receiver.connections <= 66, receiver.connections)
+    assert.equal("done", job:status())
+    assert.is_true(kit.now() - began < 8)
+    assert.equal(1, #seen)
+    for _, entry in ipairs(sim:callbacks()) do assert.equal(200, entry.http) end
+    for _, connection in ipairs(silent) do connection:close() end
+  end)
+
   it("runs in a loop that is there already", function()
     local cqueues = require "cqueues"
     local loop = cqueues.new()

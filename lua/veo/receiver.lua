@@ -20,7 +20,8 @@ Receiver.__index = Receiver
 
 -- The service gives up after 15 s and tries again.
 local ANSWER_WITHIN = 10
--- More at once are not served: nobody but the service has a reason to call.
+-- More at once are not served, since nobody but the service has a reason to call. It says what it has to say in one go,
+-- so who has said nothing for longest makes room.
 local CONNECTIONS = 64
 -- After an accept that failed, as it does at once and again and again while no descriptor is left (seconds).
 local REST = 0.1
@@ -68,6 +69,7 @@ function M.new(options)
     client = options.client, listener = listener, port = port, path = path, on_status = options.on_status,
     url = options.url or ("http://%s:%d%s"):format(host, port, path),
     loop = options.loop or cqueues.new(), connections = 0, pending = 0,
+    silent = {}, -- connections whose request is not whole, the oldest first
     stepped = require("cqueues.condition").new(), -- signalled whenever the client has made a step
     cqueues = cqueues, requests = requests, fd = options.client:pollfd(),
   }, Receiver)
@@ -86,14 +88,28 @@ function Receiver:drive()
   end
 end
 
+local function forget(list, sock)
+  for i, other in ipairs(list) do
+    if other == sock then return table.remove(list, i) end
+  end
+end
+
+-- Ends the connection that has been silent for longest; its coroutine notices. False when all are being answered.
+local function make_room(self)
+  local oldest = table.remove(self.silent, 1)
+  if oldest then oldest:shutdown "rw" end
+  return oldest ~= nil
+end
+
 function Receiver:accept()
   local errno = require "cqueues.errno"
   while not self.closed do
     local sock, why = self.listener:accept(1)
     if not sock and why ~= errno.ETIMEDOUT then
       self.cqueues.sleep(REST)
-    elseif sock and self.connections < CONNECTIONS and not self.closed then
+    elseif sock and not self.closed and (self.connections < CONNECTIONS or make_room(self)) then
       self.connections = self.connections + 1
+      table.insert(self.silent, sock)
       self.loop:wrap(function()
         self:serve(sock)
         sock:close()
@@ -122,6 +138,7 @@ end
 
 function Receiver:serve(sock)
   local request, code, message = self.requests.read(sock, webhook.max_body)
+  forget(self.silent, sock)
   if not request then
     if code then self.requests.answer(sock, code, message) end
     return
