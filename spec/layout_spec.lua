@@ -32,7 +32,7 @@ local FLOORS = {
   { "veo.retry", "veo.limiter", "veo.timers" },
   { "veo.job", "veo.ledger", "veo.money", "veo.places", "veo.progress", "veo.shield",
     "veo.interrupted", "veo.turns" },
-  { "veo.scheduler", "veo.options", "veo.sheltered", "veo.earlier" },
+  { "veo.scheduler", "veo.options", "veo.sheltered", "veo.earlier", "veo.gate" },
   { "veo.free", "veo.record", "veo.submit", "veo.wait", "veo.download", "veo.upload", "veo.upgrade", "veo.webhook" },
   { "veo.chain", "veo.resume", "veo.adopt", "veo.settle", "veo.many" },
   { "veo.client" },

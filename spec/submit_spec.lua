@@ -184,6 +184,18 @@ describe("extend", function()
     for i = 1, #times - 3 do assert.is_true(times[i + 3] - times[i] >= 0.48, "four in a window") end
   end)
 
+  it("sends orders in turn when the rate window is full", function()
+    client = kit.client(sim, { rate = { count = 2, window = 0.3 } })
+    for i = 1, 8 do
+      client:spawn(function() assert(client:extend { taskId = sim.source, prompt = "turn " .. i }) end)
+    end
+    assert(client:run())
+    for at, post in ipairs(sim:requests { endpoint = "extend" }) do
+      local i = tonumber(post.json.prompt:match "turn (%d+)")
+      assert.equal(math.floor((i - 1) / 2), math.floor((at - 1) / 2), "order " .. i .. " was sent as number " .. at)
+    end
+  end)
+
   it("does not count the wait for a rate slot as part of its deadline", function()
     client = kit.client(sim, { rate = { count = 1, window = 0.4 } })
     assert.is_truthy(extend())

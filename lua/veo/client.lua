@@ -3,6 +3,7 @@
 local lazy = require "veo.lazy"
 local core = require "veo.core"
 local errors = require "veo.errors"
+local gates = require "veo.gate"
 local ledgers = lazy "veo.ledger"
 local limiter = require "veo.limiter"
 local money = require "veo.money"
@@ -87,7 +88,9 @@ function M.new(given)
     watches = {},  -- taskId → the waits for it
     -- Another service's address must not bring its key to this one's upload host.
     upload_url = all.upload_url or (not all.base_url or all.base_url == core.base_url) and api.upload_url or nil,
-    webhook_key = all.webhook_key, max_downloads = all.max_downloads,
+    webhook_key = all.webhook_key,
+    downloads = gates.new(all.max_downloads, "a place"),
+    slots = gates.new(1, "a slot of the rate window"), -- one asks for them, the others come after it
     watching = 0,  -- waits in progress
   }
   return client

@@ -4,11 +4,11 @@
 ---   download/source.lua  what is fetched, and a fresh link when the old one has died
 ---   download/fetch.lua   tries until it is whole              download/part.lua    the unfinished file and its notes
 ---   download/file.lua    to a path                            download/stream.lua  to a function
----   download/gate.lua    how many at once
+---   gate.lua             how many at once
 
 local lazy = require "veo.lazy"
 local files = require "veo.download.file"
-local gates = require "veo.download.gate"
+local gates = require "veo.gate"
 local sheltered = require "veo.sheltered"
 local sources = require "veo.download.source"
 local streams = lazy "veo.download.stream"
@@ -16,7 +16,7 @@ local streams = lazy "veo.download.stream"
 local M = {}
 
 local function save(ctx, source, target, options)
-  local leave, err = gates.enter(ctx)
+  local leave, err = gates.enter(ctx, ctx.downloads, "download")
   if not leave then return nil, err end
   local room = type(target) == "string" and files or streams
   local result

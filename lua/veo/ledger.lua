@@ -137,7 +137,7 @@ function Ledger:open(order)
   local text = canonical.encode(order.body)
   local request = {
     ref = nonce(12), operation = order.operation, api = order.api, body = text, hash = canonical.hash(text),
-    source = order.source,
+    source = order.source, in_turn = order.in_turn,
     key = order.key, price = order.price, day_limit = order.day_limit, on_duplicate = order.on_duplicate,
     client = self.client, owner = self.owner, lease = math.max(self.intent_lease, (order.timeout or 0) + SLACK),
     rate = self.rate,

@@ -4,6 +4,7 @@
 local earlier_orders = require "veo.earlier"
 local errors = require "veo.errors"
 local free = require "veo.free"
+local gates = require "veo.gate"
 local money = require "veo.money"
 
 local M = {}
@@ -37,10 +38,11 @@ local function write_intent(self, on_duplicate)
   self.body.callBackUrl = self.callback -- what is compared has no reference in it
   local found, err = ctx.ledger:open { operation = operation, api = ctx.api.name, body = self.body, key = given.key,
     price = self.price, day_limit = ctx.money.day, on_duplicate = on_duplicate, timeout = given.timeout,
-    source = operation == "extend" and self.source or nil }
+    source = operation == "extend" and self.source or nil, in_turn = gates.is_full(ctx.slots) }
   if not found then return nil, err end
   if found.kind == "new" then
-    self.request, self.wait = found.request, found.wait
+    self.request, self.slot_at = found.request, found.wait and ctx.now() + found.wait
+    self.slot = found.wait == 0
     if self.callback then self.body.callBackUrl = with_reference(self.callback, found.request.ref) end
     return true
   end
@@ -82,19 +84,28 @@ end
 
 -- On the way -----------------------------------------------------------------------------------------------------------
 
+---Whether the intent's own commit took a slot for the first attempt.
+---@return boolean
+function Record:has_slot()
+  local has = self.slot
+  self.slot = false
+  return has
+end
+
 ---Seconds to wait before the next attempt may go; 0 when it may and its slot is taken.
 ---@return number|nil wait, veo.Error|nil
 function Record:reserve()
   local ctx = self.ctx
   if not ctx.ledger then return ctx.window:reserve() end
-  local wait = self.wait -- known from the intent's own commit
-  self.wait = nil
-  if not wait then
+  ctx.ledger:beat() -- of those in line behind this one, too
+  local wait = self.slot_at and self.slot_at - ctx.now() or 0 -- known from the intent's own commit
+  self.slot_at = nil
+  if wait <= 0 then
     local err
     wait, err = ctx.ledger:reserve(self.request)
     if not wait then return nil, err end
   end
-  return math.min(wait, LONGEST_WAIT)
+  return math.min(wait, LONGEST_WAIT, ctx.ledger.lease / 3)
 end
 
 -- The balance, or nil: evidence is worth one look, not a failed call.

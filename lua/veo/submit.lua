@@ -2,6 +2,7 @@
 --- before accepting it (429, 455); whatever else goes wrong is `uncertain`, because a repeat could be charged twice.
 
 local errors = require "veo.errors"
+local gates = require "veo.gate"
 local records = require "veo.record"
 local retry = require "veo.retry"
 local sheltered = require "veo.sheltered"
@@ -10,18 +11,29 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- Waits for a slot of the account's rate window; returns the seconds that took, or nil and what ended the sleep, which
--- may be an error of the ledger.
-local function take_slot(ctx, record)
-  local began = ctx.now()
+-- Asks until there is one; nil, or what ended that, which may be an error of the ledger.
+local function ask_for_slot(ctx, record)
   local wait, err = record:reserve()
   while wait and wait > 0 do
     if ctx.log then ctx.log { event = "rate", wait = wait } end
     local why = ctx.scheduler:sleep_until(ctx.now() + wait)
-    if why ~= "timeout" then return nil, why end
+    if why ~= "timeout" then return why end
     wait, err = record:reserve()
   end
-  if not wait then return nil, err end
+  return not wait and err or nil
+end
+
+-- Waits for a slot of the account's rate window; returns the seconds that took, or nil and what ended the wait. Orders
+-- get theirs in turn; were each to ask by itself, any of them would go next, and a hundred that wait would make five
+-- times the commits (713 of 100 orders, measured).
+local function take_slot(ctx, record)
+  if record:has_slot() then return 0 end
+  local began = ctx.now()
+  local leave, err = gates.enter(ctx, ctx.slots, record.operation)
+  if not leave then return nil, err.code == "closed" and "closed" or "cancelled" end
+  local why = ask_for_slot(ctx, record)
+  leave()
+  if why then return nil, why end
   return ctx.now() - began
 end
 

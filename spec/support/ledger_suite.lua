@@ -255,6 +255,40 @@ return function(sim, where, busted)
       for i = 4, #posts do assert.is_true(posts[i].time - posts[i - 3].time >= 0.7) end
     end)
 
+    it("serves the jobs of a client in turn, and one of them asks for all", function()
+      local rates = 0
+      local client = new { rate = { count = 3, window = 0.4 }, log = function(event)
+        if event.event == "rate" then rates = rates + 1 end
+      end }
+      for i = 1, 12 do client:spawn(function() assert(client:extend(shot("turn " .. i))) end) end
+      assert(client:run())
+      local posts = sim():requests { method = "POST", path = kit.EXTEND }
+      assert.equal(12, #posts)
+      for at, post in ipairs(posts) do
+        local i = tonumber(post.json.prompt:match "turn (%d+)")
+        assert.equal(math.floor((i - 1) / 3), math.floor((at - 1) / 3), "order " .. i .. " was sent as number " .. at)
+      end
+      assert.is_true(rates <= 6, rates .. " times the ledger was asked in vain")
+    end)
+
+    it("goes on when the one that asks, or one behind it, is cancelled", function()
+      local client = new { rate = { count = 1, window = 0.8 } }
+      local jobs = {}
+      for i = 1, 5 do jobs[i] = client:spawn(function() return client:extend(shot("place " .. i)) end) end
+      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 and #client:tasks() == 5 end)
+      jobs[2]:cancel() -- it asks
+      jobs[4]:cancel() -- it stands in line
+      assert(client:run())
+      local told = {}
+      for i, job in ipairs(jobs) do
+        local task, err = job:result()
+        told[i] = task and "sent" or err.code .. " " .. err.sent
+      end
+      assert.same({ "sent", "cancelled no", "sent", "cancelled no", "sent" }, told)
+      assert.same({ 3, 2 }, { select(2, states():gsub("accepted", "")), select(2, states():gsub("refused", "")) })
+      assert.equal(3, sim():count("POST", kit.EXTEND))
+    end)
+
     it("holds all of them back after a refusal", function()
       sim():script { { on = "extend", code = 429, retry_after = 1, times = 1 } }
       local a, b = new(), new { retry = { attempts = 1 } }

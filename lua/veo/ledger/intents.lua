@@ -84,9 +84,9 @@ local function insert(db, request, now)
 end
 
 ---Writes an intent, unless an earlier order or the budget stands against it. With a slot of the rate window free it is
----taken in the same commit, so that the call may go at once.
+---taken in the same commit, so that the call may go at once; unless others of the client are to have one first.
 ---@param db veo.Database
----@param request table  ref operation api body hash key price day_limit on_duplicate client owner lease rate
+---@param request table  ref operation api body hash key price day_limit on_duplicate client owner lease rate in_turn
 ---@return { kind: "new"|"earlier"|"other_body"|"budget"|"upgraded", wait: number|nil, row: table|nil, spent: number|nil }
 function M.open(db, request)
   local now = db:time()
@@ -102,7 +102,7 @@ function M.open(db, request)
     end
     insert(db, request, now)
   end
-  return { kind = "new", wait = M.reserve(db, request, now) }
+  return { kind = "new", wait = not request.in_turn and M.reserve(db, request, now) or nil }
 end
 
 ---Takes a slot for an attempt of an open intent, and keeps its lease; seconds to wait when there is none. Nil when the
