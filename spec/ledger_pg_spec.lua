@@ -103,6 +103,48 @@ describe("a ledger on PostgreSQL", function()
     client:close()
   end)
 
+  it("sends an order once whatever isolation the database has by default #timing", function()
+    for _, level in ipairs { "repeatable read", "serializable" } do
+      sim:reset()
+      local place, folder = fresh(), kit.folder()
+      ledgers.query(server.uri, ("ALTER DATABASE %s SET default_transaction_isolation TO '%s'"):format(
+        place:match "[^/]+$", level))
+      local first = kit.client(sim, { ledger = place })
+      assert(first:tasks())
+      first:close()
+      kit.write(folder .. "/order.lua", [[
+        local kit = require "spec.support.kit"
+        local client = kit.client(arg[1], { ledger = arg[2], api_key = arg[3] })
+        assert(client:tasks())
+        os.execute("touch " .. arg[4])
+        while not io.open(arg[5]) do os.execute "sleep 0.02" end
+        local task, err = client:extend { taskId = arg[6], prompt = "the same" }
+        print(task and "sent" or err.code)
+        client:close()
+      ]])
+      local pipes = {}
+      for i = 1, 2 do
+        pipes[i] = io.popen(ledgers.script("timeout 30 " .. kit.lua(), folder .. "/order.lua", sim.url, place,
+          sim.api_key, folder .. "/ready" .. i, folder .. "/go", sim.source))
+      end
+      local deadline = kit.now() + 10
+      while #kit.list(folder) < 3 and kit.now() < deadline do os.execute "sleep 0.05" end
+      -- Both wait for the lock, so that the second gets it while the first one's commit is fresh.
+      local holder = ledgers.connect(place)
+      ledgers.query(holder, "BEGIN")
+      ledgers.query(holder, "SELECT 1 AS got FROM (SELECT pg_advisory_xact_lock(860824531)) AS held")
+      kit.write(folder .. "/go", "")
+      os.execute "sleep 0.5"
+      ledgers.query(holder, "COMMIT")
+      local told = { pipes[1]:read "*l", pipes[2]:read "*l" }
+      table.sort(told)
+      for _, pipe in ipairs(pipes) do pipe:close() end
+      holder:close()
+      assert.same({ "duplicate", "sent" }, told, level)
+      assert.equal(1, sim:count("POST", kit.EXTEND), level)
+    end
+  end)
+
   it("shows no password", function()
     local client = kit.client(sim, { ledger = "postgresql://veo:geheim@127.0.0.1:1/postgres" })
     local _, err = client:tasks()

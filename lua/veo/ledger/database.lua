@@ -41,7 +41,10 @@ local ENGINES = {
   postgresql = {
     driver = "PostgreSQL", module = "dbd.postgresql", package = "dbi-postgresql",
     now = "SELECT CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION) AS now",
-    begin = { "BEGIN", ("SELECT 1 AS got FROM (SELECT pg_advisory_xact_lock(%d)) AS held"):format(LOCK) },
+    -- Whatever the database's default: at a higher level the snapshot is taken before the lock is granted, and who waited
+    -- for it reads what was there before (one order made by two processes at once was sent twice, seen).
+    begin = { "BEGIN ISOLATION LEVEL READ COMMITTED",
+      ("SELECT 1 AS got FROM (SELECT pg_advisory_xact_lock(%d)) AS held"):format(LOCK) },
     probe = "SELECT CAST(? AS TEXT) AS a, CAST(? AS TEXT) AS b, CAST(? AS DOUBLE PRECISION) AS c, "
       .. "CAST(? AS DOUBLE PRECISION) AS d",
     -- libpq prints notices, and nothing here prints.
