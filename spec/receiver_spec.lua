@@ -183,6 +183,35 @@ describe("veo.receiver", function()
     for _, connection in ipairs(silent) do connection:close() end
   end)
 
+  it("answers a burst of more than it serves at once", function()
+    local calls = {}
+    for i = 1, 100 do
+      calls[i] = raw.connect(receiver.url)
+      calls[i]:send "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+    end
+    assert(receiver:run(1))
+    for _, call in ipairs(calls) do
+      assert.equal(404, assert(call:read()).status)
+      call:close()
+    end
+  end)
+
+  it("closed within a loop of the host's, leaves that alone", function()
+    local cqueues = require "cqueues"
+    local loop, ticks = cqueues.new(), 0
+    local guest = assert(receivers.new { client = client, loop = loop })
+    loop:wrap(function()
+      cqueues.sleep(0.05)
+      guest:close()
+      for _ = 1, 5 do
+        cqueues.sleep(0.02)
+        ticks = ticks + 1
+      end
+    end)
+    assert(loop:loop())
+    assert.equal(5, ticks)
+  end)
+
   it("runs in a loop that is there already", function()
     local cqueues = require "cqueues"
     local loop = cqueues.new()

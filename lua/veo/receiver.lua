@@ -103,8 +103,13 @@ end
 
 function Receiver:accept()
   local errno = require "cqueues.errno"
+  local knock = { pollfd = self.listener:pollfd(), events = "r" }
   while not self.closed do
-    local sock, why = self.listener:accept(1)
+    self.cqueues.poll(knock)
+    if self.closed then return end -- and the listener, too: it must not be asked any more
+    local sock, why = self.listener:accept(0)
+    -- What those that are there already have said is read first.
+    if sock and self.connections >= CONNECTIONS then self.cqueues.sleep(0) end
     if not sock and why ~= errno.ETIMEDOUT then
       self.cqueues.sleep(REST)
     elseif sock and not self.closed and (self.connections < CONNECTIONS or make_room(self)) then
@@ -178,7 +183,7 @@ function Receiver:close()
   if self.closed then return end
   self.closed = true
   if self.fd then self.cqueues.cancel(self.fd) end
-  self.cqueues.cancel(self.listener)
+  self.cqueues.cancel(self.listener:pollfd())
   self.listener:close()
   self.stepped:signal()
 end
