@@ -126,6 +126,47 @@ describe("a budget", function()
     assert(client:get_1080p("hd1", { interval = 0.02 }))
   end)
 
+  it("of a day keeps it too when a later try is refused, or the client is closed meanwhile", function()
+    for i = 1, 2 do sim:add { taskId = "hd" .. i } end
+    local limited = { max_credits = { day = 5 }, ledger = place }
+    sim:script { { on = "get_1080p", task = "hd1", close = "unanswered", times = 1 },
+      { on = "get_1080p", task = "hd1", code = 401, times = 1 } }
+    local client = new(limited)
+    assert.equal("unauthorized", select(2, client:get_1080p("hd1")).code)
+    assert.equal("budget", select(2, client:get_1080p("hd2")).code)
+    assert.equal("budget", select(2, new(limited):get_1080p("hd2")).code)
+    ledgers.query(place, "DELETE FROM veo_charges")
+    sim:script { { on = "get_1080p", delay = 0.3 } }
+    local closing = new(limited)
+    closing:spawn(function()
+      closing:sleep(0.1)
+      closing:close()
+    end)
+    assert.equal("closed", select(2, closing:get_1080p("hd1")).code)
+    assert.equal("budget", select(2, new(limited):get_1080p("hd2")).code)
+  end)
+
+  it("of a day takes nothing from a client that asked the same and was not refused", function()
+    for i = 1, 2 do sim:add { taskId = "hd" .. i } end
+    local limited = { max_credits = { day = 5 }, ledger = place }
+    local a, b = new(limited), new(limited)
+    sim:script { { on = "get_1080p", task = "hd1", code = 402, delay = 0.3, times = 1 } }
+    local job = a:spawn(a.get_1080p, a, "hd1")
+    kit.step_until(a, function() return sim:count("GET", "/api/v1/veo/get-1080p-video") == 1 end)
+    assert(b:get_1080p("hd1", { interval = 0.02 }))
+    assert.equal("insufficient_credits", select(2, job:wait()).code)
+    assert.equal("budget", select(2, b:get_1080p("hd2")).code)
+    assert.equal(1, #ledgers.query(place, "SELECT ref FROM veo_charges"))
+  end)
+
+  it("of a day gives the price of a 1080P version back that was never asked for", function()
+    for i = 1, 2 do sim:add { taskId = "hd" .. i } end
+    local client = new { max_credits = { day = 5 }, ledger = place, retry = { attempts = 2 } }
+    sim:script { { on = "get_1080p", task = "hd1", code = 429 } }
+    assert.equal("rate_limited", select(2, client:get_1080p("hd1")).code)
+    assert(client:get_1080p("hd2", { interval = 0.02 }))
+  end)
+
   it("of a day lets no 1080P version be ordered while the ledger cannot say", function()
     local client = new { max_credits = { day = 5 }, ledger = kit.folder() .. "/no/such/folder.db" }
     assert.same({ "ledger", "no" }, { select(2, client:get_1080p(sim.source)).code,

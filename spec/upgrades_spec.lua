@@ -87,6 +87,15 @@ describe("upgrades", function()
     end)
   end)
 
+  describe("1080P of another video of a task", function()
+    it("is asked for again as that", function()
+      local result = assert(client:get_1080p({ taskId = sim.source, index = 2 }, { interval = 0.02 }))
+      assert.equal(2, result.index)
+      assert(client:get_1080p(result, { interval = 0.02 }))
+      for _, request in ipairs(sim:requests { endpoint = "get_1080p" }) do assert.equal("2", request.query.index) end
+    end)
+  end)
+
   describe("4K", function()
     it("is a task of its own, to be waited for", function()
       local task = assert(client:get_4k { taskId = sim.source, index = 0 })

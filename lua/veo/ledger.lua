@@ -99,10 +99,7 @@ local function sort_out(self)
   end
 end
 
----One commit. Nil and an error when it cannot be made.
----@param operation string|nil
----@param fn fun(db: veo.Database): any
-function Ledger:commit(operation, fn)
+local function commit(self, operation, fn)
   local value, problem = self.db:transaction(function(db)
     make_up(self, db)
     return fn(db)
@@ -115,6 +112,16 @@ function Ledger:commit(operation, fn)
   if value == nil then return nil, self:error(problem, operation) end
   self.pending = {}
   return value
+end
+
+---One commit. Nil and an error when it cannot be made. After the end, for the last word of a call that was under way, the
+---database is opened for that alone.
+---@param operation string|nil
+---@param fn fun(db: veo.Database): any
+function Ledger:commit(operation, fn)
+  local value, err = commit(self, operation, fn)
+  if self.closed then self.db:disconnect() end
+  return value, err
 end
 
 ---One commit whose failure must not harm the call: it is logged, and made up for by the next one.
@@ -284,13 +291,14 @@ end
 
 require("veo.ledger.claims")(Ledger, nonce)
 require("veo.ledger.answers")(Ledger)
-require("veo.ledger.charges")(Ledger)
+require("veo.ledger.charges")(Ledger, function(err) return UNSURE[err.cause] == true end)
 
 ---Lets everything go and closes the connection.
 function Ledger:close()
   if self.pending[1] or self.db.connection and self.beat_at < math.huge then
     self:note(function(db) return leases.release_all(db, self.owner) end)
   end
+  self.closed = true
   self.db:disconnect()
 end
 

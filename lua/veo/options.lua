@@ -19,8 +19,11 @@ end
 
 local seconds = number(0, "seconds, 0 or more")
 local positive = { expected = "seconds, more than 0", test = function(value) return is_number(value) and value > 0 end }
+local MOST = 2 ^ 53 -- further on, not every whole number is one
 local count = { expected = "a whole number from 1 up",
-  test = function(value) return is_number(value) and value >= 1 and value % 1 == 0 end }
+  test = function(value) return is_number(value) and value >= 1 and value <= MOST and value % 1 == 0 end }
+local a_day = { expected = "whole seconds from 1 to 86400",
+  test = function(value) return count.test(value) and value <= 86400 end }
 local natural = { expected = "a whole number from 0 up",
   test = function(value) return is_number(value) and value >= 0 and value % 1 == 0 end }
 local flag = { expected = "true or false", test = function(value) return type(value) == "boolean" end }
@@ -54,7 +57,7 @@ M.wait = {
     test = function(value) return is_number(value) and value >= 0 and value < 1 end },
   grace = seconds, max_errors = natural, on_progress = fn,
 }
-M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts = count, stall = count }
+M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts = count, stall = a_day }
 M.upgrade = { timeout = seconds, interval = positive }
 M.upload = { on_progress = fn, timeout = positive, deadline = seconds }
 M.preview = { columns = count, rows = count, width = count, timeout = positive, overwrite = flag }

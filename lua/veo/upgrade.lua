@@ -32,11 +32,12 @@ function M.refusal(ctx, operation, params)
       :format(operation, params.taskId, what) }
 end
 
-local function not_yet(taskId, options, err)
+local function not_yet(taskId, options, err, charged)
   return errors.new { code = "timeout", operation = "get_1080p", taskId = taskId, cause = err and err.code,
-    service_code = err and err.service_code, service_msg = err and err.service_msg, charged = "maybe",
-    message = ("the 1080P version of task %s is not ready after %g s%s; asking again costs nothing more"):format(taskId,
-      options.upgrade.timeout, err and err.service_msg and (" (the service says: " .. err.service_msg .. ")") or "") }
+    service_code = err and err.service_code, service_msg = err and err.service_msg, charged = charged,
+    message = ("the 1080P version of task %s is not ready after %g s%s; %s"):format(taskId, options.upgrade.timeout,
+      err and err.service_msg and (" (the service says: " .. err.service_msg .. ")") or "",
+      charged == "no" and "nothing was ordered" or "asking again costs nothing more") }
 end
 
 -- What the caller gets: enough for download, which asks for a fresh link by the same call when this one has died.
@@ -48,14 +49,14 @@ end
 -- One look. Returns what was found, or an error, or the seconds until the next look and why it is needed.
 local function look(ctx, request, options, state, charge)
   local reply, failure = ctx.scheduler:exchange(state.deadline + 1, "request", request, { timeout = ctx.timeout })
-  local found, err = wire.upgrade(ctx.api, "get_1080p", reply, failure)
+  local found, err, uncertain = wire.upgrade(ctx.api, "get_1080p", reply, failure)
+  if found or uncertain then charge.ordered = true end
   if ctx.log then
     ctx.log { event = "poll", operation = "get_1080p", taskId = request.query.taskId, ready = found and found.ready,
       err = err or found.err }
   end
   if found then
     M.note(ctx, request.query.taskId, "1080P")
-    charge.ordered = true
     state.errors = 0
     if found.ready then return found end
     return nil, nil, options.upgrade.interval, found.err
@@ -76,23 +77,25 @@ local function reserve(ctx, fields)
   local price, err = money.reserve(ctx.money, "get_1080p", fields)
   if err then return nil, err end
   charge = { ref = ref, price = price, asking = 0 }
-  ctx.charges[ref] = charge
-  if not ctx.ledger or not price then return charge end
-  local found
-  found, err = ctx.ledger:charge { ref = ref, operation = "get_1080p", price = price, day_limit = ctx.money.day }
-  if found and found.kind == "new" then
+  if ctx.ledger and price then
+    local found
+    found, err = ctx.ledger:charge { ref = ref, operation = "get_1080p", price = price, day_limit = ctx.money.day }
+    if not found or found.kind ~= "new" then
+      money.release(ctx.money, price)
+      charge.price = nil
+    end
+    if not found then return nil, err end
+    if found.kind == "budget" then return nil, money.day_passed(ctx.money, "get_1080p", price, found.spent) end
     charge.noted = true
-    return charge
   end
-  money.release(ctx.money, price)
-  charge.price = nil
-  if found and found.kind == "earlier" then return charge end
-  ctx.charges[ref] = nil
-  return nil, err or money.day_passed(ctx.money, "get_1080p", price, found.spent)
+  ctx.charges[ref] = charge
+  return charge
 end
 
--- Nothing was ordered, as far as this call knows; another job may be asking the same.
-local function release(ctx, charge)
+-- A call is over. Where none of its requests can have ordered anything, and no other job asks the same, nothing was
+-- ordered.
+local function leave(ctx, charge)
+  charge.asking = charge.asking - 1
   if charge.ordered or charge.asking > 0 then return end
   ctx.charges[charge.ref] = nil
   money.release(ctx.money, charge.price)
@@ -117,13 +120,16 @@ function M.get_1080p(ctx, params, options)
   charge.asking = charge.asking + 1 -- a job that is dropped never takes it back, and its price stays reserved
   while true do
     local found, err, pause, why = look(ctx, request, options, state, charge)
-    local late = pause and ctx.now() + pause > state.deadline
-    if late or not pause then charge.asking = charge.asking - 1 end
-    if late then return nil, not_yet(fields.taskId, options, why) end
-    if found then return result(fields, found) end
+    if found then
+      leave(ctx, charge)
+      return result(fields, found)
+    end
+    if not err and ctx.now() + pause > state.deadline then
+      err = not_yet(fields.taskId, options, why, charge.ordered and "maybe" or "no")
+    end
     if err then
+      leave(ctx, charge)
       err.taskId = err.taskId or fields.taskId
-      if err.sent == "no" or not wire.repeatable(err) then release(ctx, charge) end -- refused, or never sent
       return nil, err
     end
     local ended = ctx.scheduler:sleep_until(ctx.now() + pause)

@@ -200,6 +200,7 @@ end
 ---@param failure table|nil
 ---@return { ready: boolean, url: string|nil, raw: table|nil, err: veo.Error|nil }|nil
 ---@return veo.Error|nil
+---@return boolean|nil uncertain  whether it may have been ordered all the same
 function M.upgrade(api, operation, reply, failure)
   local spec = api.operations[operation]
   if reply then
@@ -214,10 +215,11 @@ function M.upgrade(api, operation, reply, failure)
       if err.code ~= "expired" and err.code ~= "unavailable" then
         return { ready = false, err = err, raw = reply.body }
       end
-      return nil, err
+      return nil, err, false
     end
   end
-  return nil, replies.free_error(operation, reply, failure)
+  local _, verdict = replies.submit_error(operation, reply, failure)
+  return nil, replies.free_error(operation, reply, failure), verdict == "uncertain"
 end
 
 ---Whether a free call that ended so may simply be made again.

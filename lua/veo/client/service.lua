@@ -21,6 +21,7 @@ end
 -- The parameters of an upgrade: its own, or the taskId of a task or status.
 local function upgrade_params(task)
   if type(task) ~= "table" then return { taskId = task } end
+  if task.upgrade == "1080P" then return { taskId = task.taskId, index = task.index } end
   if task.state ~= nil or task.raw ~= nil then return { taskId = task.taskId } end
   return task
 end

@@ -5,30 +5,43 @@ local intents = require "veo.ledger.intents"
 
 local DAY = 24 * 3600
 
-local function reserve(db, charge)
+local function reserve(db, charge, client)
   local now = db:time()
-  if db:select("SELECT ref FROM veo_charges WHERE ref = ?", charge.ref)[1] then return { kind = "earlier" } end
-  if charge.day_limit then
+  local mine, others = false, false
+  for _, row in ipairs(db:select("SELECT client FROM veo_charges WHERE ref = ?", charge.ref)) do
+    if row.client == client then mine = true else others = true end
+  end
+  if not others and not mine and charge.day_limit then
     local spent = intents.spent(db, now)
     if spent + charge.price > charge.day_limit then return { kind = "budget", spent = spent } end
   end
-  db:run("INSERT INTO veo_charges (ref, price, day, at) VALUES (?, ?, ?, ?)", charge.ref, charge.price,
-    math.floor(now / DAY), now)
-  return { kind = "new" }
+  -- The commit of a first try may have arrived although its answer did not.
+  if not mine then
+    db:run("INSERT INTO veo_charges (ref, client, price, day, at) VALUES (?, ?, ?, ?, ?)", charge.ref, client,
+      charge.price, math.floor(now / DAY), now)
+  end
+  return { kind = others and "earlier" or "new" }
 end
 
 ---@param Ledger veo.Ledger   the class
-return function(Ledger)
-  ---Reserves a price, once for each `ref`, before anything is sent.
+---@param is_unsure fun(err: veo.Error): boolean  whether a commit that failed so may have arrived
+return function(Ledger, is_unsure)
+  ---Reserves a price, once for each `ref`, before anything is sent. Each client that asks has a row of its own, so that one
+  ---that was refused takes nothing away from another.
   ---@param charge { ref: string, operation: string, price: number, day_limit: number|nil }
   ---@return { kind: "new"|"earlier"|"budget", spent: number|nil }|nil, veo.Error|nil
   function Ledger:charge(charge)
-    return self:commit(charge.operation, function(db) return reserve(db, charge) end)
+    local found, err = self:commit(charge.operation, function(db) return reserve(db, charge, self.client) end)
+    if not found and is_unsure(err) then self:uncharge(charge.ref) end -- nothing will be sent
+    return found, err
   end
 
-  ---Nothing was ordered after all.
+  ---This client ordered nothing after all.
   ---@param ref string
   function Ledger:uncharge(ref)
-    return self:note(function(db) return db:run("DELETE FROM veo_charges WHERE ref = ?", ref) end)
+    local client = self.client
+    return self:note(function(db)
+      return db:run("DELETE FROM veo_charges WHERE ref = ? AND client = ?", ref, client)
+    end)
   end
 end

@@ -71,8 +71,10 @@ function M.spent(db, now)
   local day = math.floor(now / DAY)
   local orders = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM veo_tasks
     WHERE day = ? AND state NOT IN ('refused', 'lost')]], day)[1]
-  local charges = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM veo_charges
-    WHERE day = ?]], day)[1]
+  -- A charge is its first asker's, whoever else has asked since.
+  local charges = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM (
+    SELECT MAX(price) AS price FROM veo_charges WHERE ref IN (SELECT ref FROM veo_charges WHERE day = ?)
+    GROUP BY ref HAVING MIN(day) = ?) AS charged]], day, day)[1]
   return orders.spent + charges.spent
 end
 

@@ -41,11 +41,14 @@ local STEPS = {
     "CREATE TABLE veo_upgrades (task_id TEXT PRIMARY KEY, what TEXT NOT NULL, at DOUBLE PRECISION NOT NULL)",
   },
   {
+    -- A row for each client that asked; together they are one charge.
     [[CREATE TABLE veo_charges (
-      ref TEXT PRIMARY KEY,
+      ref TEXT NOT NULL,
+      client TEXT NOT NULL,
       price DOUBLE PRECISION NOT NULL,
       day DOUBLE PRECISION NOT NULL,
-      at DOUBLE PRECISION NOT NULL)]],
+      at DOUBLE PRECISION NOT NULL,
+      PRIMARY KEY (ref, client))]],
     "CREATE INDEX veo_charges_day ON veo_charges (day)",
   },
 }
