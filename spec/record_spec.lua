@@ -24,7 +24,8 @@ end
 
 local RESPONSE = { { "taskId", '"4d1c"' }, { "resultUrls", "[" .. URL .. "]" },
   { "fullResultUrls", "[" .. OTHER .. "]" },
-  { "originUrls", "null" }, { "resolution", '"720p"' }, { "hasAudioList", "[true]" }, { "seeds", "[48213]" } }
+  { "originUrls", "null" }, { "resolution", '"720p"' }, { "hasAudioList", "[true]" }, { "seeds", "[48213]" },
+  { "mediaIds", '["CAUSJDkxMjM0"]' } }
 
 local function succeeded(change, inner)
   return object({ { "taskId", '"4d1c_a-b"' }, { "paramJson", [["{\"prompt\":\"the boat\\n turns\"}"]] },
@@ -59,6 +60,14 @@ for _, text in ipairs { "https://", "https://#a", "https://?a", "https:///a", "h
   "https://a.example/\127", "https://a\127b/",
   "https://a.example/'", "https://'a", "https:// ", "https://a'", "https",
   "ttps://a.example/b", "https://a", "http://a", "https://a\194\160b" } do
+  VALUES[#VALUES + 1] = '["' .. text .. '"]'
+end
+-- URLs with backslashes, and what is no URL once they are gone.
+for _, text in ipairs { [[https:\/\/a.example\/b]], [[https:\/\/]], [[https:\/\/\/a]], [[https:\/\/a\nb]],
+  [[https:\/\/a\"]], [[https:\/\/a\"b]], [[\"https:\/\/a\"]], [[https:\/\/a\\b]], [[\thttps:\/\/a]],
+  [[https:\/\/a\b]], [[\/]], [[\u0068]],
+  [[https:\/\/a\/]] .. ("x"):rep(1000), [[https:\/\/a]] .. ([[\/]]):rep(502), [[https:\/\/a]] .. ([[\/]]):rep(506),
+  [[https:\/\/a]] .. ([[\/]]):rep(507), [[https:\/\/a\/]] .. ("x"):rep(2000) } do
   VALUES[#VALUES + 1] = '["' .. text .. '"]'
 end
 for _, depth in ipairs { 10, 20, 21, 30, 97, 98, 99, 100, 101, 130 } do
@@ -197,7 +206,7 @@ describe("the usual record", function()
       assert.equal(7, status.raw.data.extra.deep[2])
       fields = fields + 1
     end
-    assert.equal(14, fields)
+    assert.equal(15, fields)
     assert.is_nil(rawget(status, "raw"))
     assert.equal(status.raw, status.raw)
     assert.is_nil(status.nothing)

@@ -9,13 +9,19 @@
 
 #include <string.h>
 
-enum { MAX_DEPTH = 20, MAX_PARAM = 4096, NO_FLAG = -1 };
+enum { MAX_DEPTH = 20, MAX_PARAM = 4096, MAX_URL = 1024, NO_FLAG = -1 };
 
 /* What a list of one holds. */
 typedef struct {
-  enum { NOTHING, BOOLEAN, WHOLE } type;
+  enum { NOTHING, BOOLEAN, WHOLE, TEXT } type;
   double value;
+  veo_text text;
 } item;
+
+typedef struct {
+  veo_text text;           /* without escapes; NULL when there was none */
+  char plain[MAX_URL + 1]; /* what it is without its escapes, when it had any */
+} link;
 
 typedef struct {
   double code;
@@ -27,11 +33,12 @@ typedef struct {
   double completed;
   veo_text id;
   veo_text param;
-  veo_text new_url;
-  veo_text whole_url;
+  link new_url;
+  link whole_url;
   veo_text resolution;
   item seeds;
   item audio;
+  item media;
 } record;
 
 typedef int reader(veo_scan *scan, record *r);
@@ -146,16 +153,26 @@ static int is_url(const char *url, size_t length)
     return 0;
   for(i = start; i < length; i++) {
     unsigned char byte = (unsigned char)url[i];
-    if(byte <= ' ' || byte == 127 || byte == '\'')
+    if(byte <= ' ' || byte == 127 || byte == '"' || byte == '\'')
       return 0;
   }
   return 1;
 }
 
-static int read_url(veo_scan *scan, veo_text *url)
+static int read_url(veo_scan *scan, link *url)
 {
-  return veo_scan_char(scan, '[') && veo_scan_string(scan, url) && !url->escaped &&
-         is_url(url->data, url->length) && veo_scan_char(scan, ']');
+  veo_text text;
+  if(!veo_scan_char(scan, '[') || !veo_scan_string(scan, &text))
+    return 0;
+  if(text.escaped) {
+    if(text.length > MAX_URL)
+      return 0;
+    text.length = veo_unescape(&text, url->plain);
+    url->plain[text.length] = '\0';
+    text.data = url->plain;
+  }
+  url->text = text;
+  return is_url(text.data, text.length) && veo_scan_char(scan, ']');
 }
 
 static int read_new(veo_scan *scan, record *r)
@@ -176,6 +193,10 @@ static int read_item(veo_scan *scan, item *only)
   if(veo_scan_bool(scan, &boolean)) {
     only->type = BOOLEAN;
     only->value = boolean;
+  } else if(*scan->at == '"') {
+    if(!veo_scan_string(scan, &only->text) || only->text.escaped)
+      return 0;
+    only->type = TEXT;
   } else if(veo_scan_whole(scan, &only->value)) {
     only->type = WHOLE;
   } else
@@ -193,13 +214,18 @@ static int read_audio(veo_scan *scan, record *r)
   return read_item(scan, &r->audio);
 }
 
+static int read_media(veo_scan *scan, record *r)
+{
+  return read_item(scan, &r->media);
+}
+
 static int read_response(veo_scan *scan, record *r)
 {
   static const field fields[] = {
       FIELD("resultUrls", read_new),     FIELD("fullResultUrls", read_whole),
       FIELD("originUrls", NULL),         FIELD("resolution", read_resolution),
       FIELD("hasAudioList", read_audio), FIELD("seeds", read_seeds),
-      FIELD("mediaIds", NULL),           {NULL, 0, NULL}};
+      FIELD("mediaIds", read_media),     {NULL, 0, NULL}};
   r->has_response = 1;
   return read_object(scan, fields, r);
 }
@@ -231,7 +257,7 @@ static int read_record(const char *text, size_t length, record *r)
     return 0;
   if(r->flag == 0)
     return !r->has_response;
-  return r->flag == 1 && r->new_url.data && r->whole_url.data && r->resolution.data;
+  return r->flag == 1 && r->new_url.text.data && r->whole_url.text.data && r->resolution.data;
 }
 
 /* ------------------------------------------------------------------- writing */
@@ -267,6 +293,8 @@ static void set_item(lua_State *L, const char *name, const item *only)
   lua_createtable(L, 1, 0);
   if(only->type == BOOLEAN)
     lua_pushboolean(L, only->value != 0);
+  else if(only->type == TEXT)
+    lua_pushlstring(L, only->text.data, only->text.length);
   else
     veo_pushinteger(L, only->value);
   lua_rawseti(L, -2, 1);
@@ -287,14 +315,15 @@ static void set_url(lua_State *L, const char *name, const veo_text *url)
 /* Into the status on the top, which stays there. */
 static void set_results(lua_State *L, const record *r)
 {
-  set_url(L, "resultUrls", &r->new_url);
+  set_url(L, "resultUrls", &r->new_url.text);
   lua_remove(L, -2);
-  set_url(L, "fullResultUrls", &r->whole_url);
+  set_url(L, "fullResultUrls", &r->whole_url.text);
   lua_insert(L, -2);
   lua_setfield(L, -2, "video_url");
   set_text(L, "resolution", &r->resolution);
   set_item(L, "seeds", &r->seeds);
   set_item(L, "hasAudioList", &r->audio);
+  set_item(L, "mediaIds", &r->media);
 }
 
 int veo_record_push(lua_State *L, int kind, const char *text, size_t length)
@@ -305,7 +334,7 @@ int veo_record_push(lua_State *L, int kind, const char *text, size_t length)
   if(!read_record(text, length, &r))
     return 0;
   done = r.flag == 1;
-  lua_createtable(L, 0, done ? 14 : 8);
+  lua_createtable(L, 0, done ? 15 : 8);
   set_text(L, "taskId", &r.id);
   if(done)
     lua_pushliteral(L, "succeeded");
