@@ -159,6 +159,20 @@ describe("a budget", function()
     assert.equal(1, #ledgers.query(place, "SELECT ref FROM veo_charges"))
   end)
 
+  it("of a client counts a 1080P version that another asked for and did not get", function()
+    for i = 1, 2 do sim:add { taskId = "hd" .. i } end
+    local a, b = new { ledger = place }, new { max_credits = 5, ledger = place }
+    sim:script { { on = "get_1080p", task = "hd1", code = 402, delay = 0.3, times = 1 } }
+    local job = a:spawn(a.get_1080p, a, "hd1")
+    kit.step_until(a, function() return sim:count("GET", "/api/v1/veo/get-1080p-video") == 1 end)
+    assert(b:get_1080p("hd1", { interval = 0.02 }))
+    job:wait()
+    assert.equal("budget", select(2, b:get_1080p("hd2")).code)
+    local c = new { max_credits = 5, ledger = place }
+    assert(c:get_1080p("hd1", { interval = 0.02 })) -- known to be ordered: it costs nothing more
+    assert(c:get_1080p("hd2", { interval = 0.02 }))
+  end)
+
   it("of a day gives the price of a 1080P version back that was never asked for", function()
     for i = 1, 2 do sim:add { taskId = "hd" .. i } end
     local client = new { max_credits = { day = 5 }, ledger = place, retry = { attempts = 2 } }

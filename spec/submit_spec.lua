@@ -196,6 +196,53 @@ describe("extend", function()
     end
   end)
 
+  it("lets the next order come when one that got its turn was cancelled before it took it", function()
+    client = kit.client(sim, { rate = { count = 1, window = 1.5 } })
+    local jobs = {}
+    for i = 1, 3 do jobs[i] = client:spawn(client.extend, client, { taskId = sim.source, prompt = "turn " .. i }) end
+    kit.step_until(client, function() return jobs[1]:status() == "done" end)
+    local began = kit.now()
+    jobs[2]:cancel() -- its place goes on to the third ...
+    jobs[3]:cancel() -- ... which has not noticed yet
+    assert(client:run())
+    assert.is_true(kit.now() - began < 1, "it slept out the window")
+    assert.equal("cancelled", select(2, jobs[3]:result()).code)
+    assert.is_truthy(extend())
+  end)
+
+  -- An error at any instruction, as an allocation or another thread's hook may bring one, loses one order and no turn.
+  it("goes on in turn after an error at any instruction of the line #timing", function()
+    if rawget(_G, "jit") then return pending("hooks of LuaJIT are not one coroutine's") end
+    sim:credits(1000000)
+    local raised, n = true, 0
+    while raised do
+      n, raised = n + 1, false
+      local one = kit.client(sim, { rate = { count = 1, window = 0.01 } })
+      local function order(prompt) return one:extend { taskId = sim.source, prompt = prompt } end
+      local count = 0
+      one:spawn(order, "first")
+      one:spawn(function()
+        debug.sethook(function()
+          if not debug.getinfo(2, "S").source:find("gate.lua", 1, true) then return end
+          count = count + 1
+          if count == n then
+            raised = true
+            error("now")
+          end
+        end, "", 1)
+        order("second")
+        debug.sethook()
+      end)
+      local last = one:spawn(order, "third")
+      assert(one:run())
+      assert.equal("done", last:status())
+      assert.is_truthy(last:result(), "point " .. n)
+      assert.is_truthy(order("fourth"), "point " .. n)
+      one:close()
+    end
+    assert.is_true(n > 50, n)
+  end)
+
   it("does not count the wait for a rate slot as part of its deadline", function()
     client = kit.client(sim, { rate = { count = 1, window = 0.4 } })
     assert.is_truthy(extend())

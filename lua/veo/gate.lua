@@ -1,5 +1,6 @@
 --- Gates: so many at a time may be behind one, the others stand in line before it, first come, first served, and hold
---- nothing meanwhile.
+--- nothing meanwhile. An error may come at any instruction: a place belongs to whoever stands in `holders`, which is one
+--- assignment, and everything that follows from it can be done again.
 
 local errors = require "veo.errors"
 
@@ -10,45 +11,33 @@ local M = {}
 ---@return veo.Gate
 function M.new(limit, what)
   ---@class veo.Gate
-  return { limit = limit, what = what, active = 0, line = {} }
+  return { limit = limit, what = what, holders = {}, line = {} }
 end
 
 ---Whether one more would have to stand in line.
 ---@param gate veo.Gate
 ---@return boolean
 function M.is_full(gate)
-  return gate.active >= gate.limit
+  local count = 0
+  for _ in pairs(gate.holders) do count = count + 1 end
+  return count >= gate.limit
 end
 
-local function give_on(ctx, gate)
-  local waiter = table.remove(gate.line, 1)
-  if not waiter then
-    gate.active = gate.active - 1
-    return
+local function serve(ctx, gate)
+  local line = gate.line
+  while line[1] and (gate.holders[line[1]] or not M.is_full(gate)) do
+    gate.holders[line[1]] = true
+    ctx.scheduler:wake(line[1], "done")
+    table.remove(line, 1)
   end
-  waiter.has_place = true
-  ctx.scheduler:wake(waiter, "done")
 end
 
-local function leave_line(gate, waiter)
+local function leave(ctx, gate, place)
   for i, other in ipairs(gate.line) do
-    if other == waiter then table.remove(gate.line, i) return end
+    if other == place then table.remove(gate.line, i) break end
   end
-end
-
--- Stands in line; nil, or the error when it was given up.
-local function stand(ctx, gate, operation)
-  local waiter = {}
-  gate.line[#gate.line + 1] = waiter
-  local cleanup = ctx.scheduler:on_drop { drop = function()
-    if waiter.has_place then give_on(ctx, gate) else leave_line(gate, waiter) end
-  end }
-  local why = ctx.scheduler:await(nil, nil, waiter)
-  ctx.scheduler:settled(cleanup)
-  if waiter.has_place then return nil end
-  leave_line(gate, waiter)
-  return errors.new { code = why == "closed" and "closed" or why == "cancelled" and "cancelled" or "busy",
-    operation = operation, message = ("%s: waiting for %s was %s"):format(operation, gate.what, why) }
+  gate.holders[place] = nil
+  serve(ctx, gate)
 end
 
 ---Waits for a place. To be called in a job, whose end gives the place on as well.
@@ -58,16 +47,25 @@ end
 ---@return fun()|nil leave  gives the place on
 ---@return veo.Error|nil err
 function M.enter(ctx, gate, operation)
-  if M.is_full(gate) then
-    local err = stand(ctx, gate, operation)
-    if err then return nil, err end
+  local place = {}
+  function place.drop() leave(ctx, gate, place) end
+  ctx.scheduler:on_drop(place)
+  serve(ctx, gate)
+  if not M.is_full(gate) then
+    gate.holders[place] = true
   else
-    gate.active = gate.active + 1
+    gate.line[#gate.line + 1] = place
+    local why = ctx.scheduler:await(nil, nil, place)
+    if not gate.holders[place] then
+      leave(ctx, gate, place)
+      ctx.scheduler:settled(place)
+      return nil, errors.new { code = why == "closed" and "closed" or why == "cancelled" and "cancelled" or "busy",
+        operation = operation, message = ("%s: waiting for %s was %s"):format(operation, gate.what, why) }
+    end
   end
-  local place = ctx.scheduler:on_drop { drop = function() give_on(ctx, gate) end }
   return function()
+    leave(ctx, gate, place)
     ctx.scheduler:settled(place)
-    give_on(ctx, gate)
   end
 end
 

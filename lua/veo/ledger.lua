@@ -167,9 +167,12 @@ end
 ---A slot for the next attempt: seconds to wait, 0 to go.
 ---@return number|nil wait, veo.Error|nil
 function Ledger:reserve(request)
+  local due = self.now() >= self.beat_at -- others may stand in line behind this one, and do nothing for their leases
   local wait, err = self:commit(request.operation, function(db)
+    if due then leases.beat(db, self.owner, self.lease) end
     return intents.reserve(db, request) or -1
   end)
+  if due and wait then self.beat_at = self.now() + self.lease / 3 end
   if wait ~= -1 then return wait, err end
   return nil, errors.new { code = "ledger", operation = request.operation, sent = "no", cause = "lost",
     message = request.operation .. ": another process closed this intent in the ledger while it waited" }

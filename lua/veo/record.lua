@@ -97,7 +97,6 @@ end
 function Record:reserve()
   local ctx = self.ctx
   if not ctx.ledger then return ctx.window:reserve() end
-  ctx.ledger:beat() -- of those in line behind this one, too
   local wait = self.slot_at and self.slot_at - ctx.now() or 0 -- known from the intent's own commit
   self.slot_at = nil
   if wait <= 0 then
@@ -170,11 +169,12 @@ end
 ---@param task { taskId: string }
 function Record:accepted(task)
   local ctx = self.ctx
-  self.closed = true
-  if not ctx.ledger then return end
-  task.ref, task.key = self.request.ref, self.request.key
-  local _, err = ctx.ledger:accepted(self.request, task.taskId)
-  task.ledger_error = err -- the task is paid, so it is handed over all the same
+  if ctx.ledger then
+    task.ref, task.key = self.request.ref, self.request.key
+    local _, err = ctx.ledger:accepted(self.request, task.taskId)
+    task.ledger_error = err -- the task is paid, so it is handed over all the same
+  end
+  self.closed = true -- not before: an error that comes meanwhile has `dropped` write it
 end
 
 ---Nothing was ordered.

@@ -31,7 +31,7 @@ local function take_slot(ctx, record)
   local began = ctx.now()
   local leave, err = gates.enter(ctx, ctx.slots, record.operation)
   if not leave then return nil, err.code == "closed" and "closed" or "cancelled" end
-  local why = ask_for_slot(ctx, record)
+  local why = ctx.scheduler:cancelling() and "cancelled" or ask_for_slot(ctx, record)
   leave()
   if why then return nil, why end
   return ctx.now() - began

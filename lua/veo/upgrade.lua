@@ -79,8 +79,10 @@ local function reserve(ctx, fields)
   charge = { ref = ref, price = price, asking = 0 }
   if ctx.ledger and price then
     local found
-    found, err = ctx.ledger:charge { ref = ref, operation = "get_1080p", price = price, day_limit = ctx.money.day }
-    if not found or found.kind ~= "new" then
+    found, err = ctx.ledger:charge { ref = ref, operation = "get_1080p", taskId = fields.taskId, price = price,
+      day_limit = ctx.money.day }
+    -- Who else has asked may yet be refused: only what is known to be ordered costs this client nothing.
+    if not found or found.kind == "budget" or found.ordered then
       money.release(ctx.money, price)
       charge.price = nil
     end

@@ -241,6 +241,24 @@ return function(sim, where, busted)
     assert.same({ "accepted", task.taskId }, { row().state, row().task_id })
   end)
 
+  it("does not give an order under way up because others stand in line behind it #timing", function()
+    local client = new { lease = 3, timeout = 20, rate = { count = 1, window = 0.8 } }
+    sim():script { { on = "extend", delay = 6, code = 402, times = 1 } }
+    local slow = client:spawn(client.extend, client, shot("slow"))
+    kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+    local others = {}
+    for i = 1, 2 do others[i] = client:spawn(client.extend, client, shot("behind " .. i)) end
+    kit.step_until(client, function() return others[2]:status() ~= "pending" end, 10)
+    local other = new()
+    local deadline = kit.now() + 10
+    while slow:status() == "pending" and kit.now() < deadline do
+      client:step(50)
+      for _, record in ipairs(assert(other:tasks())) do assert.is_not.equal("uncertain", record.state) end
+    end
+    assert.equal("insufficient_credits", select(2, slow:result()).code)
+    for i = 1, 2 do assert.is_truthy(others[i]:result()) end
+  end)
+
   describe("the rate window", function()
     it("is shared by all clients of a ledger", function()
       local rate = { count = 3, window = 0.8 }

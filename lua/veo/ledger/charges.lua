@@ -8,8 +8,10 @@ local DAY = 24 * 3600
 local function reserve(db, charge, client)
   local now = db:time()
   local mine, others = false, false
-  for _, row in ipairs(db:select("SELECT client FROM veo_charges WHERE ref = ?", charge.ref)) do
+  local day = math.floor(now / DAY)
+  for _, row in ipairs(db:select("SELECT client, day FROM veo_charges WHERE ref = ?", charge.ref)) do
     if row.client == client then mine = true else others = true end
+    day = math.min(day, row.day) -- it is the first asker's, also when that one was refused
   end
   if not others and not mine and charge.day_limit then
     local spent = intents.spent(db, now)
@@ -18,9 +20,10 @@ local function reserve(db, charge, client)
   -- The commit of a first try may have arrived although its answer did not.
   if not mine then
     db:run("INSERT INTO veo_charges (ref, client, price, day, at) VALUES (?, ?, ?, ?, ?)", charge.ref, client,
-      charge.price, math.floor(now / DAY), now)
+      charge.price, day, now)
   end
-  return { kind = others and "earlier" or "new" }
+  local upgraded = others and db:select("SELECT what FROM veo_upgrades WHERE task_id = ?", charge.taskId)[1]
+  return { kind = others and "earlier" or "new", ordered = upgraded and upgraded.what == "1080P" }
 end
 
 ---@param Ledger veo.Ledger   the class
@@ -28,8 +31,8 @@ end
 return function(Ledger, is_unsure)
   ---Reserves a price, once for each `ref`, before anything is sent. Each client that asks has a row of its own, so that one
   ---that was refused takes nothing away from another.
-  ---@param charge { ref: string, operation: string, price: number, day_limit: number|nil }
-  ---@return { kind: "new"|"earlier"|"budget", spent: number|nil }|nil, veo.Error|nil
+  ---@param charge { ref: string, operation: string, taskId: string, price: number, day_limit: number|nil }
+  ---@return { kind: "new"|"earlier"|"budget", ordered: boolean|nil, spent: number|nil }|nil, veo.Error|nil
   function Ledger:charge(charge)
     local found, err = self:commit(charge.operation, function(db) return reserve(db, charge, self.client) end)
     if not found and is_unsure(err) then self:uncharge(charge.ref) end -- nothing will be sent

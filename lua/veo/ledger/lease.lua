@@ -28,11 +28,12 @@ function M.sweep(db, me)
   return buried
 end
 
----Keeps everything `me` holds.
+---Keeps everything `me` holds. An intent may be held for longer already, as long as its exchange may take.
 ---@return integer held
 function M.beat(db, me, lease)
-  return db:run("UPDATE veo_tasks SET lease = ? WHERE owner = ? AND lease > 0 AND state IN " .. OPEN,
-    db:time() + lease, me)
+  local till = db:time() + lease
+  return db:run("UPDATE veo_tasks SET lease = CASE WHEN state = 'intent' AND lease > ? THEN lease ELSE ? END "
+    .. "WHERE owner = ? AND lease > 0 AND state IN " .. OPEN, till, till, me)
 end
 
 ---Claims up to `limit` open tasks, oldest first: those nobody sees to. Own ones too when `token` is not theirs.
