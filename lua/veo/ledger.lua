@@ -276,14 +276,6 @@ M.record = list.record
 ---@type fun(filter: table|nil): string|nil
 M.filter_problem = list.problem
 
--- Notes a paid upgrade: an upgraded video cannot be extended any more.
-function Ledger:upgraded(taskId, what)
-  return self:note(function(db)
-    if db:select("SELECT task_id FROM veo_upgrades WHERE task_id = ?", taskId)[1] then return 0 end
-    return db:run("INSERT INTO veo_upgrades (task_id, what, at) VALUES (?, ?, ?)", taskId, what, db:time())
-  end)
-end
-
 ---Holds the orders of all processes back, after a refusal outside of an intent.
 function Ledger:limited(retry_after)
   return self:note(function(db)

@@ -1,5 +1,6 @@
 --- What was charged without an order of its own: get_1080p is a question that costs once, has no task, and may be asked
---- again for nothing. It counts in the day's limit like everything else. Methods of the ledger.
+--- again for nothing. It counts in the day's limit like everything else. Beside it, what was upgraded. Methods of the
+--- ledger.
 
 local intents = require "veo.ledger.intents"
 
@@ -45,6 +46,14 @@ return function(Ledger, is_unsure)
     local client = self.client
     return self:note(function(db)
       return db:run("DELETE FROM veo_charges WHERE ref = ? AND client = ?", ref, client)
+    end)
+  end
+
+  ---Notes a paid upgrade: an upgraded video cannot be extended any more.
+  function Ledger:upgraded(taskId, what)
+    return self:note(function(db)
+      if db:select("SELECT task_id FROM veo_upgrades WHERE task_id = ?", taskId)[1] then return 0 end
+      return db:run("INSERT INTO veo_upgrades (task_id, what, at) VALUES (?, ?, ?)", taskId, what, db:time())
     end)
   end
 end
