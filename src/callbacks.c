@@ -223,8 +223,8 @@ size_t veo_on_header(char *data, size_t size, size_t count, void *user)
 int veo_on_socket(void *user, curl_socket_t fd, curlsocktype purpose)
 {
   veo_exchange *exchange = user;
-  (void)fd;
   (void)purpose;
   exchange->resolved = 1;
+  veo_poller_keep(exchange->poller, fd);
   return CURL_SOCKOPT_OK;
 }

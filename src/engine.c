@@ -15,7 +15,6 @@ enum { MAX_SAVES = 4 };      /* threads that sync at a time; a disk gains nothin
 enum { STARTS_A_TURN = 8 };  /* libcurl connects all it was given in one go: 0.1 ms each, ... */
 enum { STARTS_A_FRAME = 1 }; /* ... 0.4 ms with TLS */
 static const double FRAME_SHARE = 0.0005; /* seconds a step without sleep spends in libcurl */
-static const long max_streams = 1000;     /* on one HTTP/2 connection; libcurl's default is 100 */
 
 /* The only mutable static: libcurl wants one global init per process, and is never cleaned up,
  * because other users of libcurl may live in the same process. */
@@ -65,18 +64,15 @@ const char *veo_engine_open(veo_engine *engine)
   engine->poller.fd = -1;
   engine->poller.timer_fd = -1;
   engine->poller.event_fd = -1;
-  engine->multi = curl_multi_init();
-  if(!engine->multi)
+  if(!veo_multis_open(&engine->multis, &engine->poller))
     return "out of memory";
-  curl_multi_setopt(engine->multi, CURLMOPT_MAX_CONCURRENT_STREAMS, max_streams);
-  return veo_poller_open(&engine->poller, engine->multi);
+  return veo_poller_open(&engine->poller);
 }
 
 void veo_engine_limit(veo_engine *engine, int max_in_flight)
 {
   engine->max_in_flight = max_in_flight;
-  /* Idle connections kept: by default libcurl keeps four times the handles added at the moment. */
-  curl_multi_setopt(engine->multi, CURLMOPT_MAXCONNECTS, (long)max_in_flight + 8);
+  veo_multis_limit(&engine->multis, max_in_flight);
 }
 
 int veo_engine_is_ours(const veo_engine *engine)
@@ -89,7 +85,7 @@ static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exch
   while(list->first) {
     veo_exchange *exchange = list->first;
     if(exchange->state == VEO_STATE_ACTIVE && exchange->kind != VEO_KIND_SAVE)
-      curl_multi_remove_handle(engine->multi, exchange->easy);
+      veo_multis_remove(&engine->multis, exchange);
     veo_list_remove(list, exchange);
     if(exchange->state < VEO_STATE_DONE)
       veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
@@ -101,7 +97,7 @@ static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exch
 void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
 {
   veo_sigpipe guard;
-  if(!engine->multi)
+  if(!engine->multis.count)
     return;
   veo_sigpipe_block(&guard); /* TLS says goodbye on connections that may be gone */
   free_list(engine, &engine->active, orphan);
@@ -111,9 +107,9 @@ void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
   free_list(engine, &engine->done, orphan);
   free_list(engine, &engine->taken, orphan);
   free_list(engine, &engine->idle, orphan);
-  curl_multi_cleanup(engine->multi);
+  veo_poller_closing(&engine->poller);
+  veo_multis_close(&engine->multis);
   veo_sigpipe_restore(&guard);
-  engine->multi = NULL;
   veo_poller_close(&engine->poller);
   veo_saver_close(engine->saver);
   engine->saver = NULL;
@@ -147,6 +143,7 @@ veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
   if(exchange) {
     exchange->slot = ++engine->slots;
     exchange->pace = &engine->pace;
+    exchange->poller = &engine->poller;
     exchange->state = VEO_STATE_PREPARED;
     veo_list_append(&engine->prepared, exchange);
     veo_exchange_recycle(exchange);
@@ -231,7 +228,7 @@ static void begin(veo_engine *engine, veo_exchange *exchange)
       end_save(engine, exchange, error, "starting to save");
     else
       engine->saves++;
-  } else if(curl_multi_add_handle(engine->multi, exchange->easy) != CURLM_OK) {
+  } else if(!veo_multis_add(&engine->multis, exchange)) {
     /* Nothing left: it was never added. */
     leave_host(engine, exchange);
     exchange->outcome = VEO_OUTCOME_NETWORK;
@@ -274,19 +271,10 @@ static void end_exchange(veo_engine *engine, veo_exchange *exchange, CURLcode re
 
 static void collect(veo_engine *engine)
 {
-  CURLMsg *message;
-  int left;
-  while((message = curl_multi_info_read(engine->multi, &left)) != NULL) {
-    /* The message dies with remove_handle: copy first. */
-    CURL *easy = message->easy_handle;
-    CURLcode result = message->data.result;
-    veo_exchange *exchange = NULL;
-    if(message->msg != CURLMSG_DONE)
-      continue;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange);
-    curl_multi_remove_handle(engine->multi, easy);
+  CURLcode result;
+  veo_exchange *exchange;
+  while((exchange = veo_multis_ended(&engine->multis, &result)) != NULL)
     end_exchange(engine, exchange, result);
-  }
 }
 
 int veo_engine_waiting(const veo_engine *engine)
@@ -329,7 +317,7 @@ static void go_on(veo_engine *engine, veo_exchange *exchange)
   veo_sigpipe_block(&guard); /* HTTP/2 writes that its window is open again */
   result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
   if(result != CURLE_OK)
-    curl_multi_remove_handle(engine->multi, exchange->easy);
+    veo_multis_remove(&engine->multis, exchange);
   veo_sigpipe_restore(&guard);
   if(result != CURLE_OK)
     end_exchange(engine, exchange, result);
@@ -381,11 +369,11 @@ static void step_now(veo_engine *engine)
   /* Nothing to ask the system for. A foreign loop that found the descriptor readable must not find it
    * so forever: newer libcurls also watch connections of the past while they close. */
   if(!engine->active.count && !engine->eager && !engine->pace.stalled && !engine->poller.watched &&
-     !veo_poller_due(&engine->poller, now))
+     veo_poller_deadline(&engine->poller) > now)
     return;
   do
     (void)turn(engine, 0, stop);
-  while((engine->eager || veo_poller_due(&engine->poller, now)) && (now = veo_now()) < stop);
+  while((engine->eager || veo_poller_deadline(&engine->poller) <= now) && (now = veo_now()) < stop);
 }
 
 /* A blocking call waits for no place: streams may hold them all, and the script that is to read them
@@ -465,7 +453,7 @@ int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange)
       return 0;
     exchange->sent = veo_exchange_sent(exchange);
     veo_sigpipe_block(&guard);
-    curl_multi_remove_handle(engine->multi, exchange->easy);
+    veo_multis_remove(&engine->multis, exchange);
     veo_sigpipe_restore(&guard);
     leave_host(engine, exchange);
   } else if(exchange->state != VEO_STATE_QUEUED) {
@@ -486,8 +474,9 @@ void veo_engine_wake_at(veo_engine *engine, double deadline)
 double veo_engine_deadline(const veo_engine *engine)
 {
   double deadline = engine->eager || engine->pace.stalled ? 0 : engine->wake_at;
-  if(engine->poller.curl_deadline < deadline)
-    deadline = engine->poller.curl_deadline;
+  double libcurl = veo_poller_deadline(&engine->poller);
+  if(libcurl < deadline)
+    deadline = libcurl;
   return veo_engine_waiting(engine) ? 0 : deadline;
 }
 

@@ -1,4 +1,4 @@
-/* Runs exchanges: one multi handle for life, a queue in front of it, a pool behind it. No Lua. */
+/* Runs exchanges: multi handles for life, a queue in front of it, a pool behind it. No Lua. */
 #ifndef VEO_ENGINE_H
 #define VEO_ENGINE_H
 
@@ -7,11 +7,12 @@
 #include "exchange.h"
 #include "hosts.h"
 #include "list.h"
+#include "multis.h"
 #include "poller.h"
 #include "saver.h"
 
 typedef struct {
-  CURLM *multi;
+  veo_multis multis;
   veo_poller poller;
   veo_saver *saver; /* made at the first save */
   pid_t owner;      /* after a fork nothing of it may be touched */

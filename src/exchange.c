@@ -129,6 +129,8 @@ static int set_common(veo_exchange *exchange, const veo_settings *settings)
          !curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error) &&
          !curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, veo_on_socket) &&
          !curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, exchange) &&
+         !curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, veo_poller_close_socket) &&
+         !curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, exchange->poller) &&
          veo_trust_apply(&settings->trust, easy) &&
          (!settings->proxy || !curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy)) &&
          !curl_easy_setopt(easy, CURLOPT_CURLU, exchange->url) && allow_http_and_https(easy);

@@ -5,6 +5,7 @@
 
 #include <curl/curl.h>
 
+#include "poller.h"
 #include "settings.h"
 #include "sink.h"
 #include "text.h"
@@ -73,6 +74,8 @@ typedef struct veo_exchange {
   void *owner; /* the transfer that script holds, or NULL: a blocking call's, or nobody's */
 
   CURL *easy;
+  int multi; /* the number of the multi handle it is under way in */
+  veo_poller *poller;
   CURLU *url;
   struct curl_slist *extra; /* a header of this exchange alone */
   curl_mime *form;          /* an upload's body, read from the file while it is sent */

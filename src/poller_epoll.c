@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -19,42 +20,96 @@
 enum { EVENTS_A_TURN = 64 };
 static const double FAR = 2147483647.0; /* what every time_t holds: 68 years of uptime */
 
-/* libcurl tells which sockets it waits for. socketp is set once a socket is in the epoll set. */
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socketp)
+/* The socket's entry, or NULL when memory is short. */
+static veo_socket *entry(veo_poller *poller, int fd)
 {
-  veo_poller *poller = user;
+  if(fd >= poller->size) {
+    int size = fd < 32 ? 64 : 2 * fd;
+    veo_socket *more = realloc(poller->sockets, (size_t)size * sizeof *more);
+    if(!more)
+      return NULL;
+    memset(more + poller->size, 0, (size_t)(size - poller->size) * sizeof *more);
+    poller->sockets = more;
+    poller->size = size;
+  }
+  return &poller->sockets[fd];
+}
+
+/* Puts into the set what should be in there. */
+static int enter(const veo_poller *poller, int fd, veo_socket *socket)
+{
   struct epoll_event event;
   int failed;
-  (void)easy;
-  if(poller->fd < 0)
-    return 0; /* closing */
   memset(&event, 0, sizeof event);
   event.data.fd = fd;
-  if(what == CURL_POLL_REMOVE) {
-    (void)epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, &event);
-    return 0;
-  }
-  if(what & CURL_POLL_IN)
-    event.events |= EPOLLIN;
-  if(what & CURL_POLL_OUT)
-    event.events |= EPOLLOUT;
-  failed = epoll_ctl(poller->fd, socketp ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+  event.events = socket->wanted;
+  failed = epoll_ctl(poller->fd, socket->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
   if(failed && errno == EEXIST)
     failed = epoll_ctl(poller->fd, EPOLL_CTL_MOD, fd, &event);
   else if(failed && errno == ENOENT)
     failed = epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event);
-  if(failed)
+  socket->registered = failed ? 0 : socket->wanted;
+  return failed;
+}
+
+static void leave(const veo_poller *poller, int fd, veo_socket *socket)
+{
+  struct epoll_event event;
+  memset(&event, 0, sizeof event);
+  if(socket->registered && !poller->closing)
+    (void)epoll_ctl(poller->fd, EPOLL_CTL_DEL, fd, &event);
+  socket->registered = 0;
+}
+
+/* libcurl tells which sockets it waits for. */
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socketp)
+{
+  veo_watch *watch = user;
+  veo_poller *poller = watch->poller;
+  veo_socket *socket = entry(poller, fd);
+  (void)easy;
+  (void)socketp;
+  if(!socket)
     return -1;
-  if(!socketp)
-    curl_multi_assign(poller->multi, fd, poller);
-  return 0;
+  socket->watch = watch;
+  socket->wanted = 0;
+  if(what == CURL_POLL_REMOVE) {
+    if(!socket->kept)
+      leave(poller, fd, socket);
+    return 0;
+  }
+  if(what & CURL_POLL_IN)
+    socket->wanted |= EPOLLIN;
+  if(what & CURL_POLL_OUT)
+    socket->wanted |= EPOLLOUT;
+  return socket->wanted != socket->registered && enter(poller, fd, socket) ? -1 : 0;
+}
+
+void veo_poller_keep(veo_poller *poller, curl_socket_t fd)
+{
+  veo_socket *socket = entry(poller, fd);
+  if(!socket)
+    return;
+  memset(socket, 0, sizeof *socket);
+  socket->kept = 1;
+}
+
+int veo_poller_close_socket(void *user, curl_socket_t fd)
+{
+  veo_poller *poller = user;
+  if(fd < poller->size) {
+    /* First: a child that inherited the descriptor would keep a closed one in the set for good. */
+    leave(poller, fd, &poller->sockets[fd]);
+    memset(&poller->sockets[fd], 0, sizeof poller->sockets[fd]);
+  }
+  return close(fd);
 }
 
 static int on_timer(CURLM *multi, long ms, void *user)
 {
-  veo_poller *poller = user;
+  veo_watch *watch = user;
   (void)multi;
-  poller->curl_deadline = ms < 0 ? VEO_NEVER : veo_now() + (double)ms / 1000.0;
+  watch->deadline = ms < 0 ? VEO_NEVER : veo_now() + (double)ms / 1000.0;
   return 0;
 }
 
@@ -67,10 +122,8 @@ static int add(veo_poller *poller, int fd)
   return epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
 }
 
-const char *veo_poller_open(veo_poller *poller, CURLM *multi)
+const char *veo_poller_open(veo_poller *poller)
 {
-  poller->multi = multi;
-  poller->curl_deadline = VEO_NEVER;
   poller->armed = VEO_NEVER;
   poller->timer_fd = -1;
   poller->event_fd = -1;
@@ -78,11 +131,26 @@ const char *veo_poller_open(veo_poller *poller, CURLM *multi)
   poller->fd = epoll_create1(EPOLL_CLOEXEC);
   if(poller->fd < 0)
     return strerror(errno);
-  curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, poller);
-  curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, poller);
   return NULL;
+}
+
+int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi)
+{
+  watch->multi = multi;
+  watch->deadline = VEO_NEVER;
+  watch->poller = poller;
+  watch->next = poller->watches;
+  poller->watches = watch;
+  curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, watch);
+  curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, watch);
+  return 1;
+}
+
+void veo_poller_closing(veo_poller *poller)
+{
+  poller->closing = 1;
 }
 
 void veo_poller_close(veo_poller *poller)
@@ -97,6 +165,10 @@ void veo_poller_close(veo_poller *poller)
       close(*fds[i]);
     *fds[i] = -1;
   }
+  free(poller->sockets);
+  poller->sockets = NULL;
+  poller->size = 0;
+  poller->watches = NULL;
 }
 
 static void drain(int fd)
@@ -115,14 +187,35 @@ static int sleep_ms(double until, double now)
   return ms > 60000.0 ? 60000 : (int)ms;
 }
 
-int veo_poller_due(const veo_poller *poller, double now)
+double veo_poller_deadline(const veo_poller *poller)
 {
-  return poller->curl_deadline <= now;
+  const veo_watch *watch;
+  double deadline = VEO_NEVER;
+  for(watch = poller->watches; watch; watch = watch->next) {
+    if(watch->deadline < deadline)
+      deadline = watch->deadline;
+  }
+  return deadline;
+}
+
+/* Lets libcurl see to its time-outs that are due. */
+static void expire(veo_poller *poller)
+{
+  veo_watch *watch;
+  double now = veo_now();
+  int running;
+  for(watch = poller->watches; watch; watch = watch->next) {
+    if(watch->deadline <= now) {
+      watch->deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */
+      curl_multi_socket_action(watch->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+  }
 }
 
 /* One descriptor that is ready. */
 static void serve(veo_poller *poller, const struct epoll_event *event)
 {
+  veo_socket *socket;
   int fd = event->data.fd;
   int mask = 0;
   int running;
@@ -138,37 +231,39 @@ static void serve(veo_poller *poller, const struct epoll_event *event)
     poller->signalled = 0;
     return;
   }
+  socket = &poller->sockets[fd];
+  if(!socket->wanted) {
+    leave(poller, fd, socket); /* the other side closed an idle connection */
+    return;
+  }
   if(event->events & EPOLLIN)
     mask |= CURL_CSELECT_IN;
   if(event->events & EPOLLOUT)
     mask |= CURL_CSELECT_OUT;
   if(event->events & (EPOLLERR | EPOLLHUP))
     mask |= CURL_CSELECT_ERR;
-  curl_multi_socket_action(poller->multi, fd, mask, &running);
+  curl_multi_socket_action(socket->watch->multi, fd, mask, &running);
 }
 
 int veo_poller_run(veo_poller *poller, double until, double stop)
 {
   struct epoll_event events[EVENTS_A_TURN];
   veo_sigpipe guard;
-  double at = until < poller->curl_deadline ? until : poller->curl_deadline;
-  int running;
-  int i;
-  int due = poller->curl_deadline <= veo_now();
+  double deadline = veo_poller_deadline(poller);
+  double at = until < deadline ? until : deadline;
+  double now = veo_now();
   int n = 0;
+  int i;
   /* What libcurl wants at once, as the start of an exchange, needs no look at the sockets before;
    * every second turn looks all the same. */
-  poller->skipped = due && !poller->skipped;
+  poller->skipped = deadline <= now && !poller->skipped;
   if(!poller->skipped)
-    n = epoll_wait(poller->fd, events, EVENTS_A_TURN, sleep_ms(at, veo_now()));
+    n = epoll_wait(poller->fd, events, EVENTS_A_TURN, sleep_ms(at, now));
   if(n < 0 && errno == EINTR)
     return 0;
   if(poller->guarded)
     veo_sigpipe_block(&guard);
-  if(due || poller->curl_deadline <= veo_now()) {
-    poller->curl_deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */
-    curl_multi_socket_action(poller->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-  }
+  expire(poller);
   for(i = 0; i < n; i++) {
     serve(poller, &events[i]);
     if(stop < VEO_NEVER && veo_now() >= stop)
@@ -222,10 +317,12 @@ static void arm(veo_poller *poller, double deadline)
 
 void veo_poller_publish(veo_poller *poller, double deadline, int waiting)
 {
+  double libcurl;
   if(!poller->watched)
     return;
-  if(poller->curl_deadline < deadline)
-    deadline = poller->curl_deadline;
+  libcurl = veo_poller_deadline(poller);
+  if(libcurl < deadline)
+    deadline = libcurl;
   /* A deadline that has passed unchanged stays readable until it is served. */
   if(deadline < poller->armed || deadline > poller->armed || deadline <= veo_now())
     arm(poller, deadline);

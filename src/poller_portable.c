@@ -9,11 +9,10 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
-const char *veo_poller_open(veo_poller *poller, CURLM *multi)
+const char *veo_poller_open(veo_poller *poller)
 {
-  poller->multi = multi;
-  poller->curl_deadline = VEO_NEVER;
   poller->armed = VEO_NEVER;
   poller->fd = -1;
   poller->timer_fd = -1;
@@ -22,17 +21,48 @@ const char *veo_poller_open(veo_poller *poller, CURLM *multi)
   return NULL;
 }
 
-void veo_poller_close(veo_poller *poller)
+void veo_poller_closing(veo_poller *poller)
 {
-  poller->multi = NULL;
+  poller->closing = 1;
 }
 
-int veo_poller_due(const veo_poller *poller, double now)
+void veo_poller_close(veo_poller *poller)
+{
+  poller->watches = NULL;
+}
+
+/* curl_multi_poll sleeps for one. */
+int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi)
+{
+  if(poller->watches)
+    return 0;
+  watch->multi = multi;
+  watch->deadline = VEO_NEVER;
+  watch->poller = poller;
+  watch->next = NULL;
+  poller->watches = watch;
+  return 1;
+}
+
+double veo_poller_deadline(const veo_poller *poller)
 {
   long ms = -1;
-  (void)now;
-  curl_multi_timeout(poller->multi, &ms);
-  return ms == 0;
+  curl_multi_timeout(poller->watches->multi, &ms);
+  if(ms <= 0)
+    return ms < 0 ? VEO_NEVER : 0;
+  return veo_now() + (double)ms / 1000.0;
+}
+
+void veo_poller_keep(veo_poller *poller, curl_socket_t fd)
+{
+  (void)poller;
+  (void)fd;
+}
+
+int veo_poller_close_socket(void *user, curl_socket_t fd)
+{
+  (void)user;
+  return close(fd);
 }
 
 int veo_poller_run(veo_poller *poller, double until, double stop)
@@ -40,9 +70,9 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   struct curl_waitfd extra;
   veo_sigpipe guard;
   double ms = ceil((until - veo_now()) * 1000.0);
+  CURLM *multi = poller->watches->multi;
   int ready = 0;
   int running;
-  long wants = -1;
   (void)stop; /* libcurl serves all sockets at once here */
   memset(&extra, 0, sizeof extra);
   extra.fd = poller->extra_fd;
@@ -54,10 +84,8 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   veo_sigpipe_block(&guard);
   /* Sleep first, no longer than libcurl's own timer: what work ends is to be collected before a sleep. */
   if(ms > 0)
-    curl_multi_poll(poller->multi, &extra, poller->extra_fd >= 0, (int)ms, &ready);
-  curl_multi_perform(poller->multi, &running);
-  curl_multi_timeout(poller->multi, &wants);
-  poller->curl_deadline = wants < 0 ? VEO_NEVER : veo_now() + (double)wants / 1000.0;
+    curl_multi_poll(multi, &extra, poller->extra_fd >= 0, (int)ms, &ready);
+  curl_multi_perform(multi, &running);
   veo_sigpipe_restore(&guard);
   return 1;
 }
