@@ -184,6 +184,15 @@ static int client_step(lua_State *L)
   return 1;
 }
 
+/* client:under_way() -> exchanges that have not ended, and those that wait to be taken */
+static int client_under_way(lua_State *L)
+{
+  const veo_engine *engine = &veo_check_client(L, 1)->engine;
+  veo_pushinteger(L, engine->active.count + engine->queued.count + engine->saves_queued.count +
+                         engine->done.count);
+  return 1;
+}
+
 /* client:take() -> the next transfer that has ended, or that has news (a stream's bytes, headers that
  * were asked for) and goes on, and what was tied to it; or nil */
 static int client_take(lua_State *L)
@@ -240,13 +249,12 @@ static int client_timeout(lua_State *L)
 
 void veo_client_register(lua_State *L)
 {
-  static const luaL_Reg methods[] = {{"extend", veo_request_extend}, {"status", veo_request_status},
-                                     {"look", veo_request_look},     {"start", veo_request_start},
-                                     {"warm", veo_request_warm},     {"step", client_step},
-                                     {"take", client_take},          {"wake_at", client_wake_at},
-                                     {"pollfd", client_pollfd},      {"events", client_events},
-                                     {"timeout", client_timeout},    {"close", client_close},
-                                     {"closed", client_closed},      {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"extend", veo_request_extend}, {"status", veo_request_status},  {"look", veo_request_look},
+      {"start", veo_request_start},   {"warm", veo_request_warm},      {"step", client_step},
+      {"take", client_take},          {"under_way", client_under_way}, {"wake_at", client_wake_at},
+      {"pollfd", client_pollfd},      {"events", client_events},       {"timeout", client_timeout},
+      {"close", client_close},        {"closed", client_closed},       {NULL, NULL}};
   static const luaL_Reg events[] = {{"__gc", client_close},
                                     {"__close", client_close},
                                     {"__tostring", client_tostring},

@@ -21,14 +21,6 @@ end
 function M.mend(scheduler)
   local timers = scheduler.timers
   timers:mend()
-  scheduler.transfers = 0
-  for waiter in pairs(scheduler.awaiting) do
-    if waiter.why then
-      scheduler.awaiting[waiter] = nil
-    else
-      scheduler.transfers = scheduler.transfers + 1
-    end
-  end
   for job in pairs(scheduler.jobs) do
     local waiter = job.waiter
     if waiter and waiter.why then

@@ -9,18 +9,24 @@ local Job = { __name = "veo.job" }
 Job.__index = Job
 
 local unpack = table.unpack or unpack -- luacheck: ignore
-local running = coroutine.running
+local running, status, create, start = coroutine.running, coroutine.status, coroutine.create, coroutine.resume
+local yield = coroutine.yield
 
 ---What a job of ours yields; any other yield is somebody else's.
 local YIELD = {}
+---What its function returns with.
+local DONE = {}
+local NOTHING = { n = 0 }
 
 local function pack(...)
-  return { n = select("#", ...), ... }
+  local n = select("#", ...)
+  return n == 0 and NOTHING or { n = n, ... }
 end
 
 local function body(job, fn, first)
   job.fn, job.first = nil, nil
   job.values = pack(fn(first))
+  return DONE
 end
 
 ---@param scheduler table
@@ -34,14 +40,17 @@ function M.new(scheduler, fn, ...)
   -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one argument.
   -- Not there at first: shielded (inside a billable exchange: it is seen to its end), placed, waiters (who waits for its
   -- end), values.
-  return setmetatable({
+  local job = setmetatable({
     scheduler = scheduler,
     state = "pending",
-    co = coroutine.create(body),
+    co = create(body),
     fn = fn, first = first, -- until it starts
-    waiter = nil,
+    waiter = nil, -- the job itself, or another table
     cleanups = nil, -- what a cancelled job leaves to be closed: a chain, the innermost first
+    job = nil, transfer = nil, due = nil, at = nil, why = "spawned", -- as a waiter
   }, Job)
+  job.job, job.waiter = job, job
+  return job
 end
 
 function Job:__tostring()
@@ -105,14 +114,14 @@ local function resume(scheduler, job, ...)
   if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
   scheduler.current, scheduler.stepping = job, true
   job.away = nil
-  return go_on(scheduler, job, coroutine.resume(job.co, ...))
+  return go_on(scheduler, job, start(job.co, ...))
 end
 
 -- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
 -- that can, whole: cqueues says in the second value what it waits for.
 function go_on(scheduler, job, ok, first, ...)
   scheduler.current = nil
-  if not ok or first == YIELD or coroutine.status(job.co) == "dead" then return ok, first end
+  if not ok or first == YIELD or first == DONE then return ok, first end
   local here, main = running()
   if not here or main then
     return false, "the job yielded outside of this client's calls, but step runs in the main program, "
@@ -120,21 +129,21 @@ function go_on(scheduler, job, ok, first, ...)
   end
   scheduler.stepping = false -- the host's other coroutines may call and step meanwhile
   job.away = here -- goes on by it, and by nobody else
-  return resume(scheduler, job, coroutine.yield(first, ...))
+  return resume(scheduler, job, yield(first, ...))
 end
 
 ---Starts a job or goes on with it; `why` is what ended its wait.
 function M.run(scheduler, job, why)
-  local ok, err
+  local ok, said
   if job.fn then
-    ok, err = resume(scheduler, job, job, job.fn, job.first)
+    ok, said = resume(scheduler, job, job, job.fn, job.first)
   else
-    ok, err = resume(scheduler, job, why)
+    ok, said = resume(scheduler, job, why)
   end
   if job.state ~= "pending" then return end
   if not ok then
-    fail(job, err)
-  elseif coroutine.status(job.co) == "dead" then
+    fail(job, said)
+  elseif said == DONE then
     finish(job, "done", job.values)
   elseif job.cancelling and not job.shielded then
     scheduler:interrupt(job)
@@ -144,7 +153,7 @@ end
 
 ---Whether the job has ended; an end that was interrupted half way is made good.
 function M.finished(job)
-  if job.state == "pending" and coroutine.status(job.co) ~= "dead" then return false end
+  if job.state == "pending" and status(job.co) ~= "dead" then return false end
   if job.state == "pending" and not job.values then
     fail(job, "the job was interrupted")
   else
@@ -155,7 +164,7 @@ end
 
 ---Leaves the job until its waiter is woken. To be called inside it.
 function M.suspend()
-  return coroutine.yield(YIELD)
+  return yield(YIELD)
 end
 
 ---Logs failed jobs nobody asked about that failed before `before`, each once.

@@ -6,6 +6,12 @@ local M = {}
 local Places = {}
 Places.__index = Places
 
+-- Looks are started for whoever stands in line, which saves waking it twice: should an error come in between, a second
+-- one costs nothing. Whatever else there is starts itself, for an order must not start twice.
+local HARMLESS = { look = true, status = true }
+-- Going through the line for those whose time is over costs about so much each, and is to take a tenth of the time.
+local SCAN = 2e-6
+
 ---@param count integer   exchanges under way at a time
 ---@param timeout number  seconds of one exchange, as the core has it
 function M.new(count, timeout)
@@ -17,31 +23,16 @@ function M.new(count, timeout)
     line = {},  -- waiters for a place, from `head` to `tail`; false before and behind, so that nothing rehashes
     head = 1,
     tail = 0,
+    due = math.huge, -- when to look for those in line whose time is over: not later than the first of them
   }, Places)
 end
 
 local main = {} -- stands for the main program where Lua 5.1 gives no coroutine
+local running = coroutine.running
 
 -- Who calls outside of jobs. It has one place at most.
 local function caller()
-  return coroutine.running() or main
-end
-
--- Waits in line for a place; nil, or the failure of an exchange that had none in time.
-local function stand_in_line(self, scheduler, due)
-  local waiter = { job = scheduler.current, transfer = nil, due = nil, at = nil, why = nil, caller = caller() }
-  self.tail = self.tail + 1
-  self.line[self.tail] = waiter
-  local ok, why = scheduler:protect(scheduler.await, scheduler, nil, due, waiter)
-  if not ok then
-    if waiter.why == "done" then self:leave(scheduler, waiter.job) else scheduler:wake(waiter, "cancelled") end
-    error(why, 0)
-  end
-  if why == "done" then return nil end -- with a place
-  if why == "timeout" then
-    return { reason = "network", timed_out = true, sent = "no", message = "no answer before the deadline" }
-  end
-  return { reason = why == "closed" and "closed" or "cancelled", sent = "no", message = "it was " .. why }
+  return running() or main
 end
 
 -- The options of an exchange that has to end at `due`: libcurl's own time-out does it, which costs no timer of ours.
@@ -52,9 +43,13 @@ local function ending_at(self, scheduler, due, options)
   return { timeout = left > 0.001 and left or 0.001, connect_timeout = options and options.connect_timeout }
 end
 
-local function perform(self, scheduler, due, operation, request, options)
+local function start(self, scheduler, due, operation, request, options)
   if due then options = ending_at(self, scheduler, due, options) end
-  local transfer, failure = scheduler.core:start(operation, request, options)
+  return scheduler.core:start(operation, request, options)
+end
+
+local function perform(self, scheduler, due, operation, request, options)
+  local transfer, failure = start(self, scheduler, due, operation, request, options)
   if not transfer then return nil, failure end
   scheduler:await(transfer)
   return transfer:result()
@@ -78,22 +73,86 @@ local function take_back(self, job, who)
   self.free = self.free + 1
 end
 
+-- Starts what a waiter in line stands there for; it goes on waiting, for the end of it.
+local function start_for(self, scheduler, waiter)
+  local transfer, failure = start(self, scheduler, waiter.limit, waiter.operation, waiter.request, waiter.options)
+  waiter.started, waiter.failure = transfer, failure
+  if not transfer or not scheduler:attach(transfer, waiter) then scheduler:wake(waiter, "done") end
+end
+
+-- Whether it stands in line still.
+local function stands(waiter)
+  return waiter and not waiter.why and (not waiter.job or waiter.job.waiter == waiter)
+end
+
 -- Gives free places to those who stand first in line; each leaves the line last, so that an error loses none.
 local function serve(self, scheduler)
   local line = self.line
   while self.free > 0 and self.head <= self.tail do
     local waiter = line[self.head]
-    if waiter and not waiter.why and (not waiter.job or waiter.job.waiter == waiter) then
+    if stands(waiter) then
       give(self, waiter.job, waiter.caller)
-      scheduler:wake(waiter, "done")
+      if waiter.operation then start_for(self, scheduler, waiter) else scheduler:wake(waiter, "done") end
     end
     line[self.head] = false
     self.head = self.head + 1
     if self.head > self.tail then
       self.head = 1
       self.tail = 0
+      self.due = math.huge
     end
   end
+end
+
+---Ends the wait of those in line whose time is over. To be called at `due`.
+---@param scheduler table
+function Places:expire(scheduler)
+  local now, due = scheduler.now(), math.huge
+  for at = self.head, self.tail do
+    local waiter = self.line[at]
+    local limit = stands(waiter) and waiter.limit
+    if limit and limit <= now then
+      scheduler:wake(waiter, "timeout")
+    elseif limit and limit < due then
+      due = limit
+    end
+  end
+  self.due = math.max(due, now + 10 * SCAN * (self.tail - self.head))
+end
+
+local function stand_in_line(self, scheduler, due, operation, request, options)
+  local job, harmless = scheduler.current, HARMLESS[operation]
+  local waiter = { job = job, why = nil, transfer = nil, limit = due, started = nil,
+    operation = harmless and operation, request = harmless and request, options = harmless and options }
+  if not job then waiter.caller = caller() end
+  scheduler.changing = true
+  self.tail = self.tail + 1
+  self.line[self.tail] = waiter
+  if due and due < self.due then self.due = due end
+  scheduler.changing = false
+  return waiter
+end
+
+-- Why there is no exchange for one that stood in line until `why`.
+local function none(why)
+  if why == "timeout" then
+    return { reason = "network", timed_out = true, sent = "no", message = "no answer before the deadline" }
+  end
+  return { reason = why == "closed" and "closed" or "cancelled", sent = "no", message = "it was " .. why }
+end
+
+-- Waits in line for a place, and for the end of what was started there.
+local function wait_in_line(self, scheduler, due, operation, request, options)
+  local waiter = stand_in_line(self, scheduler, due, operation, request, options)
+  local ok, why = scheduler:protect(scheduler.await, scheduler, nil, nil, waiter)
+  if not ok then
+    if waiter.why ~= "done" then scheduler:wake(waiter, "cancelled") end
+    error(why, 0)
+  end
+  if waiter.started then return waiter.started:result() end
+  if waiter.failure then return nil, waiter.failure end
+  if why ~= "done" then return nil, none(why) end
+  return perform(self, scheduler, due, operation, request, options)
 end
 
 ---Hands the place on to who stands first in line, or puts it back.
@@ -102,8 +161,8 @@ end
 function Places:leave(scheduler, job)
   local was = scheduler.changing
   scheduler.changing = true
-  take_back(self, job, caller())
-  serve(self, scheduler)
+  take_back(self, job, job or caller())
+  if self.head <= self.tail then serve(self, scheduler) end
   scheduler.changing = was
 end
 
@@ -118,10 +177,12 @@ end
 ---Counts the places anew, after a change that an error interrupted half way.
 ---@param scheduler table
 function Places:mend(scheduler)
+  self.due = math.huge
   for at = self.head, self.tail do
     local waiter = self.line[at]
     if waiter and not waiter.why then -- who stands in line has none
       if waiter.job then waiter.job.placed = false else self.plain[waiter.caller] = nil end
+      if waiter.limit then self.due = math.min(self.due, waiter.limit) end
     end
   end
   local free = self.count
@@ -139,18 +200,17 @@ end
 ---@return table|nil reply, table|nil failure
 function Places:exchange(scheduler, due, operation, request, options)
   local job = scheduler.current
-  local who = caller()
+  local who = job or caller()
   take_back(self, job, who) -- what an error kept an earlier call of the same from giving back
   if scheduler.changing or self.free == 0 and is_haunted(self) then scheduler:mend() end
+  local go = wait_in_line
   if self.free > 0 then
     scheduler.changing = true
     give(self, job, who)
     scheduler.changing = false
-  else
-    local failure = stand_in_line(self, scheduler, due)
-    if failure then return nil, failure end
+    go = perform
   end
-  local ok, reply, failure = scheduler:protect(perform, self, scheduler, due, operation, request, options)
+  local ok, reply, failure = scheduler:protect(go, self, scheduler, due, operation, request, options)
   self:leave(scheduler, job)
   if not ok then error(reply, 0) end
   return reply, failure

@@ -2,7 +2,8 @@
 ---
 --- Whoever waits is a *waiter*: of a job (a coroutine of ours, resumed by `step`) or of a *driver* (a plain call outside
 --- of jobs, which steps the client itself until its answer is there). A waiter waits for a transfer, a time, or until
---- somebody wakes it; `waiter.why` says that it need not wait any more.
+--- somebody wakes it; `waiter.why` says that it need not wait any more. A job is its own waiter, unless it has another
+--- one for somebody else to know: ten thousand tables less.
 
 local errors = require "veo.errors"
 local interrupted = require "veo.interrupted"
@@ -26,8 +27,6 @@ function M.new(core, now, options)
     pause = options.pause,
     log = options.log,
     timers = timers.new(),
-    awaiting = {},     -- set of waiters for transfers
-    transfers = 0,     -- how many
     changing = false,  -- several fields that belong together: an error that comes now leaves work for `mend`
     ready = {},        -- waiters of jobs to resume, from `first` to `last`; false before and behind
     first = 1,
@@ -53,7 +52,8 @@ end
 
 -- Waking --------------------------------------------------------------------------------------------------------------
 
----A waiter of a job that is to be resumed in its turn; that it stands there twice does no harm.
+---A waiter of a job that is to be resumed in its turn; that it stands there twice does no harm: the job is resumed for
+---the first, and has no `why` at the second, or another waiter.
 function Scheduler:enqueue(waiter)
   self.ready[self.last + 1] = waiter
   self.last = self.last + 1
@@ -68,12 +68,10 @@ function Scheduler:wake(waiter, why)
   waiter.why = why
   if waiter.at then self.timers:remove(waiter) end
   waiter.transfer = nil
-  if self.awaiting[waiter] then
-    self.awaiting[waiter] = nil
-    self.transfers = self.transfers - 1
-  end
   if waiter.job then
-    self:enqueue(waiter)
+    local last = self.last + 1
+    self.ready[last] = waiter
+    self.last = last
   elseif waiter.pausing then
     self.unseen = self.unseen + 1
   end
@@ -105,6 +103,13 @@ function Scheduler:is_idle()
   return self.count == 0 and not self.pause and not self.stepping
 end
 
+---Has a waiter woken by the end of a transfer, and by no other one's.
+---@return boolean|nil attached  not, when it has ended and was taken
+function Scheduler:attach(transfer, waiter)
+  waiter.transfer = transfer
+  return transfer:tag(waiter)
+end
+
 ---Waits for a transfer, a time, or until `waiter` is woken. To be called only without an `obstacle`.
 ---@param transfer userdata|nil
 ---@param due number|nil       on the clock of `now`
@@ -112,21 +117,15 @@ end
 ---@return "done"|"timeout"|"cancelled"|"closed"|"stuck" why
 function Scheduler:await(transfer, due, waiter)
   local job = self.current
-  -- All fields at once: a table that grows field by field is allocated four times.
-  waiter = waiter or { job = nil, transfer = nil, due = nil, at = nil, why = nil }
-  waiter.job = job
-  if transfer then
-    if not transfer:tag(waiter) then return "done" end -- it ended while nobody waited for it
-    waiter.transfer = transfer
-    self.changing = true
-    self.awaiting[waiter] = true
-    self.transfers = self.transfers + 1
-    self.changing = false
+  if waiter then
+    waiter.job = job
+  else
+    waiter = job or {}
+    waiter.why = nil
   end
-  if due then
-    waiter.due = due
-    self.timers:add(waiter)
-  end
+  if transfer and not self:attach(transfer, waiter) then return "done" end -- it ended while nobody waited for it
+  waiter.due = due
+  if due then self.timers:add(waiter) end
   if not job then return self:drive(waiter) end
   job.waiter = waiter
   return jobs.suspend()
@@ -143,11 +142,10 @@ end
 ---@return veo.Job
 function Scheduler:spawn(fn, ...)
   local job = jobs.new(self, fn, ...)
-  job.waiter = { job = job, why = "spawned" }
-  self:enqueue(job.waiter)
+  self:enqueue(job)
   self.jobs[job] = true
   self.count = self.count + 1
-  self:set_alarm()
+  if self.alarm ~= 0 then self:set_alarm() end
   return job
 end
 

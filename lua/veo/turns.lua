@@ -8,6 +8,8 @@ local jobs = require "veo.job"
 local FRAME_BUDGET = 0.001
 -- A failed job is logged once nobody has asked about it for this long (seconds).
 local REPORT_AFTER = 1
+local status = coroutine.status
+
 -- The longest sleep of a turn (milliseconds); anything of interest ends it earlier.
 local LONG = 60000
 
@@ -20,16 +22,18 @@ end
 -- Resumes who is ready, in order, until `stop`.
 local function run_ready(self, stop)
   self.stepping = true
+  local ready, now, run = self.ready, self.now, jobs.run
   while self.first <= self.last do
-    local waiter = self.ready[self.first]
-    self.ready[self.first] = false -- nil would have the table rehashed over and over
-    self.first = self.first + 1
+    local first = self.first
+    local waiter = ready[first]
+    ready[first] = false -- nil would have the table rehashed over and over
+    self.first = first + 1
     local job = waiter and waiter.job
     if job and job.state == "pending" and job.waiter == waiter
-      and not (job.away and coroutine.status(job.away) == "suspended") then -- else it yielded to somebody else
-      jobs.run(self, job, waiter.why)
+      and waiter.why and not (job.away and status(job.away) == "suspended") then -- else it yielded to somebody else
+      run(self, job, waiter.why)
     end
-    if stop and self.now() >= stop then break end
+    if stop and now() >= stop then break end
   end
   self.stepping = false
   if self.first > self.last then
@@ -42,13 +46,21 @@ local function collect(self)
   local core = self.core
   local transfer, waiter = core:take()
   while transfer do
-    if waiter then self:wake(waiter, "done") end
+    if waiter and waiter.transfer == transfer then self:wake(waiter, "done") end -- else it waits for it no more
     transfer, waiter = core:take()
   end
 end
 
+-- When something is to be done that nobody else tells of; nil for never.
+local function next_due(self)
+  local first, due = self.timers[1], self.places.due
+  if first and first.due < due then due = first.due end
+  if due < math.huge then return due end
+end
+
 local function expire(self)
   local now = self.now()
+  if self.places.due <= now then self.places:expire(self) end
   local waiter = self.timers:pop(now)
   while waiter do
     self:wake(waiter, "timeout")
@@ -60,8 +72,8 @@ local function take_turn(self, ms)
   if self.changing then self:mend() end
   if self.first <= self.last then ms = 0 end
   if self.core:step(ms) > 0 then collect(self) end
-  local first = self.timers[1]
-  if first and first.due <= self.now() then expire(self) end
+  local due = next_due(self)
+  if due and due <= self.now() then expire(self) end
   if self.first <= self.last then run_ready(self, ms == 0 and self.now() + FRAME_BUDGET or nil) end
   if self.closed then return end
   if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
@@ -80,7 +92,7 @@ end
 
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  return self.first > self.last and not self.timers[1] and self.transfers == 0
+  return self.first > self.last and not next_due(self) and self.core:under_way() == 0
 end
 
 local function pause(self, waiter)
@@ -108,7 +120,7 @@ return function(Scheduler)
   ---The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
   ---two coroutines that watch the descriptor would sleep on.
   function Scheduler:set_alarm()
-    local due = self.timers:due()
+    local due = next_due(self)
     if self.unseen > 0 or self.first <= self.last then due = 0 end
     if due ~= self.alarm and not self.closed then
       self.alarm = due

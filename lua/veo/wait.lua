@@ -132,8 +132,8 @@ local function sleep(ctx, watch)
   local scheduler = ctx.scheduler
   local why = "timeout"
   if watch.due > ctx.now() then
-    watch.sleeper = { job = nil, due = nil, at = nil, why = nil }
-    why = scheduler:await(nil, watch.due, watch.sleeper)
+    watch.sleeper = scheduler.current
+    why = scheduler:await(nil, watch.due)
     watch.sleeper = nil
   end
   local booked = why == "timeout" and ctx.polls:reserve(ctx.watching) or 0
