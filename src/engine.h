@@ -2,8 +2,6 @@
 #ifndef VEO_ENGINE_H
 #define VEO_ENGINE_H
 
-#include <sys/types.h>
-
 #include "exchange.h"
 #include "hosts.h"
 #include "list.h"
@@ -15,7 +13,7 @@ typedef struct {
   veo_multis multis;
   veo_poller poller;
   veo_saver *saver; /* made at the first save */
-  pid_t owner;      /* after a fork nothing of it may be touched */
+  int forks;        /* of the process that made it: after one more nothing of it may be touched */
   int max_in_flight;
   int saves; /* threads under way */
   veo_pace pace;

@@ -133,6 +133,7 @@ static int set_common(veo_exchange *exchange, const veo_settings *settings)
          !curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, exchange->poller) &&
          veo_trust_apply(&settings->trust, easy) &&
          (!settings->proxy || !curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy)) &&
+         (!settings->direct || !curl_easy_setopt(easy, CURLOPT_NOPROXY, "*")) &&
          !curl_easy_setopt(easy, CURLOPT_CURLU, exchange->url) && allow_http_and_https(easy);
 }
 

@@ -380,8 +380,8 @@ int veo_request_warm(lua_State *L)
 
 int veo_request_start(lua_State *L)
 {
-  static const char *const operations[] = {"extend", "status",  "request", "download", "save",
-                                           "upload", "program", "look",    "warm",     NULL};
+  static const char *const operations[] = {"look", "status", "extend",  "request", "download",
+                                           "save", "upload", "program", "warm",    NULL};
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;
@@ -390,28 +390,28 @@ int veo_request_start(lua_State *L)
   luaL_checkstack(L, 30 + 3 * VEO_FORM_FIELDS, "too many arguments");
   switch(luaL_checkoption(L, 2, NULL, operations)) {
   case 0:
-    read_extend(L, 3, client, &r);
+    read_look(L, 3, client, &r);
     break;
   case 1:
     read_status(L, 3, client, &r);
     break;
   case 2:
-    read_call(L, 3, client, &r);
+    read_extend(L, 3, client, &r);
     break;
   case 3:
-    read_download(L, 3, client, &r);
+    read_call(L, 3, client, &r);
     break;
   case 4:
-    read_save(L, 3, &r);
+    read_download(L, 3, client, &r);
     break;
   case 5:
-    read_upload(L, 3, client, &r);
+    read_save(L, 3, &r);
     break;
   case 6:
-    read_program(L, 3, client, &r);
+    read_upload(L, 3, client, &r);
     break;
   case 7:
-    read_look(L, 3, client, &r);
+    read_program(L, 3, client, &r);
     break;
   default:
     read_warm(L, 3, client, &r);

@@ -14,6 +14,7 @@ typedef struct {
   char *user_agent;
   veo_trust trust;
   char *proxy; /* NULL: what the environment says */
+  int direct;  /* and it names none */
   int allow_http;
   int max_in_flight;
   double timeout;

@@ -108,6 +108,8 @@ end
 
 -- Running -------------------------------------------------------------------------------------------------------------
 
+-- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
+-- that can, whole: cqueues says in the second value what it waits for.
 local go_on
 
 local function resume(scheduler, job, ...)
@@ -117,8 +119,6 @@ local function resume(scheduler, job, ...)
   return go_on(scheduler, job, start(job.co, ...))
 end
 
--- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
--- that can, whole: cqueues says in the second value what it waits for.
 function go_on(scheduler, job, ok, first, ...)
   scheduler.current = nil
   if not ok or first == YIELD or first == DONE then return ok, first end
@@ -135,10 +135,12 @@ end
 ---Starts a job or goes on with it; `why` is what ended its wait.
 function M.run(scheduler, job, why)
   local ok, said
+  scheduler.current = job
+  if job.away then job.away = nil end
   if job.fn then
-    ok, said = resume(scheduler, job, job, job.fn, job.first)
+    ok, said = go_on(scheduler, job, start(job.co, job, job.fn, job.first))
   else
-    ok, said = resume(scheduler, job, why)
+    ok, said = go_on(scheduler, job, start(job.co, why))
   end
   if job.state ~= "pending" then return end
   if not ok then

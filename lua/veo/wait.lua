@@ -14,6 +14,8 @@ local M = {}
 ---@field deadline number
 local Watch = {}
 Watch.__index = Watch
+-- At the beginning of each.
+Watch.looks, Watch.errors, Watch.empty, Watch.grace = 0, 0, 0, -math.huge
 
 -- Success without a URL happens; it is asked for this many times more before it is reported.
 local ASK_AGAIN_FOR_URL = 2
@@ -29,12 +31,13 @@ function M.begin(ctx, taskId, options)
   local deadline = now + options.timeout
   -- A render takes minutes; one whose start we did not see may be finished already.
   local due = created and created + options.first or now
-  return setmetatable({
-    ctx = ctx, taskId = taskId, options = options, began = now, deadline = deadline,
-    grace = (created or now) + (created and options.grace or 0),
-    due = math.max(now, math.min(due, deadline)), interval = options.interval,
-    looks = 0, errors = 0, empty = 0,
-  }, Watch)
+  if due > deadline then due = deadline end
+  if due < now then due = now end
+  -- Eight fields while it sleeps: with one more it would take twice the memory.
+  local watch = { ctx = ctx, taskId = taskId, options = options, deadline = deadline, due = due, status = nil,
+    interval = nil, sleeper = nil }
+  if created then watch.grace = created + options.grace end
+  return setmetatable(watch, Watch)
 end
 
 local function timed_out(watch)
@@ -50,13 +53,14 @@ local function look_later(ctx, watch, least)
   local options = watch.options
   local now = ctx.now()
   if now >= watch.deadline then return timed_out(watch) end
-  local interval, stretched = ctx.polls:stretch(ctx.watching, watch.interval)
+  local wanted = watch.interval or options.interval
+  local interval, stretched = ctx.polls:stretch(ctx.watching, wanted)
   local pause = interval * (1 + options.jitter * (2 * ctx.random() - 1))
   if least and least > pause then pause = least end
-  watch.stretched = stretched
+  watch.stretched = stretched or nil
   -- The last look is made at the deadline.
   watch.due = math.min(now + pause, watch.deadline)
-  watch.interval = math.min(watch.interval * options.growth, math.max(options.max_interval, watch.interval))
+  watch.interval = math.min(wanted * options.growth, math.max(options.max_interval, wanted))
   return nil
 end
 
@@ -68,7 +72,8 @@ local function failed(watch, status)
 end
 
 local function judge_status(ctx, watch, status)
-  watch.errors, watch.status, watch.err = 0, status, nil
+  watch.status = status
+  if watch.err then watch.errors, watch.err = 0, nil end
   if status.state == "failed" then return nil, failed(watch, status) end
   if status.state == "succeeded" then
     if status.video_url then return status end
@@ -104,7 +109,8 @@ end
 ---@param err veo.Error|nil
 ---@return veo.Status|nil status, veo.Error|nil err
 function M.judge(ctx, watch, status, err)
-  watch.looks = watch.looks + 1
+  local on_progress = watch.options.on_progress
+  if on_progress then watch.looks = watch.looks + 1 end
   local before = watch.status and watch.status.state
   local done, why
   if status then done, why = judge_status(ctx, watch, status) else done, why = judge_error(ctx, watch, err) end
@@ -114,9 +120,8 @@ function M.judge(ctx, watch, status, err)
   if ctx.ledger and not watch.quiet then
     if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:watching(watch.taskId, watch.due) end
   end
-  local on_progress = watch.options.on_progress
   if status and on_progress then
-    on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
+    on_progress(status, { elapsed = math.max(0, ctx.now() - watch.deadline + watch.options.timeout), looks = watch.looks,
       next = not done and not why and watch.due - ctx.now() or nil, stretched = watch.stretched })
   end
   return done, why
@@ -156,7 +161,7 @@ end
 local function enter(ctx, watch)
   ctx.watching = ctx.watching + 1
   local watches, taskId = ctx.watches, watch.taskId
-  watch.other = watches[taskId]
+  watch.other = watches[taskId] -- mostly none
   watches[taskId] = watch
 end
 
@@ -177,15 +182,15 @@ end
 
 local function look(ctx, watch)
   -- A look begun at the deadline still gets a little time.
-  local left = math.max(watch.deadline - ctx.now(), 1)
-  local status, err = free.look(ctx, watch.taskId, ctx.now() + left)
+  local due, least = watch.deadline, ctx.now() + 1
+  local status, err = free.look(ctx, watch.taskId, due > least and due or least)
   if err and (err.code == "cancelled" or err.code == "closed") then return nil, err end
   return M.judge(ctx, watch, status, err)
 end
 
 local function see_to(ctx, taskId, options, quiet)
   local watch = M.begin(ctx, taskId, options)
-  watch.quiet = quiet
+  watch.quiet = quiet or nil
   enter(ctx, watch)
   ctx.scheduler:on_drop(watch)
   local status, err
