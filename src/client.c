@@ -193,6 +193,15 @@ static int client_under_way(lua_State *L)
   return 1;
 }
 
+/* client:full() -> whether one more exchange would have to wait for a place */
+static int client_full(lua_State *L)
+{
+  const veo_engine *engine = &veo_check_client(L, 1)->engine;
+  lua_pushboolean(L, engine->active.count - engine->saves + engine->queued.count >=
+                         engine->max_in_flight);
+  return 1;
+}
+
 /* client:take() -> the next transfer that has ended, or that has news (a stream's bytes, headers that
  * were asked for) and goes on, and what was tied to it; or nil */
 static int client_take(lua_State *L)
@@ -250,11 +259,14 @@ static int client_timeout(lua_State *L)
 void veo_client_register(lua_State *L)
 {
   static const luaL_Reg methods[] = {
-      {"extend", veo_request_extend}, {"status", veo_request_status},  {"look", veo_request_look},
-      {"start", veo_request_start},   {"warm", veo_request_warm},      {"step", client_step},
-      {"take", client_take},          {"under_way", client_under_way}, {"wake_at", client_wake_at},
-      {"pollfd", client_pollfd},      {"events", client_events},       {"timeout", client_timeout},
-      {"close", client_close},        {"closed", client_closed},       {NULL, NULL}};
+      {"extend", veo_request_extend}, {"status", veo_request_status},
+      {"look", veo_request_look},     {"start", veo_request_start},
+      {"warm", veo_request_warm},     {"step", client_step},
+      {"take", client_take},          {"under_way", client_under_way},
+      {"full", client_full},          {"wake_at", client_wake_at},
+      {"pollfd", client_pollfd},      {"events", client_events},
+      {"timeout", client_timeout},    {"close", client_close},
+      {"closed", client_closed},      {NULL, NULL}};
   static const luaL_Reg events[] = {{"__gc", client_close},
                                     {"__close", client_close},
                                     {"__tostring", client_tostring},

@@ -1,7 +1,7 @@
 /* The multi handles; see multis.h. */
 #include "multis.h"
 
-enum { FULL = 64 };                  /* exchanges of one multi handle before there is another */
+enum { FULL = 64 };                   /* exchanges of one multi handle before there is another */
 static const long max_streams = 1000; /* on one HTTP/2 connection; libcurl's default is 100 */
 
 /* Idle connections kept: by default libcurl keeps four times the handles added at the moment. */

@@ -238,7 +238,8 @@ static void read_program(lua_State *L, int index, const veo_client *client, requ
   luaL_checktype(L, index, LUA_TTABLE);
   r->kind = VEO_KIND_SAVE;
   read_timeouts(L, index + 1, client, r, client->settings.timeout);
-  lua_settop(L, index + 1);
+  if(lua_gettop(L) == index)
+    lua_settop(L, index + 1);
   luaL_buffinit(L, &block);
   for(i = 1;; i++) {
     lua_rawgeti(L, index, i);
@@ -378,6 +379,7 @@ int veo_request_warm(lua_State *L)
   return run(L, client, &r);
 }
 
+/* client:start(operation, request, options, tag): take will return the tag with the transfer */
 int veo_request_start(lua_State *L)
 {
   static const char *const operations[] = {"look", "status", "extend",  "request", "download",
@@ -387,6 +389,7 @@ int veo_request_start(lua_State *L)
   veo_transfer *transfer;
   veo_exchange *exchange;
   const char *wrong;
+  int tag = lua_gettop(L) > 4 ? 5 : 0;
   luaL_checkstack(L, 30 + 3 * VEO_FORM_FIELDS, "too many arguments");
   switch(luaL_checkoption(L, 2, NULL, operations)) {
   case 0:
@@ -421,7 +424,7 @@ int veo_request_start(lua_State *L)
   exchange = acquire(client, &r, &wrong);
   if(!exchange)
     return veo_push_failure(L, "invalid", wrong, VEO_SENT_NO);
-  veo_transfer_bind(L, transfer, exchange);
+  veo_transfer_bind(L, transfer, exchange, tag);
   if(!transfer->exchange)
     return luaL_error(L, "the client was closed"); /* by a finalizer, while memory was asked for */
   veo_engine_submit(&client->engine, exchange, url_of(client, &r));

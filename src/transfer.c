@@ -60,12 +60,15 @@ void veo_transfer_own(veo_transfer *transfer, veo_exchange *exchange)
   exchange->owner = transfer;
 }
 
-void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange)
+void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange, int tag)
 {
   int self = lua_gettop(L);
   veo_transfer_own(transfer, exchange);
   veo_getuservalue(L, self);
-  lua_pushnil(L);
+  if(tag)
+    lua_pushvalue(L, tag);
+  else
+    lua_pushnil(L);
   set_slot(L, self + 1, VEO_ENV_TAGS, exchange->slot);
   lua_pushvalue(L, self);
   set_slot(L, self + 1, VEO_ENV_LIVE, exchange->slot);

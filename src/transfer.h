@@ -17,9 +17,10 @@ typedef struct veo_transfer {
 
 /* Pushes a new transfer of the client at `index`, bound to nothing yet. */
 veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client);
-/* Binds it to a prepared exchange and keeps it alive while that is under way. The transfer is on the
- * top of the stack; may raise, and the collector then gives the exchange back. */
-void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange);
+/* Binds it to a prepared exchange and keeps it alive while that is under way, with the value at `tag`
+ * (0: none). The transfer is on the top of the stack; may raise, and the collector then gives the
+ * exchange back. */
+void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange, int tag);
 /* Pushes the transfer of an exchange and what was tied to it; lets it go when it was taken. */
 void veo_transfer_push(lua_State *L, int client_index, const veo_exchange *exchange);
 /* Binds it to the exchange of a blocking call, which no script sees. Does not raise. */

@@ -77,8 +77,7 @@ function M.new(given)
     budget = retry.budget(all.retry.budget),
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
     polls = limiter.polls { rate = all.rate.polls, now = core.now },
-    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout,
-      max_in_flight = all.max_in_flight }),
+    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout }),
     ledger = ledger, money = budget, evidence = all.evidence,
     note_upgrade = ledger and function(taskId, what) ledger:upgraded(taskId, what) end,
     plain = {},    -- groups of options → their defaults

@@ -29,7 +29,7 @@ function M.mend(scheduler)
       timers:add(waiter)
     end
   end
-  scheduler.places:mend(scheduler)
+  scheduler.places:mend()
   scheduler.changing = false
 end
 

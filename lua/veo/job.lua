@@ -38,7 +38,7 @@ function M.new(scheduler, fn, ...)
     fn = function() return called(unpack(arguments, 1, count)) end
   end
   -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one argument.
-  -- Not there at first: shielded (inside a billable exchange: it is seen to its end), placed, waiters (who waits for its
+  -- Not there at first: shielded (inside a billable exchange: it is seen to its end), waiters (who waits for its
   -- end), values.
   local job = setmetatable({
     scheduler = scheduler,
@@ -63,9 +63,11 @@ local function finish(job, state, values)
   local scheduler = job.scheduler
   job.state, job.values = state, values
   job.co, job.waiter, job.fn, job.first = nil, nil, nil, nil
-  scheduler:vacate(job)
-  for i = 1, job.waiters and #job.waiters or 0 do scheduler:wake(job.waiters[i], "done") end
-  job.waiters = nil
+  local waiters = job.waiters
+  if waiters then
+    for i = 1, #waiters do scheduler:wake(waiters[i], "done") end
+    job.waiters = nil
+  end
   if scheduler.jobs[job] then
     scheduler.jobs[job] = nil
     scheduler.count = next(scheduler.jobs) and scheduler.count - 1 or 0

@@ -1,6 +1,6 @@
---- The places for exchanges under way, and the line before them. libcurl is not asked to queue (a thousand handles added
---- at once cost 4.2 times the CPU of a pool, measured), and an exchange in line holds no handle of libcurl: ten thousand
---- of them would take 150 MiB.
+--- The line before the places for exchanges under way. libcurl is not asked to queue (a thousand handles added at once cost
+--- 4.2 times the CPU of a pool, measured), and an exchange in line holds no handle of libcurl: ten thousand of them would
+--- take 150 MiB. Whether there is a place is known to the core alone.
 
 local M = {}
 local Places = {}
@@ -12,27 +12,15 @@ local HARMLESS = { look = true, status = true }
 -- Going through the line for those whose time is over costs about so much each, and is to take a tenth of the time.
 local SCAN = 2e-6
 
----@param count integer   exchanges under way at a time
 ---@param timeout number  seconds of one exchange, as the core has it
-function M.new(count, timeout)
+function M.new(timeout)
   return setmetatable({
-    count = count,
-    free = count,
-    plain = {}, -- coroutines that hold one outside of jobs; a job says itself that it has one
     timeout = timeout,
-    line = {},  -- waiters for a place, from `head` to `tail`; false before and behind, so that nothing rehashes
+    line = {}, -- waiters for a place, from `head` to `tail`; false before and behind, so that nothing rehashes
     head = 1,
     tail = 0,
     due = math.huge, -- when to look for those in line whose time is over: not later than the first of them
   }, Places)
-end
-
-local main = {} -- stands for the main program where Lua 5.1 gives no coroutine
-local running, next = coroutine.running, next
-
--- Who calls outside of jobs. It has one place at most.
-local function caller()
-  return running() or main
 end
 
 -- The options of an exchange that has to end at `due`: libcurl's own time-out does it, which costs no timer of ours.
@@ -43,66 +31,60 @@ local function ending_at(self, scheduler, due, options)
   return { timeout = left > 0.001 and left or 0.001, connect_timeout = options and options.connect_timeout }
 end
 
-local function start(self, scheduler, due, operation, request, options)
+-- Starts an exchange for a waiter; nil and a failure when it cannot be started.
+local function start(self, scheduler, waiter, due, operation, request, options)
   if due then options = ending_at(self, scheduler, due, options) end
-  return scheduler.core:start(operation, request, options)
+  local transfer, failure = scheduler.core:start(operation, request, options, waiter)
+  waiter.transfer = transfer
+  return transfer, failure
 end
 
 local function perform(self, scheduler, due, operation, request, options)
-  local transfer, failure = start(self, scheduler, due, operation, request, options)
+  local waiter = scheduler:waiter()
+  local transfer, failure = start(self, scheduler, waiter, due, operation, request, options)
   if not transfer then return nil, failure end
-  scheduler:await(transfer)
+  scheduler:await(nil, nil, waiter)
   return transfer:result()
-end
-
--- A free place becomes a job's or a plain call's, or is free again.
-local function give(self, job, who)
-  self.free = self.free - 1
-  if job then job.placed = true else self.plain[who] = true end
-end
-
--- Nothing when it was taken back before: then another call of the same was made meanwhile.
-local function take_back(self, job)
-  if job then
-    if not job.placed then return end
-    job.placed = false
-  else
-    local who = caller()
-    if not self.plain[who] then return end
-    self.plain[who] = nil
-  end
-  self.free = self.free + 1
-end
-
--- Starts what a waiter in line stands there for; it goes on waiting, for the end of it.
-local function start_for(self, scheduler, waiter)
-  local transfer, failure = start(self, scheduler, waiter.limit, waiter.operation, waiter.request, waiter.options)
-  waiter.started, waiter.failure = transfer, failure
-  if not transfer or not scheduler:attach(transfer, waiter) then scheduler:wake(waiter, "done") end
 end
 
 -- Whether it stands in line still.
 local function stands(waiter)
-  local job = waiter and waiter.job
-  return waiter and not waiter.why and (not job or job.waiter == waiter)
+  if not waiter or waiter.why then return false end
+  local job = waiter.job
+  return not job or job.waiter == waiter
 end
 
--- Gives free places to those who stand first in line; each leaves the line last, so that an error loses none.
-local function serve(self, scheduler)
-  local line = self.line
-  while self.free > 0 and self.head <= self.tail do
-    local waiter = line[self.head]
+---Whether somebody in line could have a place.
+---@param scheduler table
+---@return boolean
+function Places:have_room(scheduler)
+  return self.head <= self.tail and not scheduler.core:full()
+end
+
+---Gives free places to those who stand first in line, until `stop`. Each leaves the line last, so that an error loses none.
+---@param scheduler table
+---@param stop number|nil
+function Places:serve(scheduler, stop)
+  local line, head, core = self.line, self.head, scheduler.core
+  while head <= self.tail and not core:full() do
+    local waiter = line[head]
     if stands(waiter) then
-      give(self, waiter.job, waiter.caller)
-      if waiter.operation then start_for(self, scheduler, waiter) else scheduler:wake(waiter, "done") end
+      local operation = waiter.operation
+      if operation then
+        waiter.started, waiter.failure = start(self, scheduler, waiter, waiter.limit, operation, waiter.request,
+          waiter.options)
+      end
+      if not waiter.started then scheduler:wake(waiter, "done") end
     end
-    line[self.head] = false
-    self.head = self.head + 1
-    if self.head > self.tail then
-      self.head = 1
-      self.tail = 0
-      self.due = math.huge
-    end
+    line[head] = false
+    head = head + 1
+    self.head = head
+    if stop and scheduler.now() >= stop then break end
+  end
+  if head > self.tail then
+    self.head = 1
+    self.tail = 0
+    self.due = math.huge
   end
 end
 
@@ -122,17 +104,9 @@ function Places:expire(scheduler)
   self.due = math.max(due, now + 10 * SCAN * (self.tail - self.head))
 end
 
-local function stand_in_line(self, scheduler, due, operation, request, options)
-  local job, harmless = scheduler.current, HARMLESS[operation]
-  local waiter = { job = job, why = nil, transfer = nil, limit = due, started = nil,
-    operation = harmless and operation, request = harmless and request, options = harmless and options }
-  if not job then waiter.caller = caller() end
-  scheduler.changing = true
-  self.tail = self.tail + 1
-  self.line[self.tail] = waiter
-  if due and due < self.due then self.due = due end
-  scheduler.changing = false
-  return waiter
+---Makes good what an error interrupted half way.
+function Places:mend()
+  self.due = self.head <= self.tail and 0 or math.huge
 end
 
 -- Why there is no exchange for one that stood in line until `why`.
@@ -145,7 +119,13 @@ end
 
 -- Waits in line for a place, and for the end of what was started there.
 local function wait_in_line(self, scheduler, due, operation, request, options)
-  local waiter = stand_in_line(self, scheduler, due, operation, request, options)
+  local harmless = HARMLESS[operation]
+  local waiter = { job = scheduler.current, why = nil, transfer = nil, limit = due, started = nil,
+    operation = harmless and operation, request = harmless and request, options = harmless and options }
+  local tail = self.tail + 1
+  self.line[tail] = waiter
+  self.tail = tail
+  if due and due < self.due then self.due = due end
   local why = scheduler:await(nil, nil, waiter)
   if waiter.started then return waiter.started:result() end
   if waiter.failure then return nil, waiter.failure end
@@ -153,69 +133,13 @@ local function wait_in_line(self, scheduler, due, operation, request, options)
   return perform(self, scheduler, due, operation, request, options)
 end
 
----Hands the place on to who stands first in line, or puts it back.
----@param scheduler table
----@param job veo.Job|nil  whose place it was; the caller's, when it is none
-function Places:leave(scheduler, job)
-  local was = scheduler.changing
-  scheduler.changing = true
-  take_back(self, job)
-  if self.head <= self.tail then serve(self, scheduler) end
-  scheduler.changing = was
-end
-
--- Whether a coroutine that died with a place is still counted.
-local function is_haunted(self)
-  for who in pairs(self.plain) do
-    if who ~= main and coroutine.status(who) == "dead" then return true end
-  end
-  return false
-end
-
----Counts the places anew, after a change that an error interrupted half way.
----@param scheduler table
-function Places:mend(scheduler)
-  self.due = math.huge
-  for at = self.head, self.tail do
-    local waiter = self.line[at]
-    if waiter and not waiter.why then -- who stands in line has none
-      if waiter.job then waiter.job.placed = false else self.plain[waiter.caller] = nil end
-      if waiter.limit then self.due = math.min(self.due, waiter.limit) end
-    end
-  end
-  local free = self.count
-  for who in pairs(self.plain) do
-    if who ~= main and coroutine.status(who) == "dead" then self.plain[who] = nil else free = free - 1 end
-  end
-  for job in pairs(scheduler.jobs) do
-    if job.placed then free = free - 1 end
-  end
-  self.free = free
-  serve(self, scheduler)
-end
-
 ---Waits for a place, starts the exchange, waits for its end.
 ---@return table|nil reply, table|nil failure
 function Places:exchange(scheduler, due, operation, request, options)
-  local job = scheduler.current
-  if not job or job.placed then take_back(self, job) end -- an error kept an earlier call from giving it back
-  if scheduler.changing or self.free == 0 and next(self.plain) and is_haunted(self) then scheduler:mend() end
-  local go = wait_in_line
-  if self.free > 0 then
-    scheduler.changing = true
-    give(self, job, job or caller())
-    scheduler.changing = false
-    go = perform
+  if self.head <= self.tail or scheduler.core:full() then
+    return wait_in_line(self, scheduler, due, operation, request, options)
   end
-  local ok, reply, failure = true, nil, nil
-  if job then -- its end gives the place back; without a call in between ten thousand stacks are smaller
-    reply, failure = go(self, scheduler, due, operation, request, options)
-  else
-    ok, reply, failure = scheduler:protect(go, self, scheduler, due, operation, request, options)
-  end
-  self:leave(scheduler, job)
-  if not ok then error(reply, 0) end
-  return reply, failure
+  return perform(self, scheduler, due, operation, request, options)
 end
 
 return M

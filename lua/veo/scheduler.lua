@@ -19,7 +19,7 @@ local running = coroutine.running
 
 ---@param core userdata           a veo.core client
 ---@param now fun(): number       its clock
----@param options { pause: fun()|nil, log: fun(event: table)|nil, max_in_flight: integer|nil, timeout: number|nil }
+---@param options { pause: fun()|nil, log: fun(event: table)|nil, timeout: number|nil }
 function M.new(core, now, options)
   return setmetatable({
     core = core,
@@ -31,7 +31,7 @@ function M.new(core, now, options)
     ready = {},        -- waiters of jobs to resume, from `first` to `last`; false before and behind
     first = 1,
     last = 0,
-    places = places.new(options.max_in_flight or 100, options.timeout or 60),
+    places = places.new(options.timeout or 60),
     jobs = {},         -- set of jobs not ended
     count = 0,         -- how many
     unseen = 0,        -- drivers that sleep in `pause` although their answer is there
@@ -110,6 +110,13 @@ function Scheduler:attach(transfer, waiter)
   return transfer:tag(waiter)
 end
 
+---What is to be woken for the caller: the job, or a new table outside of jobs.
+function Scheduler:waiter()
+  local waiter = self.current or {}
+  waiter.why = nil
+  return waiter
+end
+
 ---Waits for a transfer, a time, or until `waiter` is woken. To be called only without an `obstacle`.
 ---@param transfer userdata|nil
 ---@param due number|nil       on the clock of `now`
@@ -117,12 +124,8 @@ end
 ---@return "done"|"timeout"|"cancelled"|"closed"|"stuck" why
 function Scheduler:await(transfer, due, waiter)
   local job = self.current
-  if waiter then
-    waiter.job = job
-  else
-    waiter = job or {}
-    waiter.why = nil
-  end
+  waiter = waiter or self:waiter()
+  waiter.job = job
   if transfer and not self:attach(transfer, waiter) then return "done" end -- it ended while nobody waited for it
   waiter.due = due
   if due then self.timers:add(waiter) end
@@ -167,11 +170,6 @@ end
 ---@return table|nil reply, table|nil failure
 function Scheduler:exchange(due, operation, request, options)
   return self.places:exchange(self, due, operation, request, options)
-end
-
----Gives a dropped job's place back.
-function Scheduler:vacate(job)
-  if job.placed then self.places:leave(self, job) end
 end
 
 -- Ending --------------------------------------------------------------------------------------------------------------

@@ -29,8 +29,8 @@ local function run_ready(self, stop)
     ready[first] = false -- nil would have the table rehashed over and over
     self.first = first + 1
     local job = waiter and waiter.job
-    if job and job.state == "pending" and job.waiter == waiter
-      and waiter.why and not (job.away and status(job.away) == "suspended") then -- else it yielded to somebody else
+    if job and job.waiter == waiter and waiter.why -- none when it has ended, none while it waits anew
+      and not (job.away and status(job.away) == "suspended") then -- else it yielded to somebody else
       run(self, job, waiter.why)
     end
     if stop and now() >= stop then break end
@@ -74,8 +74,10 @@ local function take_turn(self, ms)
   if self.core:step(ms) > 0 then collect(self) end
   local due = next_due(self)
   if due and due <= self.now() then expire(self) end
-  if self.first <= self.last then run_ready(self, ms == 0 and self.now() + FRAME_BUDGET or nil) end
+  local stop = ms == 0 and self.now() + FRAME_BUDGET or nil
+  if self.first <= self.last then run_ready(self, stop) end
   if self.closed then return end
+  if self.places.head <= self.places.tail then self.places:serve(self, stop) end
   if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
   self:set_alarm()
 end
@@ -92,7 +94,8 @@ end
 
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  return self.first > self.last and not next_due(self) and self.core:under_way() == 0
+  return self.first > self.last and self.places.head > self.places.tail and not next_due(self)
+    and self.core:under_way() == 0
 end
 
 local function pause(self, waiter)
@@ -121,7 +124,7 @@ return function(Scheduler)
   ---two coroutines that watch the descriptor would sleep on.
   function Scheduler:set_alarm()
     local due = next_due(self)
-    if self.unseen > 0 or self.first <= self.last then due = 0 end
+    if self.unseen > 0 or self.first <= self.last or self.places:have_room(self) then due = 0 end
     if due ~= self.alarm and not self.closed then
       self.alarm = due
       self.core:wake_at(due)

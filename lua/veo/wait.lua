@@ -121,7 +121,8 @@ function M.judge(ctx, watch, status, err)
     if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:watching(watch.taskId, watch.due) end
   end
   if status and on_progress then
-    on_progress(status, { elapsed = math.max(0, ctx.now() - watch.deadline + watch.options.timeout), looks = watch.looks,
+    local elapsed = math.max(0, ctx.now() - watch.deadline + watch.options.timeout)
+    on_progress(status, { elapsed = elapsed, looks = watch.looks,
       next = not done and not why and watch.due - ctx.now() or nil, stretched = watch.stretched })
   end
   return done, why
