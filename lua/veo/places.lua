@@ -109,6 +109,15 @@ function Places:mend()
   self.due = self.head <= self.tail and 0 or math.huge
 end
 
+---The client is closed: nothing of those in line has left.
+---@param scheduler table
+function Places:close(scheduler)
+  for at = self.head, self.tail do
+    local waiter = self.line[at]
+    if stands(waiter) and not waiter.started then scheduler:wake(waiter, "closed") end
+  end
+end
+
 -- Why there is no exchange for one that stood in line until `why`.
 local function none(why)
   if why == "timeout" then

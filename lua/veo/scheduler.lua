@@ -184,6 +184,7 @@ function Scheduler:close()
   for _, job in ipairs(left) do
     if job.waiter and job.waiter.transfer then self:wake(job.waiter, "done") end
   end
+  self.places:close(self)
   for _, job in ipairs(left) do
     if job.shielded then job.cancelling = "closed" else jobs.cancel(job, "closed") end
   end

@@ -1,0 +1,148 @@
+-- The line before the places: who waits there, until when, and what an error, a cancel or an end of the client leaves.
+
+local kit = require "spec.support.kit"
+local simulator = require "veo.simulator"
+
+describe("the line before the places", function()
+  local sim, client
+
+  setup(function() sim = simulator.start { speed = 10000, rate = false, credits = 1000000 } end)
+  teardown(function() sim:stop() end)
+  before_each(function()
+    sim:reset()
+    client = kit.client(sim, { max_in_flight = 1 })
+  end)
+  after_each(function() client:close() end)
+
+  local function hang(task) sim:script { { on = "status", task = task or "hanging", hang = true } } end
+  local function looker(options) return client:spawn(function() return client:status(sim.source, options) end) end
+  local function hanging() return client:spawn(function() return client:status("hanging") end) end
+  local function posts() return sim:count "POST" end
+
+  local function retried() return { deadline = 0.2, retry = { attempts = 2 } } end
+
+  it("is left at the deadline, and nothing of it was sent", function()
+    hang()
+    local first = hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local began = kit.now()
+    local job = client:spawn(function() return client:credits { deadline = 0.2, retry = { attempts = 1 } } end)
+    local _, err = job:wait(3)
+    local took = kit.now() - began
+    assert.same({ "network", true, 1 }, { err.code, err.timed_out, sim:count "GET" })
+    assert.is_true(took >= 0.19 and took < 0.5, "took " .. took)
+    first:cancel()
+    assert.equal("succeeded", assert(looker():wait(3)).state)
+  end)
+
+  it("is left by each at its own deadline", function()
+    hang()
+    hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local late = 0
+    for i = 1, 200 do
+      local limit = 0.05 + (i * 37 % 200) / 500
+      local began = kit.now()
+      client:spawn(function()
+        client:credits { deadline = limit, retry = { attempts = 1 } }
+        late = math.max(late, kit.now() - began - limit)
+      end)
+    end
+    kit.step_until(client, function() return client:step(20) == 1 end)
+    assert.is_true(late < 0.2, "late by " .. late)
+  end)
+
+  it("lets a plain call stand in it too", function()
+    sim:script { { on = "status", task = "slow", delay = 0.2 } }
+    local job = client:spawn(function() return client:status("slow") end)
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    assert.equal("succeeded", assert(client:status(sim.source)).state)
+    assert.equal("done", job:status())
+  end)
+
+  it("moves on when one that was started in it is cancelled", function()
+    hang()
+    local first = hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local second, third = hanging(), looker()
+    client:step(5)
+    first:cancel()
+    kit.step_until(client, function() return sim:count "GET" == 2 end)
+    assert.equal("pending", second:status())
+    assert.is_true(second:cancel())
+    assert.equal("succeeded", assert(third:wait(3)).state)
+    assert.equal("cancelled", select(2, second:result()).code)
+  end)
+
+  it("wakes a foreign loop when a place becomes free outside of a step", function()
+    hang()
+    local first = hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local second = looker()
+    for _ = 1, 5 do client:step(0) end
+    assert.is_true(client:timeout() > 0.1)
+    first:cancel()
+    assert.equal(0, client:timeout())
+    assert.equal("succeeded", assert(second:wait(3)).state)
+  end)
+
+  it("sends an order once that stood in it", function()
+    sim:script { { on = "status", task = "slow", delay = 0.2 } }
+    client:spawn(function() return client:status("slow") end)
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local jobs = {}
+    for i = 1, 3 do
+      jobs[i] = client:spawn(function() return client:extend { taskId = sim.source, prompt = "shot " .. i } end)
+    end
+    for i = 1, 3 do assert(jobs[i]:wait(5)) end
+    assert.equal(3, posts())
+  end)
+
+  it("ends with the client", function()
+    hang()
+    hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local look, order = looker(), client:spawn(function()
+      return client:extend { taskId = sim.source, prompt = "x" }
+    end)
+    for _ = 1, 5 do client:step(0) end
+    client:close()
+    local code, sent = select(2, look:result()).code, select(2, order:result()).sent
+    assert.same({ "closed", "no", 0 }, { code, sent, posts() })
+  end)
+
+  it("is kept whole by a step that is interrupted at any instruction", function()
+    client:close()
+    local ordered = 0
+    for n = 1, 900 do
+      client = kit.client(sim, { max_in_flight = 1 })
+      local jobs = {}
+      for i = 1, 3 do jobs[i] = looker(retried()) end
+      jobs[4] = client:spawn(function()
+        return client:extend { taskId = sim.source, prompt = "shot " .. n }
+      end)
+      jobs[5] = looker(retried())
+      local left, inside, ended = n, true, false
+      pcall(function()
+        debug.sethook(function()
+          left = left - 1
+          if left == 0 and inside then error("interrupted!", 0) end
+        end, "", 1)
+        for _ = 1, 6 do client:step(1) end
+        inside, ended = false, true
+      end)
+      debug.sethook()
+      local deadline = kit.now() + 5
+      while client:step(1) > 0 do
+        assert.is_true(kit.now() < deadline, "a job is left after " .. n .. " instructions")
+      end
+      for i = 1, 5 do assert.not_equal("pending", jobs[i]:status()) end
+      local task, err = jobs[4]:result()
+      if task or err and err.sent ~= "no" then ordered = ordered + 1 end
+      assert.equal("succeeded", assert(client:status(sim.source, { deadline = 2 })).state, "after " .. n)
+      client:close()
+      if ended and n > 300 then break end
+    end
+    assert.is_true(posts() <= ordered, posts() .. " POSTs for " .. ordered .. " orders")
+  end)
+end)
