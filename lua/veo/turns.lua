@@ -74,10 +74,11 @@ local function take_turn(self, ms)
   if self.core:step(ms) > 0 then collect(self) end
   local due = next_due(self)
   if due and due <= self.now() then expire(self) end
-  local stop = ms == 0 and self.now() + FRAME_BUDGET or nil
-  if self.first <= self.last then run_ready(self, stop) end
+  local ready, room = self.first <= self.last, self.places:have_room(self)
+  local stop = (ready or room) and ms == 0 and self.now() + FRAME_BUDGET or nil
+  if ready then run_ready(self, stop) end
   if self.closed then return end
-  if self.places.head <= self.places.tail then self.places:serve(self, stop) end
+  if room or ready and self.places:have_room(self) then self.places:serve(self, stop) end
   if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
   self:set_alarm()
 end
@@ -94,8 +95,8 @@ end
 
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  return self.first > self.last and self.places.head > self.places.tail and not next_due(self)
-    and self.core:under_way() == 0
+  return self.first > self.last and not next_due(self) and self.core:under_way() == 0
+    and not self.places:have_room(self)
 end
 
 local function pause(self, waiter)
@@ -123,9 +124,10 @@ return function(Scheduler)
   ---The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
   ---two coroutines that watch the descriptor would sleep on.
   function Scheduler:set_alarm()
+    if self.closed then return end
     local due = next_due(self)
     if self.unseen > 0 or self.first <= self.last or self.places:have_room(self) then due = 0 end
-    if due ~= self.alarm and not self.closed then
+    if due ~= self.alarm then
       self.alarm = due
       self.core:wake_at(due)
     end
