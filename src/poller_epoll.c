@@ -74,7 +74,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
   socket->watch = watch;
   socket->wanted = 0;
   if(what == CURL_POLL_REMOVE) {
-    if(!socket->kept)
+    /* Only one that is quiet while idle may stay: one can be written to at all times. */
+    if(!socket->kept || socket->registered != EPOLLIN)
       leave(poller, fd, socket);
     return 0;
   }
