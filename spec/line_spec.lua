@@ -98,6 +98,152 @@ describe("the line before the places", function()
     assert.equal(3, posts())
   end)
 
+  it("has its places counted by those that were told of one, not only by those that started", function()
+    sim:script { { on = "credits", delay = 0.02 } }
+    hang()
+    hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local most, ended = 0, 0
+    local function waiting() return sim:count "GET" - 1 - ended end
+    client:close()
+    client = kit.client(sim, { max_in_flight = 2 })
+    for _ = 1, 20 do
+      client:spawn(function()
+        assert(client:credits())
+        ended = ended + 1
+      end)
+    end
+    kit.step_until(client, function()
+      most = math.max(most, waiting())
+      return client:step(0) == 0
+    end)
+    assert.is_true(most <= 2, most .. " at a time")
+  end)
+
+  it("sends no order that was cancelled there, whenever that was", function()
+    sim:script { { on = "status", task = "slow", delay = 0.1, times = 1 } }
+    client:spawn(function() return client:status("slow") end)
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local jobs = {}
+    for i = 1, 20 do
+      jobs[i] = client:spawn(function() return client:extend { taskId = sim.source, prompt = "shot " .. i } end)
+    end
+    local stop = kit.now() + 0.07
+    while kit.now() < stop do client:step(0) end
+    os.execute("sleep 0.1") -- the place is free now, and the next step tells of it
+    client:step(0)
+    for _, job in ipairs(jobs) do job:cancel() end
+    assert(client:run())
+    assert.is_true(posts() <= 1, posts() .. " POSTs")
+    for _, job in ipairs(jobs) do assert.equal("cancelled", job:status()) end
+  end)
+
+  it("is left in the order of coming, and no plain call passes it", function()
+    sim:script { { on = "status", task = "slow", delay = 0.1, times = 1 } }
+    client:spawn(function() return client:status("slow") end)
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local order = {}
+    for i = 1, 3 do
+      client:spawn(function()
+        client:credits()
+        order[#order + 1] = i
+      end)
+    end
+    client:step(0)
+    client:credits()
+    order[#order + 1] = "plain"
+    assert.same({ 1, 2, 3, "plain" }, order)
+  end)
+
+  it("is passed by nothing but the saving of files", function()
+    hang()
+    hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    looker()
+    client:step(5)
+    local folder = kit.folder()
+    client:close()
+    client = kit.client(sim, { max_in_flight = 2 })
+    hanging()
+    assert(client:download(sim.media_url .. "/media/blob/1000.mp4", folder .. "/a.mp4"))
+    kit.sweep()
+  end)
+
+  it("lets calls in before a hundred downloads that wait", function()
+    client:close()
+    client = kit.client(sim, { max_in_flight = 2, max_downloads = 8 })
+    local ended = 0
+    for _ = 1, 40 do
+      client:spawn(function()
+        client:download(sim.media_url .. "/media/blob/200000.mp4", function() client:sleep(0.02) end)
+        ended = ended + 1
+      end)
+    end
+    for _ = 1, 5 do client:step(1) end
+    assert(looker():wait(5))
+    assert.is_true(ended < 30, ended .. " downloads")
+  end)
+
+  it("keeps nobody from being told that all wait for each other", function()
+    client:close()
+    client = kit.client(sim, { max_in_flight = 4 })
+    local one, two
+    local function stream(other)
+      return client:download(sim.media_url .. "/media/blob/3000000.mp4", function() other():wait() end)
+    end
+    one = client:spawn(stream, function() return two end)
+    two = client:spawn(stream, function() return one end)
+    local began = kit.now()
+    local ok, err = client:run()
+    assert.is_nil(ok)
+    assert.equal("busy", err.code)
+    assert.is_true(kit.now() - began < 3)
+  end)
+
+  it("takes no id that the core would refuse", function()
+    looker()
+    local job = client:spawn(function() return client:status(("x"):rep(5000)) end)
+    local last = looker()
+    assert(client:run())
+    assert.equal("invalid", select(2, job:result()).code)
+    assert.equal("succeeded", last:result().state)
+  end)
+
+  it("ends with a client that is closed by a job while a plain call waits", function()
+    hang()
+    client:spawn(function()
+      client:sleep(0.05)
+      client:close()
+    end)
+    for _ = 1, 3 do hanging() end
+    sim:script { { on = "status", hang = true } }
+    local ok, status, err = pcall(client.status, client, sim.source)
+    assert.same({ true, nil, "closed" }, { ok, status, err and err.code })
+  end)
+
+  it("is not slept on after an interruption", function()
+    for n = 1, 60 do
+      client:close()
+      client = kit.client(sim, { max_in_flight = 1 })
+      local first, second = looker(), looker()
+      pcall(function()
+        local left = n
+        while first:status() == "pending" do client:step(1) end
+        debug.sethook(function()
+          if not debug.getinfo(2, "S").short_src:find("places", 1, true) then return end
+          left = left - 1
+          if left == 0 then error("interrupted!", 0) end
+        end, "", 1)
+        client:step(1)
+      end)
+      debug.sethook()
+      local began = kit.now()
+      assert(client:run())
+      assert.is_true(kit.now() - began < 2, "slept after " .. n)
+      assert.equal("done", second:status())
+    end
+  end)
+
   it("ends with the client", function()
     hang()
     hanging()

@@ -193,12 +193,11 @@ static int client_under_way(lua_State *L)
   return 1;
 }
 
-/* client:full() -> whether one more exchange would have to wait for a place */
-static int client_full(lua_State *L)
+/* client:room() -> calls that could be started without waiting for one another: downloads and uploads,
+ * which may be many and long, wait in the queue with them and keep none of them out of it */
+static int client_room(lua_State *L)
 {
-  const veo_engine *engine = &veo_check_client(L, 1)->engine;
-  lua_pushboolean(L, engine->active.count - engine->saves + engine->queued.count >=
-                         engine->max_in_flight);
+  veo_pushinteger(L, veo_engine_room(&veo_check_client(L, 1)->engine));
   return 1;
 }
 
@@ -263,7 +262,7 @@ void veo_client_register(lua_State *L)
       {"look", veo_request_look},     {"start", veo_request_start},
       {"warm", veo_request_warm},     {"step", client_step},
       {"take", client_take},          {"under_way", client_under_way},
-      {"full", client_full},          {"wake_at", client_wake_at},
+      {"room", client_room},          {"wake_at", client_wake_at},
       {"pollfd", client_pollfd},      {"events", client_events},
       {"timeout", client_timeout},    {"close", client_close},
       {"closed", client_closed},      {NULL, NULL}};

@@ -221,8 +221,15 @@ static void collect_saves(veo_engine *engine)
 
 /* -------------------------------------------------------------------- work */
 
+static int is_file(const veo_exchange *exchange)
+{
+  return exchange->kind == VEO_KIND_DOWNLOAD || exchange->kind == VEO_KIND_UPLOAD;
+}
+
+/* It is under way no more. */
 static void leave_host(veo_engine *engine, const veo_exchange *exchange)
 {
+  engine->files -= is_file(exchange);
   engine->eager |= engine->queued.count > 0; /* a place is free */
   veo_hosts_leave(&engine->hosts, exchange);
 }
@@ -290,6 +297,12 @@ int veo_engine_waiting(const veo_engine *engine)
   return engine->done.count + (engine->news != NULL);
 }
 
+int veo_engine_room(const veo_engine *engine)
+{
+  return engine->max_in_flight -
+         (engine->active.count - engine->saves + engine->queued.count - engine->files);
+}
+
 static void publish(veo_engine *engine)
 {
   veo_poller_publish(&engine->poller, engine->eager || engine->pace.stalled ? 0 : engine->wake_at,
@@ -302,6 +315,7 @@ void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *u
   /* Anything but plain http to loopback may meet TLS: here, at a proxy or behind a redirect. */
   if(url && (exchange->tls || exchange->kind == VEO_KIND_DOWNLOAD || !veo_is_loopback(url)))
     engine->poller.guarded = 1;
+  engine->files += is_file(exchange);
   move(engine, exchange, VEO_STATE_QUEUED);
   engine->eager = 1;
   publish(engine);
@@ -464,7 +478,9 @@ int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange)
     veo_multis_remove(&engine->multis, exchange);
     veo_sigpipe_restore(&guard);
     leave_host(engine, exchange);
-  } else if(exchange->state != VEO_STATE_QUEUED) {
+  } else if(exchange->state == VEO_STATE_QUEUED) {
+    engine->files -= is_file(exchange);
+  } else {
     return 0;
   }
   exchange->outcome = VEO_OUTCOME_CANCELLED;

@@ -16,6 +16,7 @@ typedef struct {
   int forks;        /* of the process that made it: after one more nothing of it may be touched */
   int max_in_flight;
   int saves; /* threads under way */
+  int files; /* downloads and uploads submitted and not ended */
   veo_pace pace;
   int slots; /* numbers given to exchanges */
   int eager; /* something queued may be able to start */
@@ -54,6 +55,8 @@ void veo_engine_step(veo_engine *engine, double until, veo_exchange *awaited);
 veo_exchange *veo_engine_take(veo_engine *engine);
 /* The next exchange under way that has news, or NULL. */
 veo_exchange *veo_engine_take_news(veo_engine *engine);
+/* Places that calls do not take, files aside. */
+int veo_engine_room(const veo_engine *engine);
 /* Completions and news that wait to be taken. */
 int veo_engine_waiting(const veo_engine *engine);
 /* The script has emptied the buffer of a stream: a paused one goes on. */

@@ -68,9 +68,13 @@ function M.status(ctx, taskId, options)
   if not ok then return nil, err end
   local timeout, began = options.free.timeout, ctx.now()
   local deadline = options.free.deadline
-  local first = deadline < (timeout or ctx.timeout) and math.max(deadline, 0.001) or timeout
   local status
-  status, err = M.look(ctx, taskId, nil, first)
+  if ctx.scheduler:is_idle() then
+    local first = deadline < (timeout or ctx.timeout) and math.max(deadline, 0.001) or timeout
+    status, err = M.look(ctx, taskId, nil, first)
+  else
+    status, err = M.look(ctx, taskId, began + deadline, timeout)
+  end
   if status then return status end
   return go_on(ctx, "status", options, began + deadline, err, function(due)
     return M.look(ctx, taskId, due, timeout)

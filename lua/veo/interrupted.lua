@@ -21,15 +21,18 @@ end
 function M.mend(scheduler)
   local timers = scheduler.timers
   timers:mend()
+  local count = 0
   for job in pairs(scheduler.jobs) do
     local waiter = job.waiter
+    count = count + 1
     if waiter and waiter.why then
       scheduler:enqueue(waiter)
     elseif waiter and waiter.due and not timers:has(waiter) then
       timers:add(waiter)
     end
   end
-  scheduler.places:mend()
+  scheduler.count = count
+  scheduler.places:mend(scheduler)
   scheduler.changing = false
 end
 
@@ -47,6 +50,8 @@ function M.recover(scheduler)
     end
   end
   scheduler.count = count
+  scheduler.alarm = false -- whatever the core was told
+  scheduler:set_alarm()
 end
 
 return M

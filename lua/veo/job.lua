@@ -137,7 +137,7 @@ end
 ---Starts a job or goes on with it; `why` is what ended its wait.
 function M.run(scheduler, job, why)
   local ok, said
-  scheduler.current = job
+  scheduler.current, scheduler.stepping = job, true
   if job.away then job.away = nil end
   if job.fn then
     ok, said = go_on(scheduler, job, start(job.co, job, job.fn, job.first))

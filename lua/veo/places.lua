@@ -9,6 +9,10 @@ Places.__index = Places
 -- Looks are started for whoever stands in line, which saves waking it twice: should an error come in between, a second
 -- one costs nothing. Whatever else there is starts itself, for an order must not start twice.
 local HARMLESS = { look = true, status = true }
+-- Work on threads, which have a line of their own in the core.
+local PLACELESS = { save = true, program = true }
+-- One that was told of its place and has not started within so many seconds does not come back for it.
+local HELD = 1
 -- Going through the line for those whose time is over costs about so much each, and is to take a tenth of the time.
 local SCAN = 2e-6
 
@@ -47,9 +51,16 @@ local function perform(self, scheduler, due, operation, request, options)
   return transfer:result()
 end
 
--- Whether it stands in line still.
+-- Whether it stands in line still, and was told of no place.
 local function stands(waiter)
   if not waiter or waiter.why then return false end
+  local job = waiter.job
+  return not job or job.waiter == waiter
+end
+
+-- Whether a place is kept for it: it was told of one, and is about to start.
+local function holds(waiter, now)
+  if not waiter or not waiter.told or now - waiter.told > HELD then return false end
   local job = waiter.job
   return not job or job.waiter == waiter
 end
@@ -58,29 +69,48 @@ end
 ---@param scheduler table
 ---@return boolean
 function Places:have_room(scheduler)
-  return self.head <= self.tail and not scheduler.core:full()
+  return self.head <= self.tail and scheduler.core:room() > 0
 end
 
----Gives free places to those who stand first in line, until `stop`. Each leaves the line last, so that an error loses none.
+-- What stands in line leaves it and is started.
+local function start_for(self, scheduler, at)
+  local waiter = self.line[at]
+  self.serving = waiter -- so that an error loses it to nobody
+  self.line[at] = false
+  waiter.started, waiter.failure = start(self, scheduler, waiter, waiter.limit, waiter.operation, waiter.request,
+    waiter.options)
+  self.serving = nil
+  if not waiter.started then scheduler:wake(waiter, "done") end
+end
+
+---Gives free places to those who stand first in line, until `stop`.
 ---@param scheduler table
 ---@param stop number|nil
 function Places:serve(scheduler, stop)
-  local line, head, core = self.line, self.head, scheduler.core
-  while head <= self.tail and not core:full() do
-    local waiter = line[head]
+  local line, at, now = self.line, self.head, scheduler.now()
+  local room = scheduler.core:room()
+  while room > 0 and at <= self.tail do
+    local waiter = line[at]
     if stands(waiter) then
-      local operation = waiter.operation
-      if operation then
-        waiter.started, waiter.failure = start(self, scheduler, waiter, waiter.limit, operation, waiter.request,
-          waiter.options)
+      room = room - 1
+      if waiter.operation then
+        start_for(self, scheduler, at)
+        if scheduler.closed then return end
+      else
+        waiter.told = now
+        scheduler:wake(waiter, "done")
       end
-      if not waiter.started then scheduler:wake(waiter, "done") end
+      if stop and scheduler.now() >= stop then room = 0 end
+    elseif holds(waiter, now) then
+      room = room - 1
+    else
+      line[at] = false
     end
-    line[head] = false
-    head = head + 1
-    self.head = head
-    if stop and scheduler.now() >= stop then break end
+    at = at + 1
   end
+  local head = self.head
+  while head <= self.tail and not line[head] do head = head + 1 end
+  self.head = head
   if head > self.tail then
     self.head = 1
     self.tail = 0
@@ -104,9 +134,16 @@ function Places:expire(scheduler)
   self.due = math.max(due, now + 10 * SCAN * (self.tail - self.head))
 end
 
----Makes good what an error interrupted half way.
-function Places:mend()
+---Makes good what an error interrupted half way: one that was just to be started does so itself.
+---@param scheduler table
+function Places:mend(scheduler)
+  local waiter = self.serving
   self.due = self.head <= self.tail and 0 or math.huge
+  if waiter and not waiter.why then
+    waiter.started = nil
+    scheduler:wake(waiter, "done")
+  end
+  self.serving = nil
 end
 
 ---The client is closed: nothing of those in line has left.
@@ -136,8 +173,10 @@ local function wait_in_line(self, scheduler, due, operation, request, options)
   self.tail = tail
   if due and due < self.due then self.due = due end
   local why = scheduler:await(nil, nil, waiter)
+  waiter.told = nil
   if waiter.started then return waiter.started:result() end
   if waiter.failure then return nil, waiter.failure end
+  if scheduler:cancelling() then why = "cancelled" end
   if why ~= "done" then return nil, none(why) end
   return perform(self, scheduler, due, operation, request, options)
 end
@@ -145,7 +184,7 @@ end
 ---Waits for a place, starts the exchange, waits for its end.
 ---@return table|nil reply, table|nil failure
 function Places:exchange(scheduler, due, operation, request, options)
-  if self.head <= self.tail or scheduler.core:full() then
+  if not PLACELESS[operation] and (self.head <= self.tail or scheduler.core:room() <= 0) then
     return wait_in_line(self, scheduler, due, operation, request, options)
   end
   return perform(self, scheduler, due, operation, request, options)

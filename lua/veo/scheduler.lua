@@ -32,6 +32,7 @@ function M.new(core, now, options)
     first = 1,
     last = 0,
     places = places.new(options.timeout or 60),
+    drivers = setmetatable({}, { __mode = "k" }), -- set of waiters outside of jobs
     jobs = {},         -- set of jobs not ended
     count = 0,         -- how many
     unseen = 0,        -- drivers that sleep in `pause` although their answer is there
@@ -104,16 +105,18 @@ function Scheduler:is_idle()
 end
 
 ---Has a waiter woken by the end of a transfer, and by no other one's.
----@return boolean|nil attached  not, when it has ended and was taken
+---@return boolean attached  not, when it has ended and was taken
 function Scheduler:attach(transfer, waiter)
   waiter.transfer = transfer
-  return transfer:tag(waiter)
+  if transfer:tag(waiter) then return true end
+  waiter.transfer = nil
+  return false
 end
 
 ---What is to be woken for the caller: the job, or a new table outside of jobs.
 function Scheduler:waiter()
   local waiter = self.current or {}
-  waiter.why = nil
+  waiter.why, waiter.transfer = nil, nil
   return waiter
 end
 
@@ -145,9 +148,11 @@ end
 ---@return veo.Job
 function Scheduler:spawn(fn, ...)
   local job = jobs.new(self, fn, ...)
-  self:enqueue(job)
+  self.changing = true
   self.jobs[job] = true
   self.count = self.count + 1
+  self:enqueue(job)
+  self.changing = false
   if self.alarm ~= 0 then self:set_alarm() end
   return job
 end

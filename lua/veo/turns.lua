@@ -70,7 +70,7 @@ end
 
 local function take_turn(self, ms)
   if self.changing then self:mend() end
-  if self.first <= self.last then ms = 0 end
+  if self.first <= self.last or self.places:have_room(self) then ms = 0 end
   if self.core:step(ms) > 0 then collect(self) end
   local due = next_due(self)
   if due and due <= self.now() then expire(self) end
@@ -93,10 +93,30 @@ end
 
 -- Until a wait is over ------------------------------------------------------------------------------------------------
 
+local function awaits(waiter)
+  return waiter and waiter.transfer and not waiter.why
+end
+
+-- Whether somebody waits for what is under way; whoever was found to is asked first.
+local function is_awaited(self)
+  if self.witness and self.witness.state == "pending" and awaits(self.witness.waiter) then return true end
+  for waiter in pairs(self.drivers) do
+    if awaits(waiter) then return true end
+  end
+  for job in pairs(self.jobs) do
+    if awaits(job.waiter) then
+      self.witness = job
+      return true
+    end
+  end
+  self.witness = nil
+  return false
+end
+
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  return self.first > self.last and not next_due(self) and self.core:under_way() == 0
-    and not self.places:have_room(self)
+  return self.first > self.last and not next_due(self) and not self.places:have_room(self)
+    and (self.core:under_way() == 0 or not is_awaited(self))
 end
 
 local function pause(self, waiter)
@@ -128,13 +148,14 @@ return function(Scheduler)
     local due = next_due(self)
     if self.unseen > 0 or self.first <= self.last or self.places:have_room(self) then due = 0 end
     if due ~= self.alarm then
-      self.alarm = due
       self.core:wake_at(due)
+      self.alarm = due -- not before: an error in between would leave the core with another time
     end
   end
 
   ---A plain call drives the client until its wait is over.
   function Scheduler:drive(waiter)
+    self.drivers[waiter] = true
     self:set_alarm()
     local ok, why = self:protect(turns, self, waiter)
     if not ok then
@@ -143,7 +164,9 @@ return function(Scheduler)
       waiter.pausing = false
       if waiter.transfer then waiter.transfer:cancel() end
       self:wake(waiter, "cancelled")
+      waiter.told = nil
     end
+    self.drivers[waiter] = nil
     self:set_alarm()
     if not ok then error(why, 0) end
     return why

@@ -37,6 +37,7 @@ function M.begin(ctx, taskId, options)
   local watch = { ctx = ctx, taskId = taskId, options = options, deadline = deadline, due = due, status = nil,
     interval = nil, sleeper = nil }
   if created then watch.grace = created + options.grace end
+  if options.on_progress then watch.began = now end
   return setmetatable(watch, Watch)
 end
 
@@ -121,8 +122,7 @@ function M.judge(ctx, watch, status, err)
     if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:watching(watch.taskId, watch.due) end
   end
   if status and on_progress then
-    local elapsed = math.max(0, ctx.now() - watch.deadline + watch.options.timeout)
-    on_progress(status, { elapsed = elapsed, looks = watch.looks,
+    on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
       next = not done and not why and watch.due - ctx.now() or nil, stretched = watch.stretched })
   end
   return done, why

@@ -159,7 +159,8 @@ end
 ---@param operation string|nil
 ---@return true|nil, veo.Error|nil
 function M.task_id(value, operation)
-  if type(value) == "string" and (value:find("^%w+$") or value:find("^[%w_-]+$")) then return true end
+  if type(value) == "string" and #value <= kinds.ID_LENGTH
+    and (value:find("^%w+$") or value:find("^[%w_-]+$")) then return true end
   local kept, given, expected, suggestion = kinds.id(value)
   if kept then return true end
   return nil, invalid(operation or "status", "taskId", given, expected, suggestion)

@@ -27,6 +27,8 @@ local function string_problem(value)
 end
 
 local ID_EXPECTED = "a task id: a non-empty string on one line"
+-- Longer than any id, and within what the core takes.
+M.ID_LENGTH = 1000
 
 function M.id(value)
   local problem = string_problem(value)
@@ -38,6 +40,7 @@ function M.id(value)
     return nil, text.show(value) .. " with blanks or a line break around it", ID_EXPECTED, trimmed
   end
   if value:find("%c") then return nil, text.show(value) .. " with a control character", ID_EXPECTED end
+  if #value > M.ID_LENGTH then return nil, #value .. " bytes", ID_EXPECTED .. " of at most " .. M.ID_LENGTH end
   return value
 end
 
