@@ -2,11 +2,11 @@
 #include "engine.h"
 
 #include "clock.h"
+#include "process.h"
 #include "sigpipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,23 +15,6 @@ enum { MAX_SAVES = 4 };      /* threads that sync at a time; a disk gains nothin
 enum { STARTS_A_TURN = 8 };  /* libcurl connects all it was given in one go: 0.1 ms each, ... */
 enum { STARTS_A_FRAME = 1 }; /* ... 0.4 ms with TLS */
 static const double FRAME_SHARE = 0.0005; /* seconds a step without sleep spends in libcurl */
-
-/* The only mutable statics. libcurl wants one global init per process, and is never cleaned up, because
- * other users of libcurl may live in the same process. */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-/* Forks since then on the way to this process; getpid() is a system call, and five of them a look. */
-static int forks;
-
-static void count_fork(void)
-{
-  forks++;
-}
-
-static void start_process(void)
-{
-  curl_global_init(CURL_GLOBAL_DEFAULT);
-  pthread_atfork(NULL, NULL, count_fork);
-}
 
 /* ------------------------------------------------------------------- lists */
 
@@ -65,8 +48,8 @@ static void move(veo_engine *engine, veo_exchange *exchange, veo_state state)
 
 const char *veo_engine_open(veo_engine *engine)
 {
-  pthread_once(&once, start_process);
-  engine->forks = forks;
+  veo_process_start();
+  engine->forks = veo_process_forks();
   engine->wake_at = VEO_NEVER;
   engine->pace.stop = VEO_NEVER;
   engine->poller.fd = -1;
@@ -85,7 +68,7 @@ void veo_engine_limit(veo_engine *engine, int max_in_flight)
 
 int veo_engine_is_ours(const veo_engine *engine)
 {
-  return engine->forks == forks;
+  return engine->forks == veo_process_forks();
 }
 
 static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exchange *exchange))

@@ -1,0 +1,10 @@
+/* What libcurl and forks ask of the process as a whole. */
+#ifndef VEO_PROCESS_H
+#define VEO_PROCESS_H
+
+/* libcurl's global init, once. */
+void veo_process_start(void);
+/* Forks since then on the way to this process: what was made at another number belongs to a parent. */
+int veo_process_forks(void);
+
+#endif
