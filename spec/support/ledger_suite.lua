@@ -286,7 +286,7 @@ return function(sim, where, busted)
         local i = tonumber(post.json.prompt:match "turn (%d+)")
         assert.equal(math.floor((i - 1) / 3), math.floor((at - 1) / 3), "order " .. i .. " was sent as number " .. at)
       end
-      assert.is_true(rates <= 6, rates .. " times the ledger was asked in vain")
+      assert.is_true(rates <= 9, rates .. " times the ledger was asked in vain")
     end)
 
     it("goes on when the one that asks, or one behind it, is cancelled", function()
