@@ -5,6 +5,7 @@
 #include "defaults.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -225,6 +226,6 @@ int veo_on_socket(void *user, curl_socket_t fd, curlsocktype purpose)
   veo_exchange *exchange = user;
   (void)purpose;
   exchange->resolved = 1;
-  veo_poller_keep(exchange->poller, fd);
-  return CURL_SOCKOPT_OK;
+  (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* no child of the host's keeps the connection open */
+  return veo_poller_keep(exchange->poller, fd) ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
 }

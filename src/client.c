@@ -146,7 +146,7 @@ static int client_close(lua_State *L)
   if(!client->open)
     return 0;
   client->open = 0;
-  if(!veo_engine_is_ours(&client->engine))
+  if(!veo_engine_may_close(&client->engine))
     return 0;
   veo_engine_close(&client->engine, veo_transfer_orphan);
   veo_settings_free(&client->settings);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_SAVES = 4 };      /* threads that sync at a time; a disk gains nothing from more */
 enum { STARTS_A_TURN = 8 };  /* libcurl connects all it was given in one go: 0.1 ms each, ... */
@@ -49,6 +50,7 @@ const char *veo_engine_open(veo_engine *engine)
 {
   veo_process_start();
   engine->forks = veo_process_forks();
+  engine->owner = getpid();
   engine->wake_at = VEO_NEVER;
   engine->pace.stop = VEO_NEVER;
   engine->poller.fd = -1;
@@ -62,12 +64,16 @@ const char *veo_engine_open(veo_engine *engine)
 void veo_engine_limit(veo_engine *engine, int max_in_flight)
 {
   engine->max_in_flight = max_in_flight;
-  veo_multis_limit(&engine->multis, max_in_flight);
 }
 
 int veo_engine_is_ours(const veo_engine *engine)
 {
   return engine->forks == veo_process_forks();
+}
+
+int veo_engine_may_close(const veo_engine *engine)
+{
+  return veo_engine_is_ours(engine) && engine->owner == getpid();
 }
 
 static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exchange *exchange))

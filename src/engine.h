@@ -2,6 +2,8 @@
 #ifndef VEO_ENGINE_H
 #define VEO_ENGINE_H
 
+#include <sys/types.h>
+
 #include "exchange.h"
 #include "hosts.h"
 #include "list.h"
@@ -13,7 +15,8 @@ typedef struct {
   veo_multis multis;
   veo_poller poller;
   veo_saver *saver; /* made at the first save */
-  int forks;        /* of the process that made it: after one more nothing of it may be touched */
+  pid_t owner;
+  int forks; /* of the process that made it: after one more nothing of it may be touched */
   int max_in_flight;
   int saves; /* threads under way */
   int files; /* downloads and uploads submitted and not ended */
@@ -40,6 +43,8 @@ void veo_engine_limit(veo_engine *engine, int max_in_flight);
 void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange));
 /* True in the process that opened it. */
 int veo_engine_is_ours(const veo_engine *engine);
+/* The same, also of a process that was made by no fork() of libc's. */
+int veo_engine_may_close(const veo_engine *engine);
 
 /* An exchange to prepare, or NULL when memory is short. `kind` picks one that is set up for it. */
 veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind);

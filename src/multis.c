@@ -4,25 +4,35 @@
 enum { FULL = 64 };                   /* exchanges of one multi handle before there is another */
 static const long max_streams = 1000; /* on one HTTP/2 connection; libcurl's default is 100 */
 
+/* It is full with as many as it ever had, for so many connections may be idle in it: no other one can use
+ * them, and a host has but so many descriptors. */
+static int capacity(const veo_multis *multis, int i)
+{
+  return multis->list[i].most > FULL ? multis->list[i].most : FULL;
+}
+
 /* Idle connections kept: by default libcurl keeps four times the handles added at the moment. */
 static void limit(const veo_multis *multis, int i)
 {
-  curl_multi_setopt(multis->list[i].watch.multi, CURLMOPT_MAXCONNECTS, (long)multis->most);
+  curl_multi_setopt(multis->list[i].watch.multi, CURLMOPT_MAXCONNECTS,
+                    (long)capacity(multis, i) + 8);
 }
 
 /* One more, or 0. */
 static int grow(veo_multis *multis)
 {
   int i = multis->count;
-  CURLM *multi = i < VEO_MULTIS ? curl_multi_init() : NULL;
+  CURLM *multi = i < VEO_MULTIS && !multis->alone ? curl_multi_init() : NULL;
   if(!multi)
     return 0;
   if(!veo_poller_watch(multis->poller, &multis->list[i].watch, multi)) {
     curl_multi_cleanup(multi);
+    multis->alone = 1;
     return 0;
   }
   curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, max_streams);
   multis->list[i].active = 0;
+  multis->list[i].most = 0;
   multis->list[i].begun = 0;
   multis->list[i].probe = NULL;
   multis->count++;
@@ -42,12 +52,6 @@ void veo_multis_close(veo_multis *multis)
     curl_multi_cleanup(multis->list[--multis->count].watch.multi);
 }
 
-void veo_multis_limit(veo_multis *multis, int max_in_flight)
-{
-  multis->most = max_in_flight + 8;
-  limit(multis, 0);
-}
-
 /* A multi handle knows no names that another has looked up: its first exchange goes alone until it does. */
 static int is_open(veo_multis *multis, int i)
 {
@@ -57,17 +61,25 @@ static int is_open(veo_multis *multis, int i)
   return !multis->list[i].probe;
 }
 
+/* Calls alone, for they are many and short. What was submitted while its host's name was not known goes
+ * where the name is looked up. */
+static int may_spread(const veo_exchange *exchange)
+{
+  return !exchange->tls && !exchange->billable && exchange->host < 0 &&
+         (exchange->kind == VEO_KIND_STATUS || exchange->kind == VEO_KIND_CALL);
+}
+
 /* The first with room, so that idle connections are found again; else a new one; else the emptiest. */
 static int choose(veo_multis *multis, const veo_exchange *exchange)
 {
   int best = 0;
   int i;
-  if(exchange->kind != VEO_KIND_STATUS || exchange->tls)
+  if(!may_spread(exchange))
     return 0;
   for(i = 0; i < multis->count; i++) {
     if(!is_open(multis, i))
       continue;
-    if(multis->list[i].active < FULL)
+    if(multis->list[i].active < capacity(multis, i))
       return i;
     if(multis->list[i].active < multis->list[best].active)
       best = i;
@@ -87,6 +99,11 @@ int veo_multis_add(veo_multis *multis, veo_exchange *exchange)
     multis->list[i].probe = exchange;
   multis->list[i].begun = 1;
   multis->list[i].active++;
+  if(multis->list[i].active > multis->list[i].most) {
+    multis->list[i].most = multis->list[i].active;
+    if(multis->list[i].most > FULL)
+      limit(multis, i);
+  }
   exchange->multi = i;
   return 1;
 }

@@ -13,19 +13,18 @@ typedef struct {
   struct {
     veo_watch watch;
     int active;
+    int most;                  /* it ever had active: as many connections may be idle there */
     int begun;                 /* it had an exchange */
     const veo_exchange *probe; /* the first, until it knows the address: it goes alone */
   } list[VEO_MULTIS];
   int count;
-  int most; /* idle connections that each keeps */
+  int alone; /* there can be no second one */
   veo_poller *poller;
 } veo_multis;
 
 /* 0 when memory is short. */
 int veo_multis_open(veo_multis *multis, veo_poller *poller);
 void veo_multis_close(veo_multis *multis);
-/* How many exchanges there will be at a time. */
-void veo_multis_limit(veo_multis *multis, int max_in_flight);
 /* 0 when libcurl does not take it. */
 int veo_multis_add(veo_multis *multis, veo_exchange *exchange);
 void veo_multis_remove(veo_multis *multis, veo_exchange *exchange);

@@ -25,6 +25,7 @@ typedef struct veo_poller {
   veo_socket *sockets; /* by descriptor */
   int size;            /* of that */
   double armed;        /* what the timer descriptor is set to */
+  double retry_at;     /* when to try again what could not be put into the set, or VEO_NEVER */
   int fd;              /* epoll: the one descriptor; -1 where there is none */
   int timer_fd;
   int event_fd; /* readable while a completion waits to be taken */
@@ -56,9 +57,9 @@ int veo_poller_fd(veo_poller *poller);
 void veo_poller_publish(veo_poller *poller, double deadline, int waiting);
 /* Adds the saver's descriptor. */
 int veo_poller_extra(veo_poller *poller, int fd);
-/* A connection's socket, which libcurl will close by the function below: between two exchanges it stays
- * in the set, which saves two system calls an exchange. */
-void veo_poller_keep(veo_poller *poller, curl_socket_t fd);
+/* A connection's new socket, which libcurl will close by the function below: between two exchanges it
+ * stays in the set, which saves two system calls an exchange. 0 when memory is short. */
+int veo_poller_keep(veo_poller *poller, curl_socket_t fd);
 /* CURLOPT_CLOSESOCKETFUNCTION; `user` is the poller. */
 int veo_poller_close_socket(void *user, curl_socket_t fd);
 

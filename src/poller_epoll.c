@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 enum { EVENTS_A_TURN = 64 };
+static const double AGAIN = 0.05;       /* seconds until what failed is tried again */
 static const double FAR = 2147483647.0; /* what every time_t holds: 68 years of uptime */
 
 /* The socket's entry, or NULL when memory is short. */
@@ -35,8 +36,9 @@ static veo_socket *entry(veo_poller *poller, int fd)
   return &poller->sockets[fd];
 }
 
-/* Puts into the set what should be in there. */
-static int enter(const veo_poller *poller, int fd, veo_socket *socket)
+/* Puts into the set what should be in there. What fails is tried again: told of it, libcurl would give
+ * up the whole multi handle, or crash (7.88, seen). */
+static void enter(veo_poller *poller, int fd, veo_socket *socket)
 {
   struct epoll_event event;
   int failed;
@@ -49,7 +51,19 @@ static int enter(const veo_poller *poller, int fd, veo_socket *socket)
   else if(failed && errno == ENOENT)
     failed = epoll_ctl(poller->fd, EPOLL_CTL_ADD, fd, &event);
   socket->registered = failed ? 0 : socket->wanted;
-  return failed;
+  if(failed && poller->retry_at >= VEO_NEVER)
+    poller->retry_at = veo_now() + AGAIN;
+}
+
+static void enter_again(veo_poller *poller)
+{
+  int fd;
+  poller->retry_at = VEO_NEVER;
+  for(fd = 0; fd < poller->size; fd++) {
+    veo_socket *socket = &poller->sockets[fd];
+    if(socket->wanted && socket->wanted != socket->registered)
+      enter(poller, fd, socket);
+  }
 }
 
 static void leave(const veo_poller *poller, int fd, veo_socket *socket)
@@ -70,29 +84,38 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
   (void)easy;
   (void)socketp;
   if(!socket)
-    return -1;
-  socket->watch = watch;
-  socket->wanted = 0;
+    return 0; /* a resolver's, which libcurl looks at every 250 ms by itself; connections have theirs */
   if(what == CURL_POLL_REMOVE) {
-    /* Only one that is quiet while idle may stay: one can be written to at all times. */
+    if(socket->watch != watch)
+      return 0;
+    socket->wanted = 0;
+    /* Only one that is quiet while idle may stay: one can be written to at all times. One that waited
+     * to connect may be closed already (libcurl 7.88 to 8.1 do so unsaid). */
+    if(!(socket->registered & EPOLLIN))
+      socket->kept = 0;
     if(!socket->kept || socket->registered != EPOLLIN)
       leave(poller, fd, socket);
     return 0;
   }
+  socket->watch = watch;
+  socket->wanted = 0;
   if(what & CURL_POLL_IN)
     socket->wanted |= EPOLLIN;
   if(what & CURL_POLL_OUT)
     socket->wanted |= EPOLLOUT;
-  return socket->wanted != socket->registered && enter(poller, fd, socket) ? -1 : 0;
+  if(socket->wanted != socket->registered)
+    enter(poller, fd, socket);
+  return 0;
 }
 
-void veo_poller_keep(veo_poller *poller, curl_socket_t fd)
+int veo_poller_keep(veo_poller *poller, curl_socket_t fd)
 {
   veo_socket *socket = entry(poller, fd);
   if(!socket)
-    return;
+    return 0;
   memset(socket, 0, sizeof *socket);
   socket->kept = 1;
+  return 1;
 }
 
 int veo_poller_close_socket(void *user, curl_socket_t fd)
@@ -126,6 +149,7 @@ static int add(veo_poller *poller, int fd)
 const char *veo_poller_open(veo_poller *poller)
 {
   poller->armed = VEO_NEVER;
+  poller->retry_at = VEO_NEVER;
   poller->timer_fd = -1;
   poller->event_fd = -1;
   poller->extra_fd = -1;
@@ -191,7 +215,7 @@ static int sleep_ms(double until, double now)
 double veo_poller_deadline(const veo_poller *poller)
 {
   const veo_watch *watch;
-  double deadline = VEO_NEVER;
+  double deadline = poller->retry_at;
   for(watch = poller->watches; watch; watch = watch->next) {
     if(watch->deadline < deadline)
       deadline = watch->deadline;
@@ -199,12 +223,14 @@ double veo_poller_deadline(const veo_poller *poller)
   return deadline;
 }
 
-/* Lets libcurl see to its time-outs that are due. */
+/* Lets libcurl see to its time-outs that are due, and tries again what failed. */
 static void expire(veo_poller *poller)
 {
   veo_watch *watch;
   double now = veo_now();
   int running;
+  if(poller->retry_at <= now)
+    enter_again(poller);
   for(watch = poller->watches; watch; watch = watch->next) {
     if(watch->deadline <= now) {
       watch->deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */

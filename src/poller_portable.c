@@ -53,10 +53,11 @@ double veo_poller_deadline(const veo_poller *poller)
   return veo_now() + (double)ms / 1000.0;
 }
 
-void veo_poller_keep(veo_poller *poller, curl_socket_t fd)
+int veo_poller_keep(veo_poller *poller, curl_socket_t fd)
 {
   (void)poller;
   (void)fd;
+  return 1;
 }
 
 int veo_poller_close_socket(void *user, curl_socket_t fd)
