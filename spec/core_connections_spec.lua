@@ -142,6 +142,33 @@ describe("connections of the core", function()
     assert.is_true(count <= 210, count .. " connections")
   end)
 
+  it("of one kind of call serve the other kinds", function()
+    local sim = simulator.start { speed = 10000, rate = false }
+    client:close()
+    client = core.new { base_url = sim.url, api_key = sim.api_key, max_in_flight = 150 }
+    sim:script { { on = { "status", "credits" }, delay = 0.1 } }
+    local function all(...)
+      local left, deadline = 150, core.now() + 20
+      for _ = 1, left do client:start(...) end
+      while left > 0 and core.now() < deadline do
+        client:step(100)
+        while client:take() do left = left - 1 end
+      end
+      assert.equal(0, left)
+    end
+    for _ = 1, 2 do
+      all("request", { path = "/api/v1/chat/credit" })
+      all("look", sim.source)
+    end
+    local connections, count = {}, 0
+    for _, request in ipairs(sim:requests()) do
+      if not connections[request.connection] then count = count + 1 end
+      connections[request.connection] = true
+    end
+    sim:stop()
+    assert.is_true(count <= 165, count .. " connections")
+  end)
+
   it("know places and what is under way", function()
     client:close()
     local _, port = listener:getsockname()
