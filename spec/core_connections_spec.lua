@@ -51,6 +51,15 @@ describe("connections of the core", function()
     return connection
   end
 
+  local function connections_of(sim)
+    local connections, count = {}, 0
+    for _, request in ipairs(sim:requests()) do
+      if not connections[request.connection] then count = count + 1 end
+      connections[request.connection] = true
+    end
+    return count
+  end
+
   it("are used again, and nothing is to be done between", function()
     local fd = client:pollfd()
     local connection = accept(client:start("status", "a"))
@@ -133,11 +142,7 @@ describe("connections of the core", function()
       end
       assert.equal(397, done)
     end
-    local connections, count = {}, 0
-    for _, request in ipairs(sim:requests()) do
-      if not connections[request.connection] then count = count + 1 end
-      connections[request.connection] = true
-    end
+    local count = connections_of(sim)
     sim:stop()
     assert.is_true(count <= 210, count .. " connections")
   end)
@@ -160,11 +165,7 @@ describe("connections of the core", function()
       all("request", { path = "/api/v1/chat/credit" })
       all("look", sim.source)
     end
-    local connections, count = {}, 0
-    for _, request in ipairs(sim:requests()) do
-      if not connections[request.connection] then count = count + 1 end
-      connections[request.connection] = true
-    end
+    local count = connections_of(sim)
     sim:stop()
     assert.is_true(count <= 165, count .. " connections")
   end)
