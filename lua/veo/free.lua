@@ -31,13 +31,13 @@ end
 ---One look at a task: one exchange, no repeat.
 ---@param ctx table
 ---@param taskId string
----@param due number|nil      the exchange is cut then
+---@param due number|nil      the exchange is cut then; nil only when the scheduler is idle
 ---@param timeout number|nil  seconds
 ---@return veo.Status|nil, veo.Error|nil
 function M.look(ctx, taskId, due, timeout)
   local reply, failure
   local scheduler, operation = ctx.scheduler, ctx.api.look
-  if due == nil and scheduler:is_idle() then
+  if due == nil then
     -- Nobody else to serve meanwhile: the core's own blocking call saves a third of the cost of a look.
     local core = ctx.core
     reply, failure = core[operation](core, taskId, timeout and { timeout = timeout })
