@@ -110,8 +110,6 @@ end
 
 -- Running -------------------------------------------------------------------------------------------------------------
 
--- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
--- that can, whole: cqueues says in the second value what it waits for.
 local go_on
 
 local function resume(scheduler, job, ...)
@@ -121,6 +119,8 @@ local function resume(scheduler, job, ...)
   return go_on(scheduler, job, start(job.co, ...))
 end
 
+-- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
+-- that can, whole: cqueues says in the second value what it waits for.
 function go_on(scheduler, job, ok, first, ...)
   scheduler.current = nil
   if not ok or first == YIELD or first == DONE then return ok, first end

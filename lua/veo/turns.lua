@@ -8,10 +8,10 @@ local jobs = require "veo.job"
 local FRAME_BUDGET = 0.001
 -- A failed job is logged once nobody has asked about it for this long (seconds).
 local REPORT_AFTER = 1
-local status = coroutine.status
-
 -- The longest sleep of a turn (milliseconds); anything of interest ends it earlier.
 local LONG = 60000
+
+local status = coroutine.status
 
 local function busy(message)
   return errors.new { code = "busy", message = message }
