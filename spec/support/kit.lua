@@ -109,6 +109,18 @@ function M.boxes(bytes)
   return names
 end
 
+---Raises "interrupted!" at the `n`th instruction of a source file, in the coroutine that calls this and in no other:
+---LuaJIT has one hook for all. Returns whether it did so by now. `debug.sethook()` ends it.
+function M.interrupt(n, file)
+  local here, left = coroutine.running(), n
+  debug.sethook(function()
+    if coroutine.running() ~= here or not debug.getinfo(2, "S").source:find(file, 1, true) then return end
+    left = left - 1
+    if left == 0 then error("interrupted!", 0) end
+  end, "", 1)
+  return function() return left <= 0 end
+end
+
 ---The line on which `fn` raises, as its message says, and the message.
 function M.raised(fn, ...)
   local ok, message = pcall(fn, ...)
