@@ -110,9 +110,11 @@ function M.boxes(bytes)
 end
 
 ---Raises "interrupted!" at the `n`th instruction of a source file, in the coroutine that calls this and in no other:
----LuaJIT has one hook for all. Returns whether it did so by now. `debug.sethook()` ends it.
+---LuaJIT has one hook for all, and none in what it has compiled. Returns whether it did so by now. `debug.sethook()`
+---ends it.
 function M.interrupt(n, file)
   local here, left = coroutine.running(), n
+  if rawget(_G, "jit") then require("jit").flush() end
   debug.sethook(function()
     if coroutine.running() ~= here or not debug.getinfo(2, "S").source:find(file, 1, true) then return end
     left = left - 1
