@@ -125,6 +125,36 @@ describe("preview", function()
     assert.matches("timed out", out)
   end)
 
+  it("ends its program with the job and with the client", function()
+    kit.write(dir .. "/ffmpeg", "#!/bin/sh\nfor out; do :; done\necho half > ${out#file:}\necho $$ > "
+      .. dir .. "/pid\nexec sleep 30\n")
+    os.execute("chmod +x " .. dir .. "/ffmpeg")
+    for _, ending in ipairs { "job:cancel()", "client:close()", "client = nil job = nil collectgarbage()" } do
+      local out = kit.output(("PATH=%s:$PATH /usr/bin/%s -e '%s'"):format(dir, kit.lua(), ([[
+        local veo = require "veo"
+        local now = require("veo.core").now
+        local client, dir = veo.new { api_key = "k" }, "%s"
+        local job, pid = client:spawn(client.preview, client, "%s", dir .. "/a.png")
+        local function there() return ({ os.execute("kill -0 " .. pid .. " 2>/dev/null") })[1] end
+        local limit = now() + 10
+        repeat
+          client:step(5)
+          local file = io.open(dir .. "/pid")
+          pid = file and file:read "*n"
+          if file then file:close() end
+        until pid or now() > limit
+        pid = ("%%d"):format(pid)
+        local went_on = there()
+        %s
+        limit = now() + 5
+        while there() == went_on and now() < limit do os.execute "sleep 0.01" end
+        print(went_on ~= there(), job and job:status())]]):format(dir, CLIP, ending)))
+      assert.equal(ending:find "job = nil" and "true\tnil\n" or "true\tcancelled\n", out, ending)
+      if not ending:find "job = nil" then assert.same({ "ffmpeg", "pid" }, kit.list(dir)) end
+      os.remove(dir .. "/pid")
+    end
+  end)
+
   it("says when there is no such video, and misuse raises", function()
     local _, err = client:preview(dir .. "/none.mp4")
     assert.equal("io", err.code)

@@ -458,7 +458,7 @@ int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange)
   if(exchange->state == VEO_STATE_ACTIVE) {
     veo_sigpipe guard;
     if(exchange->kind == VEO_KIND_SAVE)
-      return 0;
+      return veo_saver_stop(engine->saver, exchange);
     if(exchange->billable && veo_exchange_sent(exchange) != VEO_SENT_NO)
       return 0;
     exchange->sent = veo_exchange_sent(exchange);

@@ -93,9 +93,29 @@ static int listen_to(int fd, double deadline, char *text, size_t size)
   }
 }
 
-static int wait_for(pid_t pid)
+/* From here on it can be stopped; at once, when it was before it began. */
+static void begin(veo_program *program, pid_t pid)
 {
+  pthread_mutex_lock(program->lock);
+  program->pid = pid;
+  if(program->stopped)
+    veo_program_stop(program);
+  pthread_mutex_unlock(program->lock);
+}
+
+/* Nobody's signal may reach the number once it is free for another process: first it is only seen to
+ * have ended. */
+static int finish(veo_program *program, int *stopped)
+{
+  pid_t pid = program->pid;
+  siginfo_t seen;
   int status = 0;
+  while(waitid(P_PID, (id_t)pid, &seen, WEXITED | WNOWAIT) != 0 && errno == EINTR)
+    ;
+  pthread_mutex_lock(program->lock);
+  program->pid = 0;
+  *stopped = program->stopped;
+  pthread_mutex_unlock(program->lock);
   while(waitpid(pid, &status, 0) < 0) {
     if(errno != EINTR)
       return -1;
@@ -103,13 +123,21 @@ static int wait_for(pid_t pid)
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int veo_program_run(const char *arguments, size_t length, long timeout_ms, int *status, char *text,
-                    size_t size)
+void veo_program_stop(veo_program *program)
+{
+  program->stopped = 1;
+  if(program->pid)
+    (void)kill(program->pid, SIGKILL);
+}
+
+int veo_program_run(veo_program *program, const char *arguments, size_t length, long timeout_ms,
+                    int *status, char *text, size_t size)
 {
   int ends[2];
   pid_t pid = 0;
   int error;
   int in_time;
+  int stopped;
   char **argv = split(arguments, length);
   if(!argv)
     return ENOMEM;
@@ -124,11 +152,12 @@ int veo_program_run(const char *arguments, size_t length, long timeout_ms, int *
   close(ends[1]);
   free(argv);
   if(!error) {
+    begin(program, pid);
     in_time = listen_to(ends[0], veo_now() + (double)timeout_ms / 1000.0, text, size);
     if(!in_time)
       (void)kill(pid, SIGKILL);
-    *status = wait_for(pid);
-    error = in_time ? 0 : ETIMEDOUT;
+    *status = finish(program, &stopped);
+    error = stopped ? ECANCELED : in_time ? 0 : ETIMEDOUT;
   }
   close(ends[0]);
   return error;

@@ -3,13 +3,25 @@
 #ifndef VEO_PROGRAM_H
 #define VEO_PROGRAM_H
 
+#include <pthread.h>
 #include <stddef.h>
+#include <sys/types.h>
+
+/* A program that another thread may end. */
+typedef struct {
+  pthread_mutex_t *lock; /* guards the rest */
+  pid_t pid;             /* while it runs, else 0 */
+  int stopped;
+} veo_program;
 
 /* `arguments` are `length` bytes of strings, each with its NUL; the first is looked for on the PATH.
  * Input and output are /dev/null, `text` gets the start of what it says on its standard error.
  * 0 with *status (its exit status, 128 + signal, or -1 when the host has it taken away by ignoring
- * SIGCHLD), or an errno: ENOENT when there is no such program, ETIMEDOUT when it had to be killed. */
-int veo_program_run(const char *arguments, size_t length, long timeout_ms, int *status, char *text,
-                    size_t size);
+ * SIGCHLD), or an errno: ENOENT when there is no such program, ETIMEDOUT when it had to be killed,
+ * ECANCELED when it was stopped. */
+int veo_program_run(veo_program *program, const char *arguments, size_t length, long timeout_ms,
+                    int *status, char *text, size_t size);
+/* Kills it, now or as soon as it starts. To be called with the lock held. */
+void veo_program_stop(veo_program *program);
 
 #endif

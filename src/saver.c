@@ -16,14 +16,15 @@
 #include <unistd.h>
 
 typedef struct job {
-  struct job *next;
+  struct job *next; /* in `running`, then in `ended` */
   veo_saver *saver;
   int fd;
   int overwrite;
   char *from;
   char *to;
-  char *program; /* its arguments, when it is one */
-  size_t program_length;
+  char *arguments; /* of a program, when it is one */
+  size_t arguments_length;
+  veo_program program;
   long timeout_ms;
   veo_saved result;
 } job;
@@ -31,6 +32,7 @@ typedef struct job {
 struct veo_saver {
   pthread_mutex_t lock;
   int references; /* the engine and every running thread */
+  job *running;
   job *ended;
   int pipe[2];
 };
@@ -41,7 +43,7 @@ static void free_job(job *work)
     close(work->fd);
   free(work->from);
   free(work->to);
-  free(work->program);
+  free(work->arguments);
   free(work);
 }
 
@@ -92,9 +94,12 @@ veo_saver *veo_saver_open(void)
 
 void veo_saver_close(veo_saver *saver)
 {
+  job *work;
   if(!saver)
     return;
   pthread_mutex_lock(&saver->lock);
+  for(work = saver->running; work; work = work->next)
+    veo_program_stop(&work->program);
   release(saver);
 }
 
@@ -157,9 +162,18 @@ static void save(job *work)
 static void run_program(job *work)
 {
   work->result.error =
-      veo_program_run(work->program, work->program_length, work->timeout_ms, &work->result.status,
-                      work->result.text, sizeof work->result.text);
+      veo_program_run(&work->program, work->arguments, work->arguments_length, work->timeout_ms,
+                      &work->result.status, work->result.text, sizeof work->result.text);
   work->result.stage = "running it";
+}
+
+/* Out of those that run. With the lock held. */
+static void leave(veo_saver *saver, const job *work)
+{
+  job **at = &saver->running;
+  while(*at != work)
+    at = &(*at)->next;
+  *at = work->next;
 }
 
 static void *run(void *argument)
@@ -167,7 +181,7 @@ static void *run(void *argument)
   job *work = argument;
   veo_saver *saver = work->saver;
   ssize_t ignored;
-  if(work->program)
+  if(work->arguments)
     run_program(work);
   else
     save(work);
@@ -175,6 +189,7 @@ static void *run(void *argument)
     close(work->fd); /* gives the lock back before anyone can see the end */
   work->fd = -1;
   pthread_mutex_lock(&saver->lock);
+  leave(saver, work);
   work->next = saver->ended;
   saver->ended = work;
   ignored = write(saver->pipe[1], "", 1);
@@ -207,13 +222,17 @@ static int start(veo_saver *saver, job *work, void *tag)
   int error;
   work->saver = saver;
   work->result.tag = tag;
+  work->program.lock = &saver->lock;
   pthread_mutex_lock(&saver->lock);
   saver->references++;
+  work->next = saver->running;
+  saver->running = work;
   pthread_mutex_unlock(&saver->lock);
   error = spawn(work);
   if(error) {
-    free_job(work);
     pthread_mutex_lock(&saver->lock);
+    leave(saver, work);
+    free_job(work);
     release(saver);
   }
   return error;
@@ -227,9 +246,9 @@ int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, lo
     return ENOMEM;
   work->fd = -1;
   work->timeout_ms = timeout_ms;
-  work->program = veo_copy(arguments, length);
-  work->program_length = length;
-  if(!work->program) {
+  work->arguments = veo_copy(arguments, length);
+  work->arguments_length = length;
+  if(!work->arguments) {
     free_job(work);
     return ENOMEM;
   }
@@ -253,6 +272,18 @@ int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, 
     return ENOMEM;
   }
   return start(saver, work, tag);
+}
+
+int veo_saver_stop(veo_saver *saver, const void *tag)
+{
+  job *work;
+  pthread_mutex_lock(&saver->lock);
+  for(work = saver->running; work; work = work->next) {
+    if(work->result.tag == tag)
+      veo_program_stop(&work->program);
+  }
+  pthread_mutex_unlock(&saver->lock);
+  return 0;
 }
 
 int veo_saver_collect(veo_saver *saver, veo_saved *saved)

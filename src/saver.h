@@ -17,7 +17,7 @@ typedef struct {
 
 /* NULL when memory or descriptors are short. */
 veo_saver *veo_saver_open(void);
-/* Saves under way go on to their end and free what they hold. */
+/* Saves under way go on to their end and free what they hold; programs are killed. */
 void veo_saver_close(veo_saver *saver);
 /* Readable while a save that has ended waits to be collected. */
 int veo_saver_fd(const veo_saver *saver);
@@ -27,6 +27,9 @@ int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, 
 /* Runs a program; see veo_program_run. 0, or errno. */
 int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, long timeout_ms,
                       void *tag);
+/* Kills the program of that tag; a save goes on, for it ends with a whole file. Both are collected later
+ * on. 0: nothing is over yet. */
+int veo_saver_stop(veo_saver *saver, const void *tag);
 /* The next save or program that has ended; 0 when there is none. */
 int veo_saver_collect(veo_saver *saver, veo_saved *saved);
 
