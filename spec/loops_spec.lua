@@ -12,8 +12,9 @@ for i = 0, -9, -1 do
   if arg and arg[i] then LUA = arg[i] end -- the lowest is the interpreter
 end
 
--- What a waiting coroutine may cost of the time it waits; and how late it may wake on a busy machine (seconds).
-local IDLE, LATE = 0.1, 0.5
+-- What a waiting coroutine may cost of the time it waits: a loop that spins costs all of it, the checked core has cost
+-- 0.12. And how late it may wake on a busy machine (seconds).
+local IDLE, LATE = 0.3, 0.5
 
 local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
