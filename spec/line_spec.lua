@@ -221,6 +221,39 @@ describe("the line before the places", function()
     assert.same({ true, nil, "closed" }, { ok, status, err and err.code })
   end)
 
+  it("sends each look once", function()
+    for i = 1, 20 do looker() end
+    assert(client:run())
+    assert.equal(20, sim:count "GET")
+  end)
+
+  it("starts nothing for an order that is cancelled when it has been told of its place", function()
+    hang()
+    local first = hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local order = client:spawn(function() return client:extend { taskId = sim.source, prompt = "x" } end)
+    for _ = 1, 5 do client:step(0) end
+    first:cancel()
+    client:step(0) -- tells it, and ends before it goes on
+    order:cancel()
+    assert(client:run())
+    local _, err = order:result()
+    assert.same({ "cancelled", "no", 0 }, { err.code, err.sent, posts() })
+  end)
+
+  it("starts nothing for looks that are cancelled in it", function()
+    hang()
+    local first, jobs = hanging(), {}
+    for i = 1, 10 do jobs[i] = looker() end
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    for _, job in ipairs(jobs) do job:cancel() end
+    first:cancel()
+    local last = looker()
+    assert(client:run())
+    assert.equal("succeeded", last:result().state)
+    assert.equal(2, sim:count "GET")
+  end)
+
   it("is not slept on after an interruption", function()
     local n, raised = 0
     repeat
