@@ -77,10 +77,9 @@ local function start_for(self, scheduler, at)
   local waiter = self.line[at]
   self.serving = waiter -- so that an error loses it to nobody
   self.line[at] = false
-  waiter.started, waiter.failure = start(self, scheduler, waiter, waiter.limit, waiter.operation, waiter.request,
-    waiter.options)
+  waiter.started = start(self, scheduler, waiter, waiter.limit, waiter.operation, waiter.request, waiter.options)
   self.serving = nil
-  if not waiter.started then scheduler:wake(waiter, "done") end
+  if not waiter.started then scheduler:wake(waiter, "done") end -- it tries itself, and learns why not
 end
 
 ---Gives free places to those who stand first in line, until `stop`.
@@ -151,7 +150,7 @@ end
 function Places:close(scheduler)
   for at = self.head, self.tail do
     local waiter = self.line[at]
-    if stands(waiter) and not waiter.started then scheduler:wake(waiter, "closed") end
+    if stands(waiter) then scheduler:wake(waiter, "closed") end
   end
 end
 
@@ -175,7 +174,6 @@ local function wait_in_line(self, scheduler, due, operation, request, options)
   local why = scheduler:await(nil, nil, waiter)
   waiter.told = nil
   if waiter.started then return waiter.started:result() end
-  if waiter.failure then return nil, waiter.failure end
   if scheduler:cancelling() then why = "cancelled" end
   if why ~= "done" then return nil, none(why) end
   return perform(self, scheduler, due, operation, request, options)
