@@ -239,6 +239,20 @@ describe("evidence", function()
     end
   end)
 
+  it("is not gathered for an order that is cancelled meanwhile: nothing is sent", function()
+    for _, place in ipairs { false, kit.folder() .. "/renders.db" } do
+      sim:reset()
+      sim:script { { on = "credits", hang = true } }
+      local client = kit.client(sim, { ledger = place or nil, evidence = true })
+      local job = client:spawn(client.extend, client, { taskId = sim.source, prompt = "x" })
+      kit.step_until(client, function() return sim:count "GET" == 1 end)
+      job:cancel()
+      local _, err = job:wait(3)
+      assert.same({ "cancelled", "no", 0 }, { err.code, err.sent, sim:count "POST" })
+      client:close()
+    end
+  end)
+
   it("needs no ledger, and harms no call", function()
     sim:reset()
     local client = kit.client(sim, { evidence = true, retry = { attempts = 1 } })

@@ -77,6 +77,18 @@ describe("a ledger in trouble", function()
       assert.equal("accepted accepted", ledgers.states(folder .. "/renders.db"))
     end)
 
+    it("while an order waits for its turn: it is not sent", function()
+      mount "512k"
+      local client = new(folder .. "/renders.db", { rate = { count = 1, window = 1 } })
+      assert(client:extend(shot()))
+      local job = client:spawn(function() return client:extend(shot()) end)
+      kit.step_until(client, function() return ledgers.states(folder .. "/renders.db"):find "intent" end)
+      fill()
+      local _, err = job:wait(5)
+      assert.same({ "ledger", "full", "no", 1 }, { err.code, err.cause, err.sent, posts() })
+      os.remove(folder .. "/ballast")
+    end)
+
     it("after the intent: the task is handed over, and written when there is room", function()
       mount "512k"
       local client = new(folder .. "/renders.db")
