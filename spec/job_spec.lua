@@ -305,6 +305,19 @@ describe("a job", function()
       assert.same({}, (sim:charges()))
     end)
 
+    it("stays uncertain when it was pausing before the repeat that it was told to make", function()
+      sim:script { { on = "extend", close = "unanswered", times = 1 } }
+      local pausing
+      local slow = kit.client(sim, { retry = { base = 30, max = 30, ambiguous = true },
+        log = function(event) pausing = pausing or event.event == "retry" end })
+      local job = slow:spawn(extend, slow)
+      kit.step_until(slow, function() return pausing end)
+      job:cancel()
+      local _, err = job:wait(3)
+      slow:close()
+      assert.same({ "uncertain", "maybe", 1 }, { err.code, err.sent, posts() })
+    end)
+
     it("is not sent at all when it waited for a rate slot", function()
       local slow = kit.client(sim, { rate = { count = 1, window = 30 } })
       assert(extend(slow))
