@@ -335,10 +335,27 @@ describe("wire.accepted", function()
     local _, err, verdict = wire.accepted(wire.veo, "get_4k", reply(422, nil, { msg = "taskId is wrong" }))
     assert.are.equal("rejected", err.code)
     assert.are.equal("refused", verdict)
+    for _, other in ipairs {
+      reply(422, {}, { msg = "4k is processing" }), -- of no task
+      reply(422, { taskId = "k" }, { msg = "taskId is wrong" }), reply(422, { taskId = "k" }, { msg = false }),
+      reply(400, { taskId = "k" }, { msg = "4k is processing" }),
+    } do
+      assert.is_nil((wire.accepted(wire.veo, "get_4k", other)))
+      assert.is_nil((wire.accepted(wire.veo, "extend", working)))
+    end
   end)
 end)
 
 describe("wire.free", function()
+  it("mends the blanks in a link, and takes nothing else for one", function()
+    local function link(data) return (wire.free(wire.veo, "upload_url", reply(200, data))) end
+    assert.are.equal("https://a.example/b%20c.mp4", link({ downloadUrl = "https://a.example/b c.mp4" }).downloadUrl)
+    assert.are.equal("https://a.example/b.mp4", link({ downloadUrl = "https://a.example/b.mp4" }).downloadUrl)
+    for _, data in ipairs { { downloadUrl = "no link" }, { downloadUrl = 5 }, {}, "https://a.example/b.mp4" } do
+      assert.is_nil(link(data))
+    end
+  end)
+
   it("reads credits, fractional or as text", function()
     assert.are.equal(5916.25, (wire.free(wire.veo, "credits", reply(200, 5916.25))))
     assert.are.equal(5916.25, (wire.free(wire.jobs, "credits", reply(200, "5916.25"))))
