@@ -129,6 +129,22 @@ describe("extend", function()
       assert.is_true(kit.now() - began >= 1)
     end)
 
+    it("and has the client's other orders wait as well, as one of another cause does not", function()
+      for code, least in pairs { [429] = 1, [455] = 0 } do
+        sim:reset()
+        sim:script { { on = "extend", code = code, retry_after = 1, times = 1 } }
+        client = client or kit.client(sim)
+        local refused = client:spawn(extend)
+        kit.step_until(client, function() return posts() == 1 end)
+        client:step(20)
+        local began = kit.now()
+        assert.is_truthy(extend())
+        local took = kit.now() - began
+        assert.is_true(took >= 0.9 * least and took < least + 0.5, code .. " took " .. took)
+        assert.is_truthy(refused:wait(3))
+      end
+    end)
+
     it("but not when it is more than 120 s: gives up at once, with the value", function()
       sim:script { { on = "extend", code = 429, retry_after = 121 } }
       local began = kit.now()
