@@ -380,7 +380,7 @@ describe("core", function()
       client:start("status", "t")
       local began = core.now()
       for _ = 1, 100 do client:step(0) end
-      assert.is_true(core.now() - began < 0.2)
+      assert.is_true(core.now() - began < 1)
       client:wake_at(core.now() + 0.05)
       began = core.now()
       client:step(5000)

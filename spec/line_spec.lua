@@ -30,7 +30,7 @@ describe("the line before the places", function()
     local _, err = job:wait(3)
     local took = kit.now() - began
     assert.same({ "network", true, 1 }, { err.code, err.timed_out, sim:count "GET" })
-    assert.is_true(took >= 0.19 and took < 0.5, "took " .. took)
+    assert.is_true(took >= 0.19 and took < 1, "took " .. took)
     first:cancel()
     assert.equal("succeeded", assert(looker():wait(3)).state)
   end)
@@ -49,7 +49,7 @@ describe("the line before the places", function()
       end)
     end
     kit.step_until(client, function() return client:step(20) == 1 end)
-    assert.is_true(late < 0.2, "late by " .. late)
+    assert.is_true(late < 0.4, "late by " .. late)
   end)
 
   it("lets a plain call stand in it too", function()

@@ -33,7 +33,7 @@ describe("the scheduler", function()
       for _ = 1, 5 do client:step(0) end
       local began = kit.now()
       for _ = 1, 1000 do client:step(0) end
-      assert.is_true(kit.now() - began < 0.2)
+      assert.is_true(kit.now() - began < 1)
     end)
 
     it("sleeps at most as long as it is told, and less when something comes", function()
@@ -42,7 +42,7 @@ describe("the scheduler", function()
       local began = kit.now()
       client:step(100)
       local took = kit.now() - began
-      assert.is_true(took >= 0.09 and took < 0.3, "took " .. took)
+      assert.is_true(took >= 0.09 and took < 1, "took " .. took)
       client:spawn(function() client:sleep(0.05) end)
       client:step(0)
       began = kit.now()
@@ -74,7 +74,7 @@ describe("the scheduler", function()
       end
       local began = kit.now()
       client:step(0)
-      assert.is_true(kit.now() - began < 0.05)
+      assert.is_true(kit.now() - began < 0.14) -- of 0.15
       assert.is_true(done < 100)
       assert(client:run())
       assert.equal(300, done)
@@ -89,7 +89,7 @@ describe("the scheduler", function()
       local began = kit.now()
       assert.is_true(call())
       local took = kit.now() - began
-      assert.is_true(took >= 0.1 and took < 0.25, "took " .. took)
+      assert.is_true(took >= 0.1 and took < 0.5, "took " .. took)
     end
   end)
 
@@ -265,7 +265,7 @@ describe("the scheduler", function()
       kit.step_until(client, function() return sim:count() == 20 end)
       local began = kit.now()
       client:close()
-      assert.is_true(kit.now() - began < 0.2)
+      assert.is_true(kit.now() - began < 1)
       for _, job in ipairs(jobs) do assert.equal("closed", select(2, job:result()).code) end
     end)
 
