@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include "clock.h"
+#include "pipe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,9 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Milliseconds between two looks whether it has ended. */
+#define SLICE 20
 
 extern char **environ;
 
@@ -66,56 +70,118 @@ static int spawn(char *const *argv, int error_fd, pid_t *pid)
   return error;
 }
 
-/* Reads until the other end is closed, which is the program's end; keeps what fits. 0 when the time is
- * up first. */
-static int listen_to(int fd, double deadline, char *text, size_t size)
+void veo_program_init(veo_program *program)
 {
-  size_t length = 0;
-  char more[512];
-  text[0] = '\0';
-  for(;;) {
-    struct pollfd watched = {fd, POLLIN, 0};
-    double left = deadline - veo_now();
-    ssize_t n;
-    if(left <= 0)
-      return 0;
-    if(poll(&watched, 1, (int)(left * 1000) + 1) <= 0)
-      continue;
-    n = read(fd, more, sizeof more);
-    if(n == 0 || (n < 0 && errno != EINTR))
-      return 1;
-    if(n > 0) {
-      size_t fits = size - 1 - length < (size_t)n ? size - 1 - length : (size_t)n;
-      memcpy(text + length, more, fits);
-      length += fits;
-      text[length] = '\0';
-    }
-  }
-}
-
-/* From here on it can be stopped; at once, when it was before it began. */
-static void begin(veo_program *program, pid_t pid)
-{
-  pthread_mutex_lock(program->lock);
-  program->pid = pid;
-  if(program->stopped)
-    veo_program_stop(program);
-  pthread_mutex_unlock(program->lock);
-}
-
-/* Nobody's signal may reach the number once it is free for another process: first it is only seen to
- * have ended. */
-static int finish(veo_program *program, int *stopped)
-{
-  pid_t pid = program->pid;
-  siginfo_t seen;
-  int status = 0;
-  while(waitid(P_PID, (id_t)pid, &seen, WEXITED | WNOWAIT) != 0 && errno == EINTR)
-    ;
-  pthread_mutex_lock(program->lock);
+  pthread_mutex_init(&program->lock, NULL);
   program->pid = 0;
-  *stopped = program->stopped;
-  pthread_mutex_unlock(program->lock);
+  program->stopped = 0;
+}
+
+void veo_program_destroy(veo_program *program)
+{
+  pthread_mutex_destroy(&program->lock);
+}
+
+/* With `stop`, also one that has not begun. */
+static void end_it(veo_program *program, int stop)
+{
+  pthread_mutex_lock(&program->lock);
+  program->stopped |= stop;
+  if(program->pid)
+    (void)kill(program->pid, SIGKILL);
+  pthread_mutex_unlock(&program->lock);
+}
+
+void veo_program_stop(veo_program *program)
+{
+  end_it(program, 1);
+}
+
+static int was_stopped(veo_program *program)
+{
+  int stopped;
+  pthread_mutex_lock(&program->lock);
+  stopped = program->stopped;
+  pthread_mutex_unlock(&program->lock);
+  return stopped;
+}
+
+/* Under the lock, so that whoever stops it sees either no program, and none will be, or its number: a
+ * host that stopped one and exited at once left it running, up to 9 of 10 times. */
+static int start(veo_program *program, char *const *argv, int error_fd)
+{
+  int error;
+  pthread_mutex_lock(&program->lock);
+  error = program->stopped ? ECANCELED : spawn(argv, error_fd, &program->pid);
+  if(error)
+    program->pid = 0;
+  pthread_mutex_unlock(&program->lock);
+  return error;
+}
+
+/* Whether it has ended. If so, nobody kills its number from here on: it is reaped only now, and free for
+ * another process then. (Where the host reaps it, or ignores SIGCHLD, that was up to a SLICE before.) */
+static int has_ended(veo_program *program)
+{
+  siginfo_t seen;
+  int ended;
+  seen.si_pid = 0;
+  ended = waitid(P_PID, (id_t)program->pid, &seen, WEXITED | WNOHANG | WNOWAIT) == 0
+              ? seen.si_pid != 0
+              : errno != EINTR;
+  if(ended) {
+    pthread_mutex_lock(&program->lock);
+    program->pid = 0;
+    pthread_mutex_unlock(&program->lock);
+  }
+  return ended;
+}
+
+/* Waits so many milliseconds for something to read, and keeps what fits. 1 when there was something, 0
+ * when not, -1 when there will be no more. */
+static int listen_to(int fd, int ms, char *text, size_t size)
+{
+  struct pollfd watched = {fd, POLLIN, 0};
+  size_t length = strlen(text);
+  char more[512];
+  ssize_t n;
+  if(poll(&watched, 1, ms) <= 0)
+    return 0;
+  n = read(fd, more, sizeof more);
+  if(n <= 0)
+    return n < 0 && errno == EINTR ? 0 : -1;
+  if((size_t)n > size - 1 - length)
+    n = (ssize_t)(size - 1 - length);
+  memcpy(text + length, more, (size_t)n);
+  text[length + (size_t)n] = '\0';
+  return 1;
+}
+
+/* Until it has ended, which is asked of the system: its standard error may be closed long before, or kept
+ * open long after by what it has started. 0 when the time is up first and it was killed. */
+static int watch(veo_program *program, int fd, double deadline, char *text, size_t size)
+{
+  int in_time = 1;
+  int heard = 0;
+  text[0] = '\0';
+  while(!has_ended(program)) {
+    if(in_time && veo_now() >= deadline) {
+      in_time = 0;
+      end_it(program, 0);
+    }
+    if(heard >= 0)
+      heard = listen_to(fd, SLICE, text, size);
+    else
+      (void)poll(NULL, 0, 1); /* most have closed it by ending */
+  }
+  while(heard >= 0 && strlen(text) + 1 < size && (heard = listen_to(fd, 0, text, size)) > 0)
+    ;
+  return in_time;
+}
+
+static int reap(pid_t pid)
+{
+  int status = 0;
   while(waitpid(pid, &status, 0) < 0) {
     if(errno != EINTR)
       return -1;
@@ -123,41 +189,27 @@ static int finish(veo_program *program, int *stopped)
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-void veo_program_stop(veo_program *program)
-{
-  program->stopped = 1;
-  if(program->pid)
-    (void)kill(program->pid, SIGKILL);
-}
-
 int veo_program_run(veo_program *program, const char *arguments, size_t length, long timeout_ms,
                     int *status, char *text, size_t size)
 {
   int ends[2];
-  pid_t pid = 0;
   int error;
-  int in_time;
-  int stopped;
   char **argv = split(arguments, length);
   if(!argv)
     return ENOMEM;
-  if(pipe(ends) != 0) {
-    error = errno;
+  error = veo_pipe(ends);
+  if(error) {
     free(argv);
     return error;
   }
-  (void)fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-  (void)fcntl(ends[1], F_SETFD, FD_CLOEXEC);
-  error = spawn(argv, ends[1], &pid);
+  error = start(program, argv, ends[1]);
   close(ends[1]);
   free(argv);
   if(!error) {
-    begin(program, pid);
-    in_time = listen_to(ends[0], veo_now() + (double)timeout_ms / 1000.0, text, size);
-    if(!in_time)
-      (void)kill(pid, SIGKILL);
-    *status = finish(program, &stopped);
-    error = stopped ? ECANCELED : in_time ? 0 : ETIMEDOUT;
+    pid_t pid = program->pid;
+    int in_time = watch(program, ends[0], veo_now() + (double)timeout_ms / 1000.0, text, size);
+    *status = reap(pid);
+    error = was_stopped(program) ? ECANCELED : in_time ? 0 : ETIMEDOUT;
   }
   close(ends[0]);
   return error;

@@ -9,11 +9,13 @@
 
 /* A program that another thread may end. */
 typedef struct {
-  pthread_mutex_t *lock; /* guards the rest */
-  pid_t pid;             /* while it runs, else 0 */
+  pthread_mutex_t lock; /* guards the rest, and is held while the program is started */
+  pid_t pid;            /* while it runs, else 0 */
   int stopped;
 } veo_program;
 
+void veo_program_init(veo_program *program);
+void veo_program_destroy(veo_program *program);
 /* `arguments` are `length` bytes of strings, each with its NUL; the first is looked for on the PATH.
  * Input and output are /dev/null, `text` gets the start of what it says on its standard error.
  * 0 with *status (its exit status, 128 + signal, or -1 when the host has it taken away by ignoring
@@ -21,7 +23,7 @@ typedef struct {
  * ECANCELED when it was stopped. */
 int veo_program_run(veo_program *program, const char *arguments, size_t length, long timeout_ms,
                     int *status, char *text, size_t size);
-/* Kills it, now or as soon as it starts. To be called with the lock held. */
+/* Kills it; one that has not begun never does. What it started itself is not killed. */
 void veo_program_stop(veo_program *program);
 
 #endif

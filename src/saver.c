@@ -1,8 +1,8 @@
 /* fsync and rename, and other programs, on short threads; see saver.h. */
 #include "saver.h"
 
+#include "pipe.h"
 #include "program.h"
-
 #include "text.h"
 
 #include <errno.h>
@@ -44,6 +44,7 @@ static void free_job(job *work)
   free(work->from);
   free(work->to);
   free(work->arguments);
+  veo_program_destroy(&work->program);
   free(work);
 }
 
@@ -65,29 +66,31 @@ static void release(veo_saver *saver)
   free(saver);
 }
 
-/* A non-blocking pipe that no child process inherits. */
-static int open_pipe(int pipe_fds[2])
+static job *new_job(void)
 {
-  int i;
-  if(pipe(pipe_fds) != 0)
-    return 0;
-  for(i = 0; i < 2; i++) {
-    (void)fcntl(pipe_fds[i], F_SETFD, FD_CLOEXEC);
-    (void)fcntl(pipe_fds[i], F_SETFL, O_NONBLOCK);
-  }
-  return 1;
+  job *work = calloc(1, sizeof *work);
+  if(!work)
+    return NULL;
+  work->fd = -1;
+  veo_program_init(&work->program);
+  return work;
 }
 
 veo_saver *veo_saver_open(void)
 {
   veo_saver *saver = calloc(1, sizeof *saver);
+  int error;
   if(!saver)
     return NULL;
   saver->references = 1;
-  if(!open_pipe(saver->pipe)) {
+  error = veo_pipe(saver->pipe);
+  if(error) {
     free(saver);
+    errno = error;
     return NULL;
   }
+  (void)fcntl(saver->pipe[0], F_SETFL, O_NONBLOCK);
+  (void)fcntl(saver->pipe[1], F_SETFL, O_NONBLOCK);
   pthread_mutex_init(&saver->lock, NULL);
   return saver;
 }
@@ -222,7 +225,6 @@ static int start(veo_saver *saver, job *work, void *tag)
   int error;
   work->saver = saver;
   work->result.tag = tag;
-  work->program.lock = &saver->lock;
   pthread_mutex_lock(&saver->lock);
   saver->references++;
   work->next = saver->running;
@@ -241,10 +243,9 @@ static int start(veo_saver *saver, job *work, void *tag)
 int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, long timeout_ms,
                       void *tag)
 {
-  job *work = calloc(1, sizeof *work);
+  job *work = new_job();
   if(!work)
     return ENOMEM;
-  work->fd = -1;
   work->timeout_ms = timeout_ms;
   work->arguments = veo_copy(arguments, length);
   work->arguments_length = length;
@@ -258,7 +259,7 @@ int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, lo
 int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
                     void *tag)
 {
-  job *work = calloc(1, sizeof *work);
+  job *work = new_job();
   if(!work) {
     close(fd);
     return ENOMEM;
