@@ -281,6 +281,21 @@ describe("the line before the places", function()
     assert.is_number(credits)
   end)
 
+  it("ends for a plain call that was told of its place when its client is closed before it goes on", function()
+    client:close()
+    client = kit.client(sim, { max_in_flight = 1, pause = coroutine.yield })
+    hang()
+    local first = hanging()
+    kit.step_until(client, function() return sim:count "GET" == 1 end)
+    local co = coroutine.create(function() return client:credits() end)
+    assert(coroutine.resume(co))
+    first:cancel()
+    for _ = 1, 3 do client:step(0) end
+    client:close()
+    local ok, credits, err = coroutine.resume(co)
+    assert.same({ true, nil, "closed" }, { ok, credits, err and err.code })
+  end)
+
   it("is not slept on after an interruption", function()
     local n, raised = 0
     repeat

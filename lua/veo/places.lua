@@ -175,6 +175,7 @@ local function wait_in_line(self, scheduler, due, operation, request, options)
   waiter.told = nil
   if waiter.started then return waiter.started:result() end
   if scheduler:cancelling() then why = "cancelled" end
+  if scheduler.closed then why = "closed" end -- after it was told, and before it went on
   if why ~= "done" then return nil, none(why) end
   return perform(self, scheduler, due, operation, request, options)
 end
