@@ -125,34 +125,134 @@ describe("preview", function()
     assert.matches("timed out", out)
   end)
 
-  it("ends its program with the job and with the client", function()
-    kit.write(dir .. "/ffmpeg", "#!/bin/sh\nfor out; do :; done\necho half > ${out#file:}\necho $$ > "
-      .. dir .. "/pid\nexec sleep 30\n")
+  -- What a script prints for which `body` is the ffmpeg.
+  local function with_ffmpeg(body, script)
+    kit.write(dir .. "/ffmpeg", "#!/bin/sh\nfor out; do :; done\nout=${out#file:}\n" .. body)
     os.execute("chmod +x " .. dir .. "/ffmpeg")
-    for _, ending in ipairs { "job:cancel()", "client:close()", "client = nil job = nil collectgarbage()" } do
-      local out = kit.output(("PATH=%s:$PATH /usr/bin/%s -e '%s'"):format(dir, kit.lua(), ([[
-        local veo = require "veo"
-        local now = require("veo.core").now
-        local client, dir = veo.new { api_key = "k" }, "%s"
-        local job, pid = client:spawn(client.preview, client, "%s", dir .. "/a.png")
-        local function there() return ({ os.execute("kill -0 " .. pid .. " 2>/dev/null") })[1] end
+    return kit.output(("PATH=%s:$PATH /usr/bin/%s -e '%s'"):format(dir, kit.lua(), ([[
+      local veo = require "veo"
+      local now = require("veo.core").now
+      local dir, CLIP = "%s", "%s"
+      local client = veo.new { api_key = "k" }
+      local function preview(name, options)
+        return client:spawn(client.preview, client, CLIP, dir .. "/" .. name, options)
+      end
+      local function there(pid) return ({ os.execute("kill -0 " .. pid .. " 2>/dev/null") })[1] end
+      local function wait(what)
         local limit = now() + 10
-        repeat
-          client:step(5)
-          local file = io.open(dir .. "/pid")
+        while not what() and now() < limit do
+          if client then pcall(client.step, client, 5) end
+        end
+      end
+      local function pid_of(name)
+        local pid
+        wait(function()
+          local file = io.open(dir .. "/" .. name)
           pid = file and file:read "*n"
           if file then file:close() end
-        until pid or now() > limit
-        pid = ("%%d"):format(pid)
-        local went_on = there()
-        %s
-        limit = now() + 5
-        while there() == went_on and now() < limit do os.execute "sleep 0.01" end
-        print(went_on ~= there(), job and job:status())]]):format(dir, CLIP, ending)))
-      assert.equal(ending:find "job = nil" and "true\tnil\n" or "true\tcancelled\n", out, ending)
-      if not ending:find "job = nil" then assert.same({ "ffmpeg", "pid" }, kit.list(dir)) end
-      os.remove(dir .. "/pid")
+          return pid
+        end)
+        return pid and ("%%d"):format(pid)
+      end
+      local dead = there "999999999"
+      %s]]):format(dir, CLIP, script)))
+  end
+  local LONG = "echo half > $out\necho $$ > $out.pid\nexec sleep 30\n"
+
+  it("ends its program with the job and with the client", function()
+    for _, ending in ipairs { "job:cancel()", "client:close()" } do
+      assert.equal("true\ttrue\tcancelled\n", with_ffmpeg(LONG, [[
+        local job = preview "a.png"
+        local pid = pid_of "a.png.part.pid"
+        local went_on = there(pid) ~= dead
+        ]] .. ending .. [[
+        wait(function() return there(pid) == dead end)
+        print(went_on, there(pid) == dead, job:status())]]), ending)
+      os.remove(dir .. "/a.png.part.pid")
+      assert.same({ "ffmpeg" }, kit.list(dir))
     end
+    assert.equal("true\n", with_ffmpeg(LONG, [[
+      local job = preview "a.png"
+      local pid = pid_of "a.png.part.pid"
+      client, job = nil
+      collectgarbage()
+      collectgarbage()
+      wait(function() return there(pid) == dead end)
+      print(there(pid) == dead)]]))
+  end)
+
+  it("leaves nothing of a plain call that is interrupted", function()
+    assert.equal("interrupted!\ttrue\n", with_ffmpeg(LONG, [[
+      local pid
+      client = veo.new { api_key = "k", pause = function(c)
+        c:step(5)
+        local file = io.open(dir .. "/a.png.part.pid")
+        pid = file and file:read "*n"
+        if file then file:close() end
+        if pid then error("interrupted!", 0) end
+      end }
+      local _, err = pcall(client.preview, client, CLIP, dir .. "/a.png")
+      pid = ("%d"):format(pid)
+      wait(function() return there(pid) == dead end)
+      print(err, there(pid) == dead)]]))
+    os.remove(dir .. "/a.png.part.pid")
+    assert.same({ "ffmpeg" }, kit.list(dir))
+  end)
+
+  it("leaves no program to go on without a host that closes it in its first moments", function()
+    for i = 1, 60 do
+      with_ffmpeg("echo $$ > $0.$$\nexec sleep 8\n", ([[
+        preview "a.png"
+        client:step(0)
+        client:step(0)
+        client:sleep(%d * 40e-6)
+        client:close()
+        os.exit(0)]]):format(i % 20))
+    end
+    os.execute "sleep 0.2"
+    for _, name in ipairs(kit.list(dir)) do
+      local pid = name:match "^ffmpeg%.(%d+)$"
+      local state = pid and kit.output(("cat /proc/%s/stat 2>/dev/null; true"):format(pid)):match "%) (%a)" or "Z"
+      assert.equal("Z", state) -- ended, also where nobody reaps the orphan
+    end
+  end)
+
+  it("asks whether its program has ended, and waits for nothing that it has started or closed", function()
+    local function took(body, options, ending)
+      return tonumber(with_ffmpeg(body, ([[
+        local began = now()
+        local job = preview("a.png", %s)
+        %s
+        job:wait(20)
+        client:sleep(0.01)
+        io.write(now() - began)]]):format(options, ending or "")))
+    end
+    local helper = "echo $$ > $out.pid\nsleep 8\nexit 1\n" -- it holds the standard error after a kill
+    assert.is_true(took(helper, "{ timeout = 0.3 }") < 4)
+    assert.is_true(took("sleep 8 &\nexit 1\n", "{}") < 4)
+    assert.is_true(took("exec 2>&-\nexec sleep 8\n", "{ timeout = 0.3 }") < 4)
+    -- The places of cancelled ones are free at once.
+    assert.is_true(took(helper, "{ timeout = 0.3 }", [[
+      for i = 1, 8 do
+        local other = preview("b.png", { overwrite = true })
+        client:step(50)
+        other:cancel()
+      end]]) < 6)
+  end)
+
+  it("keeps two programs at a time, and no download from being saved", function()
+    local simulator = require "veo.simulator"
+    local sim = simulator.start { speed = 10000 }
+    assert.equal("0\t3\ttrue\n", with_ffmpeg("echo $$ > $out.pid\nexec sleep 3\n", ([[
+      for i = 1, 6 do preview(i .. ".png") end
+      client:step(200)
+      local began = now()
+      local saved = client:download("%s/media/blob/1000.mp4", dir .. "/v.mp4")
+      local started = 0
+      for i = 1, 6 do started = started + (io.open(dir .. "/" .. i .. ".png.part.pid") and 1 or 0) end
+      print(math.floor(now() - began), started + 1, saved ~= nil)
+      client:close()]]):format(sim.media_url)))
+    sim:stop()
   end)
 
   it("says when there is no such video, and misuse raises", function()

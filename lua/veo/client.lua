@@ -21,6 +21,9 @@ Client.__index = Client
 -- What a client works with stands under a key that only this file has.
 local CONTEXT = {}
 
+-- ffmpegs at a time. The core has four threads for them and for the saving of videos, which is not to wait for them.
+local PROGRAMS = 2
+
 -- Making one -----------------------------------------------------------------------------------------------------------
 
 -- Sixteen bits at a time are enough for jitter; the host's math.random stays untouched.
@@ -89,6 +92,7 @@ function M.new(given)
     upload_url = all.upload_url or (not all.base_url or all.base_url == core.base_url) and api.upload_url or nil,
     webhook_key = all.webhook_key,
     downloads = gates.new(all.max_downloads, "a place"),
+    programs = gates.new(PROGRAMS, "a place"),
     slots = gates.new(1, "a slot of the rate window"), -- one asks for them, the others come after it
     watching = 0,  -- waits in progress
   }

@@ -3,6 +3,8 @@
 
 local core = require "veo.core"
 local errors = require "veo.errors"
+local gates = require "veo.gate"
+local sheltered = require "veo.sheltered"
 
 local M = {}
 
@@ -80,6 +82,23 @@ local function run(ctx, path, target, options)
   return problem(failure.reason == "closed" and "closed" or "io", path, failure.message)
 end
 
+local function make(ctx, path, target, options)
+  local leave, err = gates.enter(ctx, ctx.programs, "preview")
+  if not leave then return nil, err end
+  local part = target .. ".part"
+  local cleanup = ctx.scheduler:on_drop { drop = function() os.remove(part) end }
+  err = run(ctx, path, part, options)
+  ctx.scheduler:settled(cleanup)
+  leave()
+  if not err then
+    local moved, why = os.rename(part, target)
+    if moved then return { path = target, columns = options.columns, rows = options.rows } end
+    err = problem("io", target, why)
+  end
+  os.remove(part)
+  return nil, err
+end
+
 ---@param ctx table
 ---@param path string     a saved video
 ---@param target string   the PNG
@@ -92,17 +111,7 @@ function M.preview(ctx, path, target, options)
   if not options.overwrite and core.kind(target) then
     return nil, problem("exists", target, target .. " exists already; pass overwrite = true to replace it")
   end
-  local part = target .. ".part"
-  local cleanup = ctx.scheduler:on_drop { drop = function() os.remove(part) end }
-  local err = run(ctx, path, part, options)
-  ctx.scheduler:settled(cleanup)
-  if not err then
-    local moved, why = os.rename(part, target)
-    if moved then return { path = target, columns = options.columns, rows = options.rows } end
-    err = problem("io", target, why)
-  end
-  os.remove(part)
-  return nil, err
+  return sheltered(ctx, make, ctx, path, target, options)
 end
 
 return M
