@@ -240,17 +240,25 @@ describe("preview", function()
       end]]) < 6)
   end)
 
+  it("replaces nothing that came while it waited for its turn", function()
+    assert.equal("exists\n", with_ffmpeg("echo half > $out\ncase $out in *2.png*) sleep 1;; esac\n", [[
+      local jobs = {}
+      for i = 1, 3 do jobs[i] = preview(i == 3 and "1.png" or i .. ".png") end
+      client:run()
+      print(select(2, jobs[3]:result()).code)]]))
+  end)
+
   it("keeps two programs at a time, and no download from being saved", function()
     local simulator = require "veo.simulator"
     local sim = simulator.start { speed = 10000 }
-    assert.equal("0\t3\ttrue\n", with_ffmpeg("echo $$ > $out.pid\nexec sleep 3\n", ([[
+    assert.equal("true\t2\ttrue\n", with_ffmpeg("echo $$ > $out.pid\nexec sleep 8\n", ([[
       for i = 1, 6 do preview(i .. ".png") end
-      client:step(200)
+      for i = 1, 2 do pid_of(i .. ".png.part.pid") end
       local began = now()
       local saved = client:download("%s/media/blob/1000.mp4", dir .. "/v.mp4")
       local started = 0
       for i = 1, 6 do started = started + (io.open(dir .. "/" .. i .. ".png.part.pid") and 1 or 0) end
-      print(math.floor(now() - began), started + 1, saved ~= nil)
+      print(now() - began < 4, started, saved ~= nil)
       client:close()]]):format(sim.media_url)))
     sim:stop()
   end)

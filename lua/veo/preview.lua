@@ -85,6 +85,10 @@ end
 local function make(ctx, path, target, options)
   local leave, err = gates.enter(ctx, ctx.programs, "preview")
   if not leave then return nil, err end
+  if not options.overwrite and core.kind(target) then -- looked at here, for it may have come while this one waited
+    leave()
+    return nil, problem("exists", target, target .. " exists already; pass overwrite = true to replace it")
+  end
   local part = target .. ".part"
   local cleanup = ctx.scheduler:on_drop { drop = function() os.remove(part) end }
   err = run(ctx, path, part, options)
@@ -108,9 +112,6 @@ function M.preview(ctx, path, target, options)
   local obstacle = ctx.scheduler:obstacle()
   if obstacle then return nil, obstacle end
   if core.kind(path) ~= "file" then return nil, problem("io", path, path .. ": no such file") end
-  if not options.overwrite and core.kind(target) then
-    return nil, problem("exists", target, target .. " exists already; pass overwrite = true to replace it")
-  end
   return sheltered(ctx, make, ctx, path, target, options)
 end
 
