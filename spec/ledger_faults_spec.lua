@@ -79,7 +79,7 @@ describe("a ledger in trouble", function()
 
     it("while an order waits for its turn: it is not sent", function()
       mount "512k"
-      local client = new(folder .. "/renders.db", { rate = { count = 1, window = 1 } })
+      local client = new(folder .. "/renders.db", { rate = { count = 1, window = 2 } })
       assert(client:extend(shot()))
       local job = client:spawn(function() return client:extend(shot()) end)
       kit.step_until(client, function() return ledgers.states(folder .. "/renders.db"):find "intent" end)

@@ -278,7 +278,7 @@ describe("the line before the places", function()
         credits = select(2, assert(coroutine.resume(two)))
       end
     end
-    go_on(0.8)
+    go_on(0.5)
     assert.equal(1, sim:count "GET")
     go_on(3)
     assert.is_number(credits)

@@ -140,7 +140,7 @@ describe("extend", function()
         local began = kit.now()
         assert.is_truthy(extend())
         local took = kit.now() - began
-        assert.is_true(took >= 0.9 * least and took < least + 0.5, code .. " took " .. took)
+        assert.is_true(took >= 0.9 * least and took < least + 0.8, code .. " took " .. took)
         assert.is_truthy(refused:wait(3))
       end
     end)

@@ -341,8 +341,8 @@ describe("wire.accepted", function()
       reply(400, { taskId = "k" }, { msg = "4k is processing" }),
     } do
       assert.is_nil((wire.accepted(wire.veo, "get_4k", other)))
-      assert.is_nil((wire.accepted(wire.veo, "extend", working)))
     end
+    assert.is_nil((wire.accepted(wire.veo, "extend", working)))
   end)
 end)
 
