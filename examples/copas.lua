@@ -1,5 +1,6 @@
 -- Inside Copas: the work is a job for each video, and one Copas thread steps them all. Copas waits with select, which
--- takes whatever has `getfd`, so that thread can wait for the client's one descriptor.
+-- takes whatever has `getfd`, so that thread can wait for the client's one descriptor. Where there is none (macOS, BSD) it
+-- sleeps for as long as the client says.
 --
 --   KIE_API_KEY=… lua5.1 examples/copas.lua out.mp4 TASK_ID       saves out-1.mp4, out-2.mp4
 --   VEO_SIMULATE=1 lua5.1 examples/copas.lua out.mp4              the same against the simulator on loopback
@@ -48,7 +49,9 @@ local descriptor = {
 
 local open = true
 copas.addthread(function()
-  while client:step(0) > 0 do copas.receive(descriptor) end
+  while client:step(0) > 0 do
+    if client:pollfd() then copas.receive(descriptor) else copas.sleep(client:timeout() or 0.1) end
+  end
   open = false
 end)
 

@@ -48,6 +48,6 @@ end)
 assert(loop:loop())
 print("ticks:   " .. ticks)
 
--- A loop that goes on should forget the descriptor before it is closed: cqueues.cancel(client:pollfd()).
+-- A loop that goes on should forget the descriptor, where there is one, before it is closed: cqueues.cancel(client:pollfd()).
 client:close()
 if simulator then simulator:stop() end

@@ -29,7 +29,7 @@ local client = veo.new(options)
 local function order()
   for n, prompt in ipairs { "The boat turns", "The harbour at night", "Gulls over the mast" } do
     -- The key names the order: the same one again finds the task that is there, and costs nothing.
-    local task, err = client:extend({ taskId = task_id, prompt = prompt }, { key = "boat/" .. n })
+    local task, err = client:extend({ taskId = task_id, prompt = prompt }, { key = "boat-" .. n })
     if task then
       print(("ordered:  boat/%d is task %s%s"):format(n, task.taskId, task.joined and " (as before)" or ""))
     else

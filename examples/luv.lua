@@ -1,5 +1,6 @@
 -- Inside libuv (luv, or Neovim's vim.loop): the work is a job, and a poll handle on the client's one descriptor steps it
--- whenever something is to be done. No timer is needed: the descriptor also becomes readable when a wait is over.
+-- whenever something is to be done. No timer is needed: the descriptor also becomes readable when a wait is over. Where
+-- there is no such descriptor (macOS, BSD), a timer steps.
 --
 --   KIE_API_KEY=… lua5.4 examples/luv.lua out.mp4 TASK_ID "the boat turns"
 --   VEO_SIMULATE=1 lua5.4 examples/luv.lua out.mp4      the same against the simulator on loopback
@@ -31,12 +32,14 @@ local ticks, ticker = 0, uv.new_timer()
 ticker:start(100, 100, function() ticks = ticks + 1 end)
 
 -- luv ends the whole program when a callback raises: step hands the errors of jobs to whoever asks for their result.
-local poll = uv.new_poll(client:pollfd())
-poll:start("r", function()
+local fd = client:pollfd()
+local watcher = fd and uv.new_poll(fd) or uv.new_timer()
+local function step()
   if client:step(0) > 0 then return end
-  poll:close()
+  watcher:close()
   ticker:close()
-end)
+end
+if fd then watcher:start("r", step) else watcher:start(0, 20, step) end
 uv.run()
 
 local file = assert(job:result())

@@ -15,13 +15,14 @@ losing a paid video, or stalling the program that hosts it. A C module on libcur
 }
 -- Asked for at first use only: argparse (the veo command), cqueues (simulator), luaossl (callbacks), LuaDBI (ledger).
 dependencies = {
-  "lua >= 5.1",
+  "lua >= 5.1, < 5.6",
   "lua-cjson >= 2.1.0",
 }
 -- No header is named: Debian keeps curl/curl.h in a folder per architecture, where LuaRocks does not look. The
 -- Makefile asks pkg-config.
 external_dependencies = {
   CURL = { library = "curl" },
+  ZLIB = { library = "z" },
 }
 build = {
   type = "make",
@@ -32,6 +33,8 @@ build = {
     LUA_INCDIR = "$(LUA_INCDIR)",
     CURL_INCDIR = "$(CURL_INCDIR)",
     CURL_LIBDIR = "$(CURL_LIBDIR)",
+    ZLIB_INCDIR = "$(ZLIB_INCDIR)",
+    ZLIB_LIBDIR = "$(ZLIB_LIBDIR)",
     CFLAGS = "$(CFLAGS)",
     LIBFLAG = "$(LIBFLAG)",
   },

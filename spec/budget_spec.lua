@@ -27,6 +27,49 @@ describe("the price table", function()
   end)
 end)
 
+describe("a price older than 90 days", function()
+  local function warnings(prices, operation, limit)
+    local told = {}
+    local budget = money.budget(limit, prices, function(event) told[#told + 1] = event.message end)
+    for _ = 1, 2 do money.reserve(budget, operation or "extend", {}) end
+    return table.concat(told, "\n")
+  end
+  local function ago(days) return os.date("!%Y-%m-%d", os.time() - days * 86400) end
+  local as_of = money.prices.as_of
+  after_each(function() money.prices.as_of = as_of end)
+
+  it("is told of once, of the list that counts", function()
+    money.prices.as_of = ago(89)
+    assert.equal("", warnings())
+    money.prices.as_of = ago(91)
+    assert.matches("^the price of extend counts as it was on " .. ago(91):gsub("%-", "%%-") .. "[^\n]*$", warnings())
+    assert.equal("", warnings { extend = 60 }) -- the caller's own, without a date
+    assert.matches(ago(100), warnings { as_of = ago(100), extend = 60 }, 1, true)
+    assert.equal("", warnings { as_of = ago(2), extend = 60 })
+    assert.matches(ago(91), warnings({ as_of = ago(2), generate = 80 }, "extend"), 1, true)
+    assert.equal("", warnings(nil, "generate"))
+  end)
+
+  it("is told by the client that is held to it", function()
+    local told = {}
+    local function log(event) if event.event == "warning" then told[#told + 1] = event.message end end
+    local sim = simulator.start { speed = 10000 }
+    for _, more in ipairs { {}, { max_credits = 100 }, { ledger = kit.folder() .. "/r.db" } } do
+      more.prices, more.log = { as_of = "2020-02-20", extend = 60 }, log
+      local client = kit.client(sim, more)
+      assert(client:extend { taskId = sim.source, prompt = "x" })
+      client:close()
+    end
+    sim:stop()
+    kit.sweep()
+    assert.equal(2, #told) -- without a limit or a ledger no price counts
+    assert.matches("2020%-02%-20", told[1])
+    for _, wrong in ipairs { "today", "2026", 20260924 } do
+      assert.has_error(function() kit.client("http://127.0.0.1:1", { prices = { as_of = wrong } }) end)
+    end
+  end)
+end)
+
 describe("a budget", function()
   local sim, place, clients
   setup(function() sim = simulator.start { speed = 10000, rate = false } end)
@@ -61,6 +104,23 @@ describe("a budget", function()
       assert.same({ "budget", 60, 120, 130 }, { err.code, err.price, err.spent, err.limit })
       assert.equal(2, posts())
     end
+  end)
+
+  it("counts in thousandths: three times 0.1 fit into 0.3, and not once more", function()
+    local client = new { max_credits = 0.3, prices = { extend = 0.1 } }
+    sim:script { { on = "extend", code = 400, times = 50 } }
+    for _ = 1, 50 do client:extend(shot()) end -- given back, all of it
+    for _ = 1, 3 do assert(client:extend(shot())) end
+    local _, err = client:extend(shot())
+    assert.same({ "budget", 0.1, 0.3, 0.3, 53 }, { err.code, err.price, err.spent, err.limit, posts() })
+    assert.matches("0%.1 credits more would pass max_credits: 0%.3 of this client's 0%.3 are spent", err.message)
+    assert.equal(3, select(2, ledgers.charged(sim)))
+  end)
+
+  it("rounds a price up to a thousandth, so that no budget is passed bit by bit", function()
+    local client = new { max_credits = 0.003, prices = { extend = 0.0004 } }
+    for _ = 1, 3 do assert(client:extend(shot())) end
+    assert.equal("budget", select(2, client:extend(shot())).code)
   end)
 
   it("is given back on a refusal, and kept for an uncertain order", function()

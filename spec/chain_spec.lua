@@ -126,6 +126,81 @@ describe("chain", function()
     assert.same({ "invalid", "key" }, { err.code, err.field })
   end)
 
+  describe("is the same order", function()
+    local function asked(more, options)
+      local result = assert(new(options):chain(order(more)))
+      assert.equal(3, #select(2, sim:charges()))
+      return result
+    end
+
+    it("with the default model spelt out, another callback, or the other family", function()
+      local hook = sim.url .. "/hook"
+      local first = asked { callBackUrl = hook .. "1" }
+      for i, ask in ipairs { { { model = "fast" } }, { { callBackUrl = hook .. "2" } }, { {}, { api = "jobs" } } } do
+        local again = asked(ask[1], ask[2])
+        assert.same({ first.taskId, true }, { again.taskId, again.already })
+        ask[1].path = folder .. "/copy" .. i .. ".mp4"
+        again = asked(ask[1], ask[2])
+        assert.same({ first.taskId, true, nil }, { again.taskId, again.hops[1].joined, again.already })
+      end
+    end)
+
+    it("in the other family first", function()
+      local first = asked({}, { api = "jobs" })
+      assert.equal(first.taskId, asked({ model = "fast", path = folder .. "/b.mp4" }).taskId)
+      assert(new():chain(order { model = "quality", path = folder .. "/c.mp4" })) -- and another tier is another one
+      assert.equal(6, #select(2, sim:charges()))
+    end)
+
+    it("as an older version named it", function()
+      asked { callBackUrl = sim.url .. "/hook" }
+      local canonical = require "veo.ledger.canonical"
+      local before = {}
+      for n, prompt in ipairs { "one", "two", "three" } do
+        before[n] = { prompt = prompt, callBackUrl = sim.url .. "/hook",
+          taskId = n == 1 and sim.source or "checked-later" }
+        local key = ("chain:%s/%d"):format(canonical.hash(canonical.encode { api = "veo", taskId = sim.source,
+          hops = before }), n)
+        local row = ledgers.query(place, ("SELECT * FROM veo_tasks WHERE intent_key LIKE 'chain:%%/%d'"):format(n))[1]
+        ledgers.query(place, ("UPDATE veo_tasks SET intent_key = '%s', hash = '%s' WHERE ref = '%s'"):format(key,
+          canonical.hash(row.body), row.ref))
+      end
+      local again = asked { callBackUrl = sim.url .. "/hook", path = folder .. "/b.mp4" }
+      assert.is_true(again.hops[1].joined and again.hops[2].joined and again.hops[3].joined)
+    end)
+
+    it("whose later prompt was edited, under its key too", function()
+      local first = assert(new():chain(order { key = "k" }))
+      local again = assert(new():chain(order { key = "k", prompts = { "one", "two", "other" },
+        path = folder .. "/b.mp4" }))
+      assert.same({ first.hops[2].taskId, true, nil },
+        { again.hops[2].taskId, again.hops[2].joined, again.hops[3].joined })
+      assert.equal(4, #select(2, sim:charges()))
+      -- Both are there, and an older version's names are the key alone.
+      ledgers.query(place, "UPDATE veo_tasks SET intent_key = 'chain:k/2' WHERE intent_key LIKE 'chain:k:%/2'")
+      assert.is_true(assert(new():chain(order { key = "k" })).already)
+      assert.is_true(assert(new():chain(order { key = "k", prompts = { "one", "two", "other" },
+        path = folder .. "/b.mp4" })).already)
+      assert.equal("invalid", select(2, new():chain(order { key = "k", prompts = { "uno", "two" },
+        path = folder .. "/c.mp4" })).code)
+      assert.equal(4, #select(2, sim:charges()))
+    end)
+
+    it("finished, also when a hop of it was made twice", function()
+      sim:script { { on = "extend", fail = 2, skip = 1, times = 1 } }
+      assert.equal("failed", select(2, new():chain(order())).code)
+      local first = assert(new():chain(order { repeat_failed = true }))
+      local count, charged = #sim:requests(), #select(2, sim:charges())
+      for _, ask in ipairs { {}, { repeat_failed = true } } do
+        local again = assert(new():chain(order(ask)))
+        assert.same({ true, first.taskId, first.path }, { again.already, again.taskId, again.path })
+      end
+      assert.equal(count, #sim:requests())
+      assert(new():chain(order { path = folder .. "/copy.mp4" }))
+      assert.equal(charged, #select(2, sim:charges()))
+    end)
+  end)
+
   it("that cannot finish its saving saves it the next time", function()
     sim:script { { on = "media", http = 500 } }
     local _, err = new():chain(order { download = { attempts = 1 } })

@@ -63,6 +63,7 @@ describe("a host that ends with", function()
   local function run(under_way, ending, prefix)
     local urls = { sim = sim.url, mute = server.url.mute, handshake = server.url.handshake,
       name = "https://veo.invalid" }
+    local ca_file = under_way.where == "sim" and sim.ca_file or server.ca_file
     local path = folder .. "/host.lua"
     kit.write(path, ([[
       local veo = require "veo"
@@ -74,7 +75,7 @@ describe("a host that ends with", function()
         if late then break end
       end
       %s
-    ]]):format(urls[under_way.where], sim.api_key, server.ca_file, sim.media_url, folder, under_way.code,
+    ]]):format(urls[under_way.where], sim.api_key, ca_file, sim.media_url, folder, under_way.code,
       under_way.steps or 20, ending.code))
     local began = kit.now()
     local said = kit.output("timeout 60 " .. (prefix or "") .. "'" .. LUA .. "' " .. path .. "; echo status $?")

@@ -196,8 +196,8 @@ describe("the contract", function()
           local status = status_under { list_form = form, list_at = at }
           assert.equal("succeeded", status.state)
           assert.is_table(status.resultUrls)
-          assert.matches("^http://127%.0%.0%.1:%d+/media/", status.video_url)
-          assert.matches("^http://", status.resultUrls[1])
+          assert.matches("^https?://127%.0%.0%.1:%d+/media/", status.video_url)
+          assert.matches("^https?://", status.resultUrls[1])
         end)
       end
     end
@@ -251,6 +251,7 @@ describe("the contract", function()
     for name, effect in pairs {
       ["msg as message"] = { msg_form = "message" }, ["no msg"] = { msg_form = "absent" },
       ["unknown keys everywhere"] = { extra = true }, gzip = { gzip = true }, chunked = { chunked = true },
+      ["a Content-Encoding that is not true"] = { headers = { ["Content-Encoding"] = "utf-8" } },
       ["slow bytes"] = { drip = 20000 }, ["a delay"] = { delay = 0.02 },
     } do
       it("with " .. name, function() assert.equal("succeeded", status_under(effect).state) end)
@@ -321,7 +322,7 @@ describe("the contract", function()
 
     for name, rule in pairs {
       ["closed unanswered"] = { close = "unanswered" }, ["closed in its header"] = { close = "headers" },
-      ["cut in its body"] = { cut = 20 }, ["longer than it is"] = { length = 50 },
+      ["cut in its body"] = { cut = 20 },
     } do
       it(name .. " on a status is a network error, and asked again", function()
         rule.on, rule.times = "status", 1
@@ -331,6 +332,12 @@ describe("the contract", function()
         rule.times = nil
       end)
     end
+
+    it("is none when it is whole, whatever its Content-Length says", function()
+      sim:script { { on = "status", length = 50 } }
+      assert.equal("succeeded", assert(client:status(sim.source)).state)
+      assert.equal(1, gets())
+    end)
 
     it("that is no HTTP", function()
       sim:script { { on = { "status", "extend" }, garbage = true } }

@@ -195,15 +195,20 @@ describe("connections of the core", function()
   end)
 
   describe("of a client made where the environment", function()
-    local function lua(environment)
+    local function lua(environment, url, proxy)
       local _, port = listener:getsockname()
-      local code = ([[local core = require "veo.core"
-        local client = core.new { base_url = "http://127.0.0.%d:%d", api_key = "k", timeout = 3 }
+      local code = ([[local veo = require "veo"
+        local client = veo.new { base_url = "%s:%d", api_key = "k", timeout = 3, allow_http = true, proxy = %s }
         client:status "a"]])
-      pipe = io.popen(("%s %s -e '%s'"):format(environment, kit.lua(), code:format(environment == "" and 1 or 2, port)
+      pipe = io.popen(("%s %s -e '%s'"):format(environment, kit.lua(), code:format(url, port, tostring(proxy))
         :gsub("%s+", " ")))
       local connection = assert(listener:accept())
       connection:settimeout(5)
+      if url:find "^https" then
+        local first = assert(connection:receive(1))
+        connection:close()
+        return first
+      end
       local first = assert(connection:receive "*l")
       repeat local line = assert(connection:receive "*l") until line == ""
       connection:send("HTTP/1.1 200 OK\r\nContent-Length: " .. #REPLY .. "\r\n\r\n" .. REPLY)
@@ -213,11 +218,23 @@ describe("connections of the core", function()
 
     it("names a proxy go through it", function()
       local _, port = listener:getsockname()
-      assert.truthy(lua("http_proxy=http://127.0.0.1:" .. port):find("^GET http://127%.0%.0%.2:"))
+      local first = lua("http_proxy=http://127.0.0.1:" .. port, "http://service.invalid")
+      assert.matches("^GET http://service%.invalid:", first)
+    end)
+
+    it("names a proxy go straight when proxy is false", function()
+      for _, name in ipairs { "https_proxy", "all_proxy", "ALL_PROXY" } do
+        assert.equal("\22", lua(name .. "=http://127.0.0.1:9", "https://127.0.0.1", false), name) -- TLS begins
+      end
+    end)
+
+    -- It would get the key, which goes in clear text there.
+    it("names a proxy, but the service is on this machine and without TLS, go straight", function()
+      assert.matches("^GET /", lua("http_proxy=http://127.0.0.1:9 all_proxy=http://127.0.0.1:9", "http://127.0.0.1"))
     end)
 
     it("names none go straight", function()
-      assert.truthy(lua(""):find("^GET /"))
+      assert.matches("^GET /", lua("", "http://127.0.0.1"))
     end)
   end)
 end)

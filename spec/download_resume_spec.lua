@@ -125,12 +125,12 @@ describe("a download that was not the first", function()
     end)
 
     for name, notes in pairs {
-      ["no notes"] = false, ["empty notes"] = "", ["notes of a later version"] = "lua-veo download 2\nid=x\n",
-      garbage = "\0\1\2", ["notes without a version of the file"] = "lua-veo download 1\nid=000000000000\n",
+      ["notes of a later version"] = "lua-veo download 2\nid=x\n",
+      ["notes without a version of the file"] = "lua-veo download 1\nid=000000000000\n",
     } do
       it("starts over with " .. name, function()
         local _, before = leave_part()
-        if notes then kit.write(path .. ".part.meta", notes) else os.remove(path .. ".part.meta") end
+        kit.write(path .. ".part.meta", notes)
         assert(client:download(url(), path))
         assert.is_nil(media()[before + 1].headers.range)
         assert_whole()
@@ -190,12 +190,12 @@ describe("a download that was not the first", function()
   end)
 
   it("stops at its cap, whether the length was announced or not", function()
-    for _, chunked in ipairs { true, false } do
+    for _, chunked in ipairs { false, true } do
       sim:script { { on = "media", chunked = chunked or nil } }
       local file, err = client:download(url(), path, { max_bytes = 500000 })
       assert.is_nil(file)
       assert.equal("too_large", err.code)
-      assert.same({}, kit.list(dir))
+      assert.same(chunked and { "a.mp4.part", "a.mp4.part.meta" } or {}, kit.list(dir))
     end
   end)
 
@@ -206,8 +206,24 @@ describe("a download that was not the first", function()
     assert_whole()
   end)
 
+  it("leaves no notes where there is no part", function()
+    local function notes() return kit.read(path .. ".part.meta") or kit.read(path .. ".part.meta.new") end
+    local function leave(part)
+      if part then kit.write(path .. ".part", part) end
+      kit.write(path .. ".part.meta", "lua-veo download 1\nid=1\n")
+      kit.write(path .. ".part.meta.new", "lua-v")
+    end
+    leave("") -- killed between its headers and its first byte
+    assert.is_nil(require("veo.download.target").try(path))
+    assert.is_nil(notes())
+    kit.write(path, "whole") -- killed between its name and the end of its notes
+    leave()
+    assert.equal("exists", select(2, client:download(sim.media_url .. "/media/clip/hop1.mp4", path)).code)
+    assert.is_nil(notes())
+  end)
+
   describe("with a link that has died", function()
-    for _, code in ipairs { 403, 404, 410 } do
+    for _, code in ipairs { 400, 401, 403, 404, 410 } do
       it("makes it anew and goes on where it was: " .. code, function()
         local status = assert(client:status(sim.source))
         sim:script { { on = "media", cut = 3000, times = 1 }, { on = "media", http = code, times = 1 } }
@@ -341,7 +357,9 @@ describe("a download that was not the first", function()
       for _, request in ipairs(media()) do sent = sent + request.body_sent end
       assert.equal(0, wrong)
       assert.equal(4 * count, #media())
-      assert.is_true(sent <= 1.05 * count * size, ("%.4f times the size"):format(sent / count / size))
+      -- nginx throws away what it has not passed on when the simulator cuts: 1.23 measured.
+      local most = sim.ca_file and 1.5 or 1.05
+      assert.is_true(sent <= most * count * size, ("%.4f times the size"):format(sent / count / size))
       if os.getenv "VEO_FIGURES" then print(("transferred %.4f of the size"):format(sent / count / size)) end
     end)
   end)

@@ -7,7 +7,7 @@ local CODES = {
   "invalid", "unauthorized", "insufficient_credits", "forbidden", "key_limit", "rejected", "not_found", "expired",
   "rate_limited", "unavailable", "disabled", "failed", "server", "malformed", "network", "timeout", "uncertain",
   "not_video", "exists", "io", "too_large", "cancelled", "closed", "busy", "no_result", "duplicate", "budget",
-  "ledger", "unverified", "job_failed", "changed", "missing",
+  "ledger", "unverified", "job_failed", "changed", "missing", "redirect", "internal",
 }
 
 describe("errors", function()

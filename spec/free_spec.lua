@@ -1,5 +1,7 @@
 -- Calls that cost nothing: repeated freely, within attempts, deadline and budget.
 
+local core = require "veo.core"
+local fault = require "spec.support.fault"
 local kit = require "spec.support.kit"
 local simulator = require "veo.simulator"
 
@@ -152,5 +154,48 @@ describe("a free call", function()
     sim:script { { on = "status", hang = true } }
     _, err = client:spawn(function() return client:status(sim.source, { deadline = 0.1 }) end):wait()
     assert.same({ "network", true }, { err.code, err.timed_out })
+  end)
+end)
+
+describe("a free call of a server in trouble", function()
+  local server, client
+
+  before_each(function()
+    server = fault.start { new = { get = "close" }, closing = { tls = true, h2_get = "close" },
+      used = { tls = true, h2_get = "cancel", delay = 0.7 } }
+  end)
+  after_each(function()
+    client:close()
+    server:stop()
+  end)
+
+  it("goes out once an attempt when each new connection is closed unanswered", function()
+    client = kit.client(server.url.new, { retry = { attempts = 1 } })
+    for n = 1, 3 do
+      local _, err = client:status("a")
+      assert.equal("network", err.code)
+      assert.equal(n, server:count "new")
+    end
+  end)
+
+  it("goes out again at once when a connection in use is closed unanswered", function()
+    client = kit.client(server.url.closing, { ca_file = server.ca_file, retry = { attempts = 1 } })
+    client:warm()
+    assert.equal(1, server:connections "closing")
+    client:status("a")
+    assert.equal(2, server:connections "closing")
+    assert.equal(2, server:count("closing", "GET"))
+  end)
+
+  it("ends at its deadline, however often it may be sent again", function()
+    client = kit.client(server.url.used, { ca_file = server.ca_file, retry = { attempts = 1 } })
+    client:status("a") -- on the connection that the next one uses
+    assert.equal(1, server:count "used")
+    local began = core.now()
+    local _, err = client:status("a", { deadline = 1 })
+    assert.equal("network", err.code)
+    assert.is_true(core.now() - began < 1.4)
+    assert.equal(3, server:count "used")
+    assert.equal(1, server:connections "used")
   end)
 end)

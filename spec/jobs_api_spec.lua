@@ -198,14 +198,14 @@ describe('api = "jobs"', function()
     assert.equal(0, sim:count())
   end)
 
-  it("says which calls it has not", function()
+  it("refuses an index, which it cannot express either", function()
     for _, call in ipairs { "get_1080p", "get_4k" } do
-      local _, err = client[call](client, sim.source)
-      assert.equal("invalid", err.code)
-      assert.matches('the API "jobs" has no call ' .. call, err.message)
+      local _, err = client[call](client, { taskId = sim.source, index = 1 })
+      assert.same({ "invalid", "index" }, { err.code, err.field })
     end
-    local _, err = client:generate { prompt = "x" }
-    assert.matches("has no call generate", err.message)
+    local _, err = client:generate { prompt = "x", model = "veo3" }
+    assert.same({ "invalid", "model" }, { err.code, err.field })
+    assert.equal(0, sim:count())
   end)
 
   for word, state in pairs { waiting = "generating", queuing = "generating", generating = "generating",
@@ -215,6 +215,25 @@ describe('api = "jobs"', function()
       assert.equal(state, assert(client:status(sim.source)).state)
     end)
   end
+
+  for _, place in ipairs { "both", "response", "json" } do
+    it("finds the result, the flag and what it cost: " .. place, function()
+      sim:script { { on = "status", job_result = place, consumed = 57.25 } }
+      local status = assert(client:status(sim.source))
+      assert.same({ "succeeded", 1, 57.25 }, { status.state, status.successFlag, status.creditsConsumed })
+      assert.matches("^http", status.video_url)
+    end)
+  end
+
+  it("goes by the flag where there is no state", function()
+    for flag, state in pairs { [0] = "generating", "succeeded", "generating", "failed" } do
+      if flag ~= 2 then
+        sim:script { { on = "status", job_state = "absent", flag = flag } }
+        local status = assert(client:status(sim.source))
+        assert.same({ state, flag }, { status.state, status.successFlag })
+      end
+    end
+  end)
 
   it("is an option of veo.new, and no other word is", function()
     assert.error_matches(function() kit.client(sim, { api = "job" }) end, 'expected "veo" or "jobs"')

@@ -27,14 +27,15 @@ end
 -- Rooms from the ground up; a room may use its own floor's files inside its folder, and whatever is below.
 local FLOORS = {
   { "veo.core" },
-  { "veo.errors", "veo.lazy" },
+  { "veo.errors", "veo.lazy", "veo.needs", "veo.util" },
   { "veo.wire" },
-  { "veo.retry", "veo.limiter", "veo.timers" },
+  { "veo.retry", "veo.outage", "veo.scarce", "veo.limiter", "veo.timers", "veo.yieldable", "veo.teller", "veo.traces" },
   { "veo.job", "veo.ledger", "veo.money", "veo.places", "veo.progress", "veo.shield",
     "veo.interrupted", "veo.turns" },
-  { "veo.scheduler", "veo.options", "veo.sheltered", "veo.earlier", "veo.gate" },
-  { "veo.free", "veo.record", "veo.submit", "veo.wait", "veo.download", "veo.upload", "veo.upgrade", "veo.webhook" },
-  { "veo.chain", "veo.resume", "veo.adopt", "veo.settle", "veo.many" },
+  { "veo.scheduler", "veo.options", "veo.sheltered", "veo.earlier", "veo.gate", "veo.naming", "veo.orphan" },
+  { "veo.free", "veo.record", "veo.once", "veo.submit", "veo.wait", "veo.download", "veo.upload", "veo.upgrade",
+    "veo.webhook" },
+  { "veo.chain", "veo.resume", "veo.adopt", "veo.unsigned", "veo.settle", "veo.many", "veo.whole", "veo.prune" },
   { "veo.client" },
   { "veo" },
   { "veo.cli", "veo.main" },
@@ -87,6 +88,21 @@ describe("the layout", function()
     end
   end)
 
+  -- Debian has no Lua 5.5, and 5.4 refuses to assign to a constant: one of the same name stands in front of each body.
+  it("assigns to no loop's first variable, or Lua 5.5 could not read it", _VERSION >= "Lua 5.4" and function()
+    local function fixed(head, name, tail)
+      return ("%s%s%s local %s <const> = %s "):format(head, name, tail, name, name)
+    end
+    for _, path in ipairs(lines_of "find lua examples spec -name '*.lua'") do
+      local code = kit.read(path):gsub("^#[^\n]*", ""):gsub("\n%s*%-%-[^\n]*", "")
+      for _, tail in ipairs { "([%w_, ]*%sin%f[%W].-%f[%w_]do%f[^%w_])", "(%s*=.-%f[%w_]do%f[^%w_])" } do
+        code = code:gsub("(%f[%w_]for%s+)([%a_][%w_]*)" .. tail, fixed)
+      end
+      local read, problem = load(code, "@" .. path)
+      assert.is_truthy(read, problem)
+    end
+  end or nil)
+
   describe("has arrows that point downwards only:", function()
     local graph = requires()
 
@@ -119,7 +135,8 @@ describe("the layout", function()
         local inside = module:find("^veo%.simulator") ~= nil
         for used in pairs(uses) do
           if inside then
-            assert.matches("^veo%.simulator", used, nil, module .. " requires " .. used)
+            assert.is_true(used:find("^veo%.simulator") ~= nil or used:find("^veo%.util%.") ~= nil,
+              module .. " requires " .. used)
           elseif module:find("^veo%.client") or module == "veo" then
             assert.is_nil(used:find("^veo%.simulator"), module .. " requires " .. used)
           end
@@ -131,7 +148,8 @@ describe("the layout", function()
       for module, uses in pairs(graph) do
         if module == "veo.errors" or module:find("^veo%.wire") then
           for used in pairs(uses) do
-            assert.is_true(used == "veo.errors" or used:find("^veo%.wire") ~= nil, module .. " requires " .. used)
+            assert.is_true(used == "veo.errors" or used == "veo.util.visible" or used:find("^veo%.wire") ~= nil,
+              module .. " requires " .. used)
           end
         end
       end
@@ -164,8 +182,8 @@ describe("the layout", function()
     local veo = require "veo"
     assert.equal("function", type(veo.new))
     local client = veo.new { api_key = "spec-key-0123456789", base_url = "http://127.0.0.1:1" }
-    for _, name in ipairs { "extend", "status", "wait", "download", "extend_and_wait", "credits", "spawn", "step",
-      "run", "sleep", "pollfd", "events", "timeout", "warm", "close" } do
+    for _, name in ipairs { "extend", "status", "wait", "download", "extend_and_wait", "extend_and_save", "credits",
+      "spawn", "step", "run", "sleep", "pollfd", "events", "timeout", "warm", "close" } do
       assert.equal("function", type(client[name]), name)
     end
     local job = client:spawn(function() end)

@@ -27,6 +27,24 @@ describe("a ledger on PostgreSQL", function()
 
   require "spec.support.ledger_suite"(function() return sim end, fresh,
     { describe = describe, it = it, before_each = before_each, after_each = after_each })
+  describe("knows", function()
+    require "spec.support.identity_suite"(function() return sim end, fresh,
+      { describe = describe, it = it, before_each = before_each, after_each = after_each }, { "half", "renamed" })
+  end)
+
+  describe("the living and the dead", function()
+    local place -- one for all: to make a database takes longer than most of these
+    local function emptied()
+      if not place then
+        place = fresh()
+      else
+        for _, name in ipairs { "veo_tasks", "veo_slots" } do ledgers.query(place, "DELETE FROM " .. name) end
+      end
+      return place
+    end
+    require "spec.support.living_suite"(function() return sim end, emptied,
+      { describe = describe, it = it, before_each = before_each, after_each = after_each, pending = pending })
+  end)
 
   it("writes on closing what its server was not there for", function()
     sim:reset()
@@ -119,7 +137,7 @@ describe("a ledger on PostgreSQL", function()
         os.execute("touch " .. arg[4])
         while not io.open(arg[5]) do os.execute "sleep 0.02" end
         local task, err = client:extend { taskId = arg[6], prompt = "the same" }
-        print(task and "sent" or err.code)
+        print(task and (task.joined and "joined" or "sent") or err.code)
         client:close()
       ]])
       local pipes = {}
@@ -140,9 +158,43 @@ describe("a ledger on PostgreSQL", function()
       table.sort(told)
       for _, pipe in ipairs(pipes) do pipe:close() end
       holder:close()
-      assert.same({ "duplicate", "sent" }, told, level)
+      assert.same({ "joined", "sent" }, told, level)
       assert.equal(1, sim:count("POST", kit.EXTEND), level)
     end
+  end)
+
+  -- Stopped, its kernel still acknowledges what is sent; only the waiting itself can be ended.
+  it("ends an order in time when its server says nothing any more", function()
+    sim:reset()
+    local client = kit.client(sim, { ledger = fresh(), timeout = 5 })
+    assert(client:tasks())
+    server:signal "STOP"
+    finally(function() server:signal "CONT" end)
+    local began = kit.now()
+    local _, err = client:extend { taskId = sim.source, prompt = "a" }
+    assert.same({ "ledger", "no", 0 }, { err.code, err.sent, sim:count("POST", kit.EXTEND) })
+    assert.is_true(kit.now() - began < 5, "it took " .. kit.now() - began)
+    server:signal "CONT"
+    assert(client:extend { taskId = sim.source, prompt = "a" })
+    assert.equal(1, sim:count("POST", kit.EXTEND))
+    client:close()
+  end)
+
+  it("is not taken for another one that was made in its place", function()
+    sim:reset()
+    local place = fresh()
+    local client = kit.client(sim, { ledger = place })
+    assert(client:extend({ taskId = sim.source, prompt = "a" }, { key = "k" }))
+    ledgers.query(server.uri, ("DROP DATABASE %s WITH (FORCE)"):format(place:match "[^/]+$"))
+    ledgers.query(server.uri, ("CREATE DATABASE %s"):format(place:match "[^/]+$"))
+    for _ = 1, 2 do
+      local _, err = client:extend({ taskId = sim.source, prompt = "a" }, { key = "k" })
+      assert.same({ "ledger", "gone", "no" }, { err.code, err.cause, err.sent })
+    end
+    assert.equal(1, sim:count("POST", kit.EXTEND))
+    client:close()
+    local _, err = kit.client(sim, { ledger = place, create = false }):tasks()
+    assert.equal("absent", err.cause)
   end)
 
   it("shows no password", function()

@@ -19,6 +19,18 @@ describe("a ledger on SQLite", function()
     { describe = describe, it = it, before_each = before_each, after_each = after_each })
 end)
 
+describe("the living and the dead on SQLite", function()
+  local sim
+  setup(function() sim = simulator.start { speed = 10000, rate = false } end)
+  teardown(function()
+    sim:stop()
+    kit.sweep()
+  end)
+
+  require "spec.support.living_suite"(function() return sim end, function() return kit.folder() .. "/renders.db" end,
+    { describe = describe, it = it, before_each = before_each, after_each = after_each, pending = pending })
+end)
+
 describe("the SQLite file", function()
   local sim
   setup(function() sim = simulator.start { speed = 10000, rate = false } end)

@@ -102,12 +102,10 @@ describe("memory", function()
     local pause, step
 
     before_each(function()
-      pause = collectgarbage("setpause", 0)
-      step = collectgarbage("setstepmul", 400)
+      pause, step = kit.collector(0, 400)
     end)
     after_each(function()
-      collectgarbage("setpause", pause)
-      collectgarbage("setstepmul", step)
+      kit.collector(pause, step)
     end)
 
     it("takes nothing away that is in use", function()

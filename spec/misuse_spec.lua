@@ -70,7 +70,7 @@ describe("misuse", function()
       end, "base_url: plain http" },
       ["no address"] = { function() line = here() + 1
         local _ = veo.new { api_key = KEY, base_url = "nonsense" }
-      end, "base_url: an http or https address expected" },
+      end, "base_url: given a string, expected an http or https address" },
       ["a group that is no table"] = { function() line = here() + 1
         local _ = veo.new { api_key = KEY, wait = 5 }
       end, "wait: given 5, expected a table" },
@@ -155,7 +155,8 @@ describe("misuse", function()
     line = here() + 1
     assert_raised(line, function() client:wait("t", { max_errors = 1.5 }) end, "^wait: max_errors: given 1.5")
     line = here() + 1
-    assert_raised(line, function() client:download(nil, "x") end, "^download: a status or a URL expected, got nil")
+    assert_raised(line, function() client:download(nil, "x") end,
+      "^download: a status, a task or a URL expected, got nil")
     line = here() + 1
     assert_raised(line, function() client:download("http://127.0.0.1/x") end, "^download: path")
     line = here() + 1

@@ -2,6 +2,7 @@
 -- that collects goes on from the spool.
 
 local kit = require "spec.support.kit"
+local nginx = require "spec.support.nginx"
 local simulator = require "veo.simulator"
 local socket = require "socket"
 
@@ -12,19 +13,13 @@ local function has_nginx()
   return kit.output "command -v nginx" ~= "" and io.open(MODULE, "rb") ~= nil
 end
 
-local function free_port()
-  local probe = assert(socket.bind("127.0.0.1", 0))
-  local _, port = probe:getsockname()
-  probe:close()
-  return tonumber(port)
-end
-
 describe("examples/nginx", function()
-  local sim, dir, url, pid
+  local sim, dir, url, server
 
-  local function start()
+  -- The example as it stands, but for its port and the place of the modules.
+  local function configured()
     dir = kit.folder()
-    local port, here = free_port(), kit.output("pwd"):gsub("%s+$", "")
+    local port, here = nginx.free_port(), kit.output("pwd"):gsub("%s+$", "")
     for _, name in ipairs { "spool", "tmp", "videos" } do os.execute("mkdir " .. dir .. "/" .. name) end
     os.execute(("chmod -R 777 %s && cp examples/nginx/receive.lua %s"):format(dir, dir))
     local conf = kit.read "examples/nginx/nginx.conf"
@@ -34,15 +29,13 @@ describe("examples/nginx", function()
     conf, count = conf:gsub('lua_package_path "[^"]*', ('lua_package_path "%s/lua/?.lua;%s/lua/?/init.lua;;'):format(
       here, here))
     assert.equal(1, count)
-    kit.write(dir .. "/nginx.conf", conf)
-    os.execute(("KIE_WEBHOOK_KEY=%s nginx -p %s -c nginx.conf 2>%s/start.log"):format(KEY, dir, dir))
-    local deadline = kit.now() + 5
-    repeat
-      socket.sleep(0.01)
-      pid = (kit.read(dir .. "/nginx.pid") or ""):match "%d+"
-    until pid or kit.now() > deadline
-    if not pid then error(kit.read(dir .. "/start.log") .. (kit.read(dir .. "/error.log") or "")) end
-    url = ("http://127.0.0.1:%d/veo/callback"):format(port)
+    return conf, ("http://127.0.0.1:%d/veo/callback"):format(port)
+  end
+
+  local function start()
+    local conf
+    conf, url = configured()
+    server = nginx.start(dir, conf, "KIE_WEBHOOK_KEY=" .. KEY)
   end
 
   setup(function()
@@ -51,19 +44,19 @@ describe("examples/nginx", function()
     start()
   end)
   teardown(function()
-    if pid then os.execute("kill " .. pid .. "; while kill -0 " .. pid .. " 2>/dev/null; do sleep 0.01; done") end
+    if server then server:stop() end
     if sim then sim:stop() end
     kit.sweep()
   end)
   before_each(function()
-    if not pid then return end
+    if not server then return end
     sim:reset()
     os.execute("rm -f " .. dir .. "/spool/* " .. dir .. "/videos/*")
   end)
 
   local function they(name, fn)
     it(name, function()
-      if not pid then return pending "needs nginx and libnginx-mod-http-lua" end
+      if not server then return pending "needs nginx and libnginx-mod-http-lua" end
       fn()
     end)
   end
@@ -121,8 +114,21 @@ describe("examples/nginx", function()
     assert.equal(500, code)
   end)
 
+  they("stops at the start without a key, or with an empty one", function()
+    local before = dir
+    for _, environment in ipairs { "", "KIE_WEBHOOK_KEY=" } do
+      local conf = configured()
+      kit.write(dir .. "/nginx.conf", conf)
+      local said = kit.output(("unset KIE_WEBHOOK_KEY LD_PRELOAD; %s nginx -p %s -c nginx.conf -e error.log; "
+        .. "echo status $?; test ! -f %s/nginx.pid || kill $(cat %s/nginx.pid)"):format(environment, dir, dir, dir))
+      assert.matches("KIE_WEBHOOK_KEY is not set, or empty", said .. (kit.read(dir .. "/error.log") or ""))
+      assert.matches("status 1\n$", said)
+    end
+    dir = before
+  end)
+
   they("never loads the core", function()
-    local maps = kit.output("cat /proc/" .. pid .. "/maps")
+    local maps = kit.output("cat /proc/" .. server.pid .. "/maps")
     assert.matches("ngx_http_lua_module", maps)
     assert.is_nil(maps:find("veo/core.so", 1, true))
     assert.is_nil(maps:find("libcurl", 1, true))

@@ -13,9 +13,9 @@ describe("options", function()
     local all = of {}
     assert.same({ "veo", 60, 10, 300, 100, false },
       { all.api, all.timeout, all.connect_timeout, all.deadline, all.max_in_flight, all.allow_http })
-    assert.same({ count = 20, window = 10, polls = 10 }, all.rate)
-    assert.same({ timeout = 1200, first = 10, interval = 5, growth = 1.5, max_interval = 20, jitter = 0.15, grace = 90,
-      max_errors = 8 }, all.wait)
+    assert.same({ count = 20, window = 10 }, all.rate) -- looks: adaptive
+    assert.same({ timeout = 1200, first = 10, interval = 5, growth = 1.5, max_interval = 20, jitter = 0.15,
+      grace = 90 }, all.wait)
     assert.is_false(all.download.overwrite)
     assert.same({ 4, 0.5, 8, false }, { all.retry.attempts, all.retry.base, all.retry.max, all.retry.ambiguous })
     assert.same({ tokens = 500, retry = 5, timeout = 10, success = 1 }, all.retry.budget)
@@ -25,6 +25,15 @@ describe("options", function()
     local all = of { timeout = 5, wait = { interval = 1 }, retry = { attempts = 2 }, rate = { polls = false } }
     assert.same({ 5, 1, 1200, 2, 0.5, false, 20 }, { all.timeout, all.wait.interval, all.wait.timeout,
       all.retry.attempts, all.retry.base, all.rate.polls, all.rate.count })
+  end)
+
+  -- The README lists them; `upgrade` and `upload` were unknown options.
+  it("take every group that a call has defaults of", function()
+    local given = { upgrade = { interval = 1 }, upload = { timeout = 5 }, preview = { columns = 2 } }
+    local all = assert(of(given))
+    assert.same({ 1, 600, 5, 3600, 2, 3 }, { all.upgrade.interval, all.upgrade.timeout, all.upload.timeout,
+      all.upload.deadline, all.preview.columns, all.preview.rows })
+    assert.matches("^upload: unknown option stall", select(2, of { upload = { stall = 5 } }))
   end)
 
   it("leave the caller's tables and the defaults alone", function()
@@ -42,7 +51,7 @@ describe("options", function()
     local bad = {
       timeout = { 0, -1, 0 / 0, math.huge, "5", true, {} }, connect_timeout = { 0, "x" }, deadline = { -1, "x" },
       max_in_flight = { 0, 1.5, -1, "9" }, allow_http = { 1, "true" }, log = { 5, {}, "x" }, pause = { true },
-      user_agent = { "", 5, "a\nb" }, ca_file = { "", 5 }, proxy = { "", false }, base_url = { "", 5, "a\0b" },
+      user_agent = { "", 5, "a\nb" }, ca_file = { "", 5 }, proxy = { "", true }, base_url = { "", 5, "a\0b" },
       api = { "other", 5 },
     }
     for name, values in pairs(bad) do
@@ -105,9 +114,9 @@ describe("options", function()
     end)
 
     it("are refused when no group knows them", function()
-      local out, problem = options.split(groups, defaults, { overwrite = true })
+      local out, problem = options.split(groups, defaults, { columns = 3 })
       assert.is_nil(out)
-      assert.matches("unknown option overwrite", problem)
+      assert.matches("unknown option columns", problem)
       out, problem = options.split({ wait = options.wait }, { wait = {} }, { retry = {} })
       assert.is_nil(out)
       assert.matches("unknown option retry", problem)

@@ -70,6 +70,15 @@ describe("preview", function()
     assert(client:preview(dir .. "/v.mp4", { overwrite = true }))
   end)
 
+  they("leaves somebody's file beside it alone", function()
+    kit.write(dir .. "/a.png.part", "mine")
+    assert(client:preview(CLIP, dir .. "/a.png"))
+    kit.write(dir .. "/x.mp4", "no video")
+    assert.equal("io", select(2, client:preview(dir .. "/x.mp4", dir .. "/a.png", { overwrite = true })).code)
+    assert.same({ "mine", "a.png a.png.part x.mp4" }, { kit.read(dir .. "/a.png.part"),
+      table.concat(kit.list(dir), " ") })
+  end)
+
   they("hands names on as they are, to no shell", function()
     for _, name in ipairs { "-i", "a b'c\"d", "$(touch HACKED)", ";touch HACKED;", "http:x", "%d", "ü" } do
       local path = dir .. "/" .. name
@@ -93,6 +102,30 @@ describe("preview", function()
     assert(job:result())
     assert.is_true(turns > 5)
     assert.is_true(longest < 0.2, longest)
+  end)
+
+  they("takes no playlist for a video, which would read or fetch what it names", function()
+    os.execute("cp " .. CLIP .. " " .. dir .. "/other.mp4")
+    for name, text in pairs { concat = "ffconcat version 1.0\nfile other.mp4\n",
+      m3u8 = "#EXTM3U\n#EXT-X-TARGETDURATION:22\n#EXTINF:22,\nother.mp4\n#EXT-X-ENDLIST\n" } do
+      kit.write(dir .. "/list.mp4", text)
+      local made, err = client:preview(dir .. "/list.mp4", { overwrite = true })
+      assert.is_nil(made, name)
+      assert.same({ "io", true }, { err.code, err.message:find("whitelist", 1, true) ~= nil }, name)
+    end
+  end)
+
+  it("shows a program no key that stands in the environment", function()
+    kit.write(dir .. "/ffmpeg", "#!/bin/sh\nexport -p > " .. dir .. "/seen\n")
+    os.execute("chmod +x " .. dir .. "/ffmpeg")
+    local environment = "KIE_API_KEY=k-12345 KIE_WEBHOOK_KEY=w-12345 VEO_LEDGER=l-12345 LANG=C"
+    kit.output(("%s PATH=%s:$PATH %s -e '%s'"):format(environment, dir, kit.lua(), ([[
+      local client = require("veo").new()
+      client:preview("%s", "%s/a.png")]]):format(CLIP, dir)))
+    local seen = kit.read(dir .. "/seen")
+    assert.is_nil(seen:find("12345", 1, true))
+    assert.matches("PATH=", seen)
+    assert.matches("LANG=['\"]?C", seen)
   end)
 
   they("says what ffmpeg said of a bad file, and leaves nothing", function()

@@ -55,9 +55,9 @@ describe("the README", function()
 
   it("holds Lua that parses", function()
     local count = 0
-    for code in text:gmatch("```lua\n(.-)```") do
+    for shown in text:gmatch("```lua\n(.-)```") do
       count = count + 1
-      code = code:gsub("…", "nil --[[…]]")
+      local code = shown:gsub("…", "nil --[[…]]")
       local ok, problem = load("return function(...) " .. code .. "\nend")
       assert.is_truthy(ok, tostring(problem) .. "\n" .. code)
     end

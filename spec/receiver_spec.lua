@@ -134,7 +134,7 @@ describe("veo.receiver", function()
   it("takes no odd length for a number, and goes on", function()
     local head = "POST /veo/callback HTTP/1.1\r\n"
     for _, length in ipairs { "1.5", "1e1", "0x4", "-3", "", "nan" } do
-      assert.equal(411, send(head .. "Content-Length: " .. length .. "\r\n\r\nabcdef"))
+      assert.equal(400, send(head .. "Content-Length: " .. length .. "\r\n\r\nabcdef"))
     end
     local chunked = head .. "Transfer-Encoding: chunked\r\n\r\n"
     for _, size in ipairs { "8000000000000000", "ffffffffffffffff", "fffffffffffffff0", "000000001", "g" } do
@@ -144,6 +144,22 @@ describe("veo.receiver", function()
     local code = send(chunked .. "8;x=y\r\n{\"data\":\r\n", "f\r\n{\"taskId\":\"t\"}}", "\r\n0\r", "\nX: y\r\n\r\n")
     assert.equal(401, code)
     assert.equal("405", ask(receiver.url))
+  end)
+
+  it("takes nothing whose end can be told in two ways, and no head that is none", function()
+    local head, body = "POST /veo/callback HTTP/1.1\r\n", '{"data":{"taskId":"t"}}'
+    local length = "Content-Length: " .. #body .. "\r\n"
+    assert.equal(401, send(head .. length .. "\r\n" .. body))
+    for _, more in ipairs { "Content-Length: 5\r\n", length, "Transfer-Encoding: chunked\r\n", "X : y\r\n", " X: y\r\n",
+      "X: \0\r\n", "no colon\r\n", ": y\r\n", "X: y\n", "X\127: y\r\n" } do
+      assert.equal(400, send(head .. length .. more .. "\r\n" .. body), more)
+    end
+    for _, coding in ipairs { "gzip", "chunked, chunked", "identity", "xchunked", "" } do
+      assert.equal(400, send(head .. "Transfer-Encoding: " .. coding .. "\r\n\r\n0\r\n\r\n"), coding)
+    end
+    assert.equal(411, send(head .. "\r\n" .. body))
+    assert.equal(413, send(head .. ("X: y\r\n"):rep(101) .. length .. "\r\n" .. body))
+    assert.equal(400, send("POST  /veo/callback HTTP/1.1\r\n" .. length .. "\r\n" .. body))
   end)
 
   it("goes on while no descriptor is left", function()
@@ -175,7 +191,7 @@ describe("veo.receiver", function()
     for i = 1, 200 do silent[i] = raw.connect(receiver.url) end
     local began = kit.now()
     assert(receiver:run(1.5))
-    assert.is_true(receiver.connections <= 66, receiver.connections)
+    assert.is_true(receiver.listener.connections <= 66, receiver.listener.connections)
     assert.equal("done", job:status())
     assert.is_true(kit.now() - began < 8)
     assert.equal(1, #seen)

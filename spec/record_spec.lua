@@ -76,7 +76,7 @@ for _, depth in ipairs { 10, 20, 21, 30, 97, 98, 99, 100, 101, 130 } do
 end
 
 local FIELDS = { "taskId", "successFlag", "paramJson", "createTime", "completeTime", "errorCode", "errorMessage",
-  "response", "info", "resultUrls", "unknown" }
+  "response", "info", "resultUrls", "creditsConsumed", "unknown" }
 local INNER = { "resultUrls", "fullResultUrls", "originUrls", "resolution", "seeds", "hasAudioList", "mediaIds",
   "taskId" }
 local OUTER = { "code", "msg", "data", "unknown" }

@@ -5,6 +5,8 @@ local ledgers = require "spec.support.ledgers"
 local patterns = require "veo.pattern"
 local simulator = require "veo.simulator"
 
+local unpack = table.unpack or unpack -- luacheck: ignore
+
 describe("resume", function()
   local sim, place, folder, clients
   setup(function() sim = simulator.start { speed = 10000, rate = false } end)
@@ -172,7 +174,7 @@ describe("resume", function()
   it("takes over when a lease has passed", function()
     local holder = new()
     order(holder, 2)
-    ledgers.query(place, "UPDATE veo_tasks SET lease = 1")
+    ledgers.query(place, "UPDATE veo_tasks SET lease = 1, boot_lease = 1")
     assert.equal(2, assert(new():resume { path = folder .. "/{taskId}.mp4" }).saved)
   end)
 
@@ -218,13 +220,121 @@ describe("resume", function()
     assert.equal(450, sim:count("GET", kit.STATUS))
   end)
 
-  it("forgets what the service has forgotten", function()
+  it("tries what is older than the service's memory, and reports it", function()
     local client = new()
-    order(client, 1)
+    local tasks = order(client, 3)
     client:close()
     ledgers.query(place, "UPDATE veo_tasks SET created = created - 15 * 86400")
-    assert.equal(0, assert(new():resume()).done)
-    assert.equal("accepted", ledgers.states(place))
+    sim:script { { on = "status", task = tasks[1].taskId, code = 422,
+      msg = "Temporarily supports records within 14 days." }, { on = "status", task = tasks[2].taskId, code = 404 } }
+    local told = {}
+    local summary = assert(new():resume { path = folder .. "/{taskId}.mp4",
+      on_result = function(_, task, err) told[task.taskId] = err and err.code or "saved" end })
+    assert.same({ 1, 1, 1 }, { summary.failed, summary.open, summary.saved })
+    assert.same({ "expired", "not_found", "saved" },
+      { told[tasks[1].taskId], told[tasks[2].taskId], told[tasks[3].taskId] })
+  end)
+
+  it("in the client that just ordered saves the tasks in the same run", function()
+    local client = new()
+    local tasks = order(client, 2)
+    assert(client:wait(tasks[1]))
+    local summary = assert(client:resume { path = folder .. "/{taskId}.mp4" })
+    assert.same({ 2, 0 }, { summary.saved, summary.busy })
+    for _, task in ipairs(tasks) do assert.is_truthy(kit.read(folder .. "/" .. task.taskId .. ".mp4")) end
+    assert.equal(2, #sim:requests { endpoint = "media" })
+  end)
+
+  it("leaves alone what another call of the client really waits for or saves", function()
+    local client = new()
+    local tasks = order(client, 4)
+    sim:script { { on = "status", state = "generating" } }
+    local ended = {}
+    local function wait(task)
+      client:spawn(function()
+        local status = assert(client:wait(task))
+        ended[#ended + 1] = status.taskId
+      end)
+    end
+    wait(tasks[1])
+    client:spawn(function()
+      local each = client:wait_each { tasks[2].taskId, tasks[3].taskId }
+      for _ = 1, 2 do -- Lua 5.1 cannot wait in a for that calls it
+        local taskId = each()
+        ended[#ended + 1] = taskId
+      end
+    end)
+    kit.step_until(client, function() return sim:count("GET", kit.STATUS) >= 3 end)
+    local resuming = client:spawn(client.resume, client, { path = folder .. "/{taskId}.mp4" })
+    kit.step_until(client, function()
+      for _, request in ipairs(sim:requests { endpoint = "status" }) do
+        if request.query.taskId == tasks[4].taskId then return true end
+      end
+    end)
+    sim:script { { on = "media", delay = 0.3 } }
+    local summary = assert(resuming:wait())
+    assert(client:run())
+    assert.same({ 1, 3, 3 }, { summary.saved, summary.busy, #ended })
+    -- They were let go of; this time one is being saved.
+    local status = assert(client:status(tasks[1]))
+    client:spawn(client.download, client, status, folder .. "/mine.mp4")
+    summary = assert(client:resume { path = folder .. "/{taskId}.mp4" })
+    assert.same({ 2, 1 }, { summary.saved, summary.busy })
+    assert(client:run())
+    assert.equal(4, #sim:requests { endpoint = "media" })
+  end)
+
+  it("lets two runs of one client share the work", function()
+    local client = new()
+    order(client, 3)
+    sim:script { { on = "status", delay = 0.2 } }
+    local function run() return client:spawn(client.resume, client, { path = folder .. "/{taskId}.mp4" }) end
+    local first = run()
+    kit.step_until(client, function() return sim:count("GET", kit.STATUS) >= 3 end)
+    local second = run()
+    local a, b = assert(first:wait()), assert(second:wait())
+    assert.same({ 3, 0, 0, 3 }, { a.saved, a.lost, b.saved, b.busy })
+    assert.equal("saved saved saved", ledgers.states(place))
+    assert.equal(3, #sim:requests { endpoint = "media" })
+  end)
+
+  it("counts what others see to", function()
+    local holder = new()
+    order(holder, 2)
+    local summary = assert(new():resume { path = folder .. "/{taskId}.mp4" })
+    assert.same({ 0, 2 }, { summary.saved, summary.elsewhere })
+    holder:close()
+    local client = new()
+    sim:script { { on = "extend", delay = 5 } }
+    client:spawn(order, client, 1, { key = "k" })
+    kit.step_until(client, function() return sim:count("POST", kit.EXTEND) == 3 end)
+    summary = assert(client:resume { path = folder .. "/{taskId}.mp4" })
+    assert.same({ 2, 0, 1 }, { summary.saved, summary.elsewhere, summary.busy })
+  end)
+
+  it("keeps what is wrong with one task's path to that task", function()
+    local client = new()
+    order(client, 5)
+    local told = {}
+    local summary = assert(client:resume {
+      path = function(task)
+        local n = tonumber(task.params.prompt:match "%d+")
+        if n == 1 then return nil end
+        if n == 2 then error("mine") end
+        if n == 3 then return folder .. "/a\0b.mp4" end
+        if n == 4 then client:sleep(0.01) end
+        return folder .. "/" .. n .. ".mp4"
+      end,
+      on_result = function(status, task, err)
+        told[tonumber(task.params.prompt:match "%d+")] = { status.state, err and err.code,
+          err and err.taskId == task.taskId }
+      end,
+    })
+    assert.same({ 2, 3 }, { summary.saved, summary.open })
+    assert.same({ { "succeeded", "invalid", true }, { "succeeded", "job_failed", true },
+      { "succeeded", "invalid", true }, { "succeeded" }, { "succeeded" } }, told)
+    assert.same({ "4.mp4", "5.mp4", "renders.db" }, { unpack(kit.list(folder), 1, 3) })
+    assert.equal(3, assert(client:resume { path = folder .. "/{taskId}.mp4" }).saved)
   end)
 
   it("says so without a ledger", function()
@@ -242,7 +352,7 @@ describe("resume", function()
         package.cpath:gsub("^build", kit.output("pwd"):gsub("\n", "") .. "/build"), kit.lua(), name))
       assert.truthy(text:find(expected, 1, true), text)
     end
-    for _, name in ipairs { "boat_1.mp4", "boat_2.mp4", "boat_3.mp4", "long.mp4" } do
+    for _, name in ipairs { "boat-1.mp4", "boat-2.mp4", "boat-3.mp4", "long.mp4" } do
       assert.equal("ftyp", kit.boxes(kit.read(folder .. "/" .. name))[1])
     end
   end)
@@ -256,7 +366,7 @@ describe("resume", function()
     end)
 
     it("does not leave its folder", function()
-      assert.equal("out/__.._etc_passwd.mp4", patterns.fill("out/{key}.mp4", record))
+      assert.equal("out/%2E.%2F..%2Fetc%2Fpasswd.mp4", patterns.fill("out/{key}.mp4", record))
     end)
 
     it("must tell tasks apart", function()

@@ -29,6 +29,7 @@ describe("a client in rough hands", function()
     local raise
 
     before_each(function()
+      sim:script { { on = { "status", "media", "extend" }, delay = 0.2 } } -- what is answered at once needs no pause
       raise = 0 -- orders until it does
       client = kit.client(sim, { max_in_flight = 2, max_downloads = 2, ledger = folder .. "/r.db",
         pause = function()
@@ -56,7 +57,7 @@ describe("a client in rough hands", function()
       local _, list = sim:charges()
       assert.equal(list[1].taskId, client:tasks()[1].taskId)
       raise = false
-      assert.equal("duplicate", select(2, client:extend(order())).code)
+      assert.is_true(assert(client:extend(order())).joined)
     end)
   end)
 
@@ -127,32 +128,60 @@ describe("a client in rough hands", function()
   end)
 
   describe("a job that raises in the middle of its order", function()
+    local crosses = select(2, coroutine.resume(coroutine.create(function() pcall(coroutine.yield, true) end))) == true
+    -- What becomes of the error on its way.
+    local ways = {
+      ["passed on"] = { raises = "no more", way = function(call) return call() end },
+      ["with nil"] = { raises = nil, way = function(call) return call() end },
+      ["caught and raised again"] = { raises = "no more", catches = true, way = function(call)
+        local ok, err = pcall(call)
+        if not ok then error(err, 0) end
+      end },
+      ["caught and wrapped"] = { raises = "no more", catches = true, wraps = true, way = function(call)
+        local ok, err = pcall(call)
+        if not ok then error({ inner = err }) end
+      end },
+      ["caught, behind which another wait raises"] = { raises = "no more", catches = true, wraps = true,
+        way = function(call)
+          local _, err = pcall(call)
+          client:wait(sim.source, { on_progress = function() error({ inner = err }) end })
+        end },
+      ["inside another call"] = { raises = "no more", way = function(call)
+        client:wait(sim.source, { on_progress = call })
+      end },
+    }
+
     for event, state in pairs { request = "uncertain", reply = "accepted", retry = "refused" } do
-      it("at the " .. event .. " leaves it " .. state, function()
-        if event == "retry" then sim:script { { on = "extend", code = 429 } } end
-        local at, inside
-        client = kit.client(sim, { ledger = folder .. "/r.db", log = function(said)
-          if said.event == event then at = true end
-        end })
-        local job = client:spawn(function()
-          inside = coroutine.running()
-          debug.sethook(function()
-            if at and coroutine.running() == inside then
-              at = false
-              error("no more", 0)
-            end
-          end, "", 1)
-          return client:extend(order())
-        end)
-        client:run()
-        assert.equal("failed", job:status())
-        local _, err = job:result()
-        assert.equal("no more", err.cause)
-        local record = client:tasks()[1]
-        assert.equal(state, record.state)
-        assert.equal(record.taskId, err.taskId)
-        assert.equal(record.ref, err.ref)
-      end)
+      for how, case in pairs(ways) do
+        -- Where pcall cannot be yielded across, nobody catches; of an order that costs nothing no other error tells.
+        if (crosses or not case.catches) and not (case.wraps and state == "refused") then
+          it("at the " .. event .. ", " .. how .. ", leaves it " .. state, function()
+            if event == "retry" then sim:script { { on = "extend", code = 429 } } end
+            local at, inside
+            client = kit.client(sim, { ledger = folder .. "/r.db", log = function(said)
+              if said.event == event then at = true end
+            end })
+            local job = client:spawn(function()
+              inside = coroutine.running()
+              debug.sethook(function()
+                if at and coroutine.running() == inside then
+                  at = false
+                  error(case.raises, 0)
+                end
+              end, "", 1)
+              return case.way(function() return client:extend(order()) end)
+            end)
+            client:run()
+            assert.equal("failed", job:status())
+            local _, err = job:result()
+            if case.wraps then assert.equal("no more", err.cause.inner) else assert.equal(case.raises, err.cause) end
+            local record = client:tasks()[1]
+            assert.equal(state, record.state)
+            assert.equal(record.taskId, err.taskId)
+            assert.equal(record.ref, err.ref)
+          end)
+        end
+      end
     end
   end)
 

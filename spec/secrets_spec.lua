@@ -110,6 +110,18 @@ describe("the key", function()
     server:stop()
   end)
 
+  it("is not in the environment of what is started", function()
+    -- Asked as if it were a Lua, it says what it got.
+    kit.write(folder .. "/asked", ("#!/bin/sh\nenv >%s/env\nexit 1\n"):format(folder))
+    os.execute("chmod +x " .. folder .. "/asked")
+    local code = 'local s = assert(require"veo.simulator".start {}) s:stop() print "started"'
+    local run = "unset LD_PRELOAD; KIE_API_KEY='%s' KIE_WEBHOOK_KEY='%s' VEO_LEDGER='postgresql://u:%s@h/d' "
+      .. "VEO_SIMULATOR_LUA=%s/asked LUA_PATH='%s' LUA_CPATH='%s' %s -e '%s'"
+    assert.equal("started\n", kit.output(run:format(KEY, KEY, KEY, folder, package.path, kit.cpath(), kit.lua(), code)))
+    assert.matches("PATH=", kit.read(folder .. "/env"))
+    assert_without(KEY, kit.read(folder .. "/env"))
+  end)
+
   it("is not told to a CONNECT proxy", function()
     local server = fault.start { proxy = {}, target = { tls = true } }
     local other = kit.client(server.url.target, { api_key = KEY, ca_file = server.ca_file, proxy = server.url.proxy })
@@ -161,7 +173,7 @@ describe("a signed link", function()
     sim:reset()
     folder = kit.folder()
     events = {}
-    client = kit.client(sim, { log = function(event) events[#events + 1] = event end })
+    client = kit.client(sim, { deadline = 0.2, log = function(event) events[#events + 1] = event end })
   end)
   after_each(function()
     client:close()

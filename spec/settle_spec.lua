@@ -63,6 +63,76 @@ describe("an uncertain order", function()
     assert.same({ "invalid", "taskId" }, { err.code, err.field })
   end)
 
+  describe("compares", function()
+    local SAME = "the boat turns"
+    local function order() return lose { prompt = SAME } end
+    local function refused(ref, taskId, why, options)
+      local _, err = client:settle(ref, taskId, options)
+      assert.same({ "invalid", "taskId" }, { err.code, err.field })
+      assert.matches(why, err.message, 1, true)
+      assert.equal("uncertain", ledgers.states(place))
+    end
+
+    it("and refuses the order's own source, also by force", function()
+      local ref = order()
+      refused(ref, sim.source, "own source")
+      refused(ref, sim.source, "own source", { force = true })
+    end)
+
+    it("and refuses a task of another row, also by force", function()
+      local task = assert(client:extend { taskId = sim.source, prompt = "another" })
+      local ref = order()
+      for _, options in ipairs { { force = false }, { force = true } } do
+        local _, err = client:settle(ref, task.taskId, options)
+        assert.same({ "invalid", "taskId", "uncertain" },
+          { err.code, err.field, client:tasks({ ref = ref })[1].state })
+      end
+    end)
+
+    for why, record in pairs {
+      ["another prompt"] = { prompt = "something else" },
+      ["another source"] = { taskId = "other-source", prompt = SAME },
+    } do
+      it("and refuses " .. why .. ", unless forced", function()
+        local ref = order()
+        sim:add { taskId = "t1" }
+        sim:script { { on = "status", task = "t1", data = { taskId = "t1", successFlag = 0,
+          paramJson = require("cjson").encode(record) } } }
+        refused(ref, "t1", why)
+        assert.equal("t1", assert(client:settle(ref, "t1", { force = true })).taskId)
+        local _, list = sim:charges()
+        assert.equal(1, #list)
+      end)
+    end
+
+    it("and refuses what is older than the order, unless forced", function()
+      local ref = order()
+      sim:script { { on = "status",
+        data = { taskId = "old", successFlag = 0, createTime = (os.time() - 120) * 1000 } } }
+      refused(ref, "old", "older")
+      assert(client:settle(ref, "old", { force = true }))
+    end)
+
+    it("and takes what a record does not say for no evidence", function()
+      local ref = order()
+      sim:script { { on = "status", data = { taskId = "bare", successFlag = 0 } } }
+      assert.equal("bare", assert(client:settle(ref, "bare")).taskId)
+    end)
+
+    it("and takes a translated prompt for the same", function()
+      for _, asked in ipairs { true, "by default" } do
+        sim:reset()
+        sim:script { { on = "generate", close = "unanswered", charge = true, times = 1 } }
+        local _, err = client:generate { prompt = "кот спит " .. tostring(asked),
+          enableTranslation = asked == true or nil }
+        local _, list = sim:charges()
+        sim:script { { on = "status", data = { taskId = list[1].taskId, successFlag = 0,
+          paramJson = '{"prompt":"a cat sleeps"}' } } }
+        assert(client:settle(err.ref, list[1].taskId))
+      end
+    end)
+  end)
+
   it("is settled as lost, once", function()
     local ref = lose()
     assert.equal("lost", assert(client:settle(ref, "lost")).state)
@@ -112,9 +182,8 @@ describe("an uncertain order", function()
       assert.equal("http://127.0.0.1:1/hook?user=7&veo_ref=" .. ref .. "#here", sent[1].json.callBackUrl)
       assert.equal("http://127.0.0.1:1/hook?user=7", sent[2].json.callBackUrl)
       -- What is compared has no reference in it.
-      local _, err = client:extend { taskId = sim.source, prompt = "a",
-        callBackUrl = "http://127.0.0.1:1/hook?user=7#here" }
-      assert.equal("duplicate", err.code)
+      assert.is_true(assert(client:extend { taskId = sim.source, prompt = "a",
+        callBackUrl = "http://127.0.0.1:1/hook?user=7#here" }).joined)
     end)
 
     -- The rooms below client:callback: what it does once it has verified and looked.
@@ -142,10 +211,70 @@ describe("an uncertain order", function()
       assert.equal("done", assert(adopt.callback(context(), taskId, status)).state)
     end)
 
+    it("stays with the process that is waiting for its answer", function()
+      local other = kit.client(sim, { ledger = place, webhook_key = false })
+      sim:script { { on = "extend", delay = 0.5, times = 1 } }
+      local job = client:spawn(function()
+        return client:extend { taskId = sim.source, prompt = "a", callBackUrl = "http://127.0.0.1:1/hook" }
+      end)
+      local charge
+      kit.step_until(client, function()
+        charge = select(2, sim:charges())[1]
+        return charge
+      end)
+      local body = ('{"code":200,"msg":"ok","data":{"taskId":"%s"}}'):format(charge.taskId)
+      assert(other:callback({}, body, { target = charge.callBackUrl:match("^%a+://[^/]*(.*)$") }))
+      assert.equal("pending", job:status())
+      local path = kit.folder() .. "/{taskId}.mp4"
+      assert.equal(0, assert(other:resume { path = path }).saved)
+      client:run()
+      assert.equal(charge.taskId, assert(job:result()).taskId)
+      assert.equal(0, assert(other:resume { path = path }).saved)
+      assert.equal(1, assert(client:resume { path = path }).saved)
+      other:close()
+    end)
+
     it("is adopted by the reference in the record's own parameters", function()
       local ref, taskId = lose { callBackUrl = "http://127.0.0.1:1/hook" }
       local status = assert(client:wait(taskId))
       assert.equal(ref, assert(adopt.callback(context(), taskId, status)).ref)
+    end)
+
+    it("is named by a whole parameter of the query, and by no prompt", function()
+      local ref = ("ab"):rep(12)
+      local function found(target, params)
+        return (adopt.reference(target, params and { paramJson = params }))
+      end
+      assert.equal(ref, found("/hook?user=7&veo_ref=" .. ref))
+      assert.equal(ref, found("/hook?veo_ref=" .. ref .. "#x"))
+      assert.equal(ref, found("/hook?veo_ref=00&veo_ref=" .. ref)) -- ours is the last
+      assert.is_nil(found("/hook?no_veo_ref=" .. ref))
+      assert.is_nil(found("/hook?veo_ref=" .. ref .. "z"))
+      assert.is_nil(found("/veo_ref=" .. ref))
+      assert.is_nil(found("/hook#?veo_ref=" .. ref))
+      assert.is_nil(found("/hook", '{"prompt":"?veo_ref=' .. ref .. '"}'))
+      assert.is_nil(found("/hook", '{"prompt":"x","watermark":"a?veo_ref=' .. ref .. '"}'))
+      assert.equal(ref, found("/hook", '{"prompt":"x","callBackUrl":"http://h/a?veo_ref=' .. ref .. '"}'))
+      assert.equal(ref, found("/hook", '{"callBackUrl":"http://h/a?veo_ref=' .. ref .. '","input":{"prompt":"x"}}'))
+      -- The record's own counts more than a target, which no signature covers.
+      assert.equal(ref, found("/hook?veo_ref=00", '{"callBackUrl":"http://h/a?veo_ref=' .. ref .. '"}'))
+    end)
+
+    it("is not adopted through what a prompt says", function()
+      local ref = lose { callBackUrl = "http://127.0.0.1:1/hook" }
+      local task = sim:add { taskId = "t2", prompt = "a poster that says ?veo_ref=" .. ref }
+      local status = assert(client:status(task.taskId))
+      assert.is_nil(adopt.callback(context(), task.taskId, status, "/hook"))
+      assert.equal("uncertain", ledgers.states(place))
+    end)
+
+    it("does not take a task that its record contradicts for what a target names", function()
+      local ref = lose { callBackUrl = "http://127.0.0.1:1/hook" }
+      for _, taskId in ipairs { sim.source, sim:add({ taskId = "t3", prompt = "something else" }).taskId } do
+        local status = assert(client:status(taskId))
+        assert.is_nil(adopt.callback(context(), taskId, status, "/hook?veo_ref=" .. ref))
+      end
+      assert.equal("uncertain", ledgers.states(place))
     end)
 
     it("does not take the task of another order", function()

@@ -543,6 +543,22 @@ describe("simulator", function()
       assert.equal(sim.source, other.source)
     end)
 
+    it("is steered by nobody who was not told where", function()
+      local base, token = sim.control_url:match("^(http://[^/]+)/(%x+)$")
+      assert.equal(32, #token)
+      for _, path in ipairs { "/_simulator/reset", "//_simulator/reset", "/" .. ("0"):rep(32) .. "/_simulator/reset",
+        "/" .. token:upper() .. "x/_simulator/reset", "/" .. token:sub(1, -2) .. "/_simulator/reset" } do
+        assert.equal(404, raw.once(base, "POST", path, {}, "{}").status, path)
+      end
+      extend()
+      raw.once(sim.url, "POST", "/_simulator/reset", {}, "{}")
+      raw.once(sim.url, "POST", "/" .. token .. "/_simulator/reset", {}, "{}")
+      assert.equal(1, sim:count("POST", EXTEND))
+      local other = simulator.start {}
+      assert.not_equal(token, other.control_url:match("%x+$"))
+      other:stop()
+    end)
+
     it("says when a port is taken", function()
       local port = tonumber(sim.url:match("%d+$"))
       assert.error_matches(function() simulator.start { port = port } end, "cannot listen")

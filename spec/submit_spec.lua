@@ -155,6 +155,21 @@ describe("extend", function()
       assert.equal(1, posts())
     end)
 
+    it("but another order, which would have to wait for it as well, not past its own deadline", function()
+      sim:script { { on = "extend", code = 429, retry_after = 500000, times = 1 } }
+      client = client or kit.client(sim)
+      assert.equal(500000, select(2, extend()).retry_after)
+      local patient = client:spawn(extend, nil, { deadline = 1000 })
+      client:step(20)
+      for _ = 1, 2 do
+        local _, err = client:spawn(extend, nil, { deadline = 5 }):wait(3)
+        assert.same({ "rate_limited", "no", true }, { err.code, err.sent, err.retry_after > 100 })
+      end
+      assert.equal("pending", patient:status())
+      patient:cancel()
+      assert.same({ 1, 0 }, { posts(), charged() })
+    end)
+
     it("but not past the deadline", function()
       sim:script { { on = "extend", code = 429, retry_after = 60 } }
       local began = kit.now()

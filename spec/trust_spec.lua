@@ -5,6 +5,7 @@ local kit = require "spec.support.kit"
 local simulator = require "veo.simulator"
 
 local BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+local UNKNOWN_ISSUER = "60\n" -- CURLE_PEER_FAILED_VERIFICATION; the words are those of a TLS library
 
 describe("trust", function()
   local sim, folder, certificates
@@ -21,7 +22,7 @@ describe("trust", function()
       local core = require "veo.core"
       local client = core.new { base_url = %q, api_key = %q, ca_file = arg[1] }
       local reply, failure = client:status("task")
-      print(reply and "trusted" or failure.message)
+      print(reply and "trusted" or failure.curl_code)
       client:close()
     ]]):format(sim.url, sim.api_key))
   end)
@@ -36,10 +37,13 @@ describe("trust", function()
   end
 
   it("is the system's when nothing is named", function()
-    assert.matches("unable to get local issuer", ask(""))
+    assert.equal(UNKNOWN_ISSUER, ask(""))
   end)
 
-  it("is a folder of hashed names that lacks nothing of the bundle", function()
+  -- GnuTLS would read all of it.
+  it("is a folder of hashed names that lacks nothing of the bundle #openssl", function()
+    local major, minor = require "veo.core".curl_version:match "^(%d+)%.(%d+)"
+    if major * 1000 + minor < 7077 then return pending "libcurl 7.77 and newer" end
     assert.equal("trusted\n", ask("SSL_CERT_DIR=" .. certificates))
     assert.equal("trusted\n", ask("SSL_CERT_FILE=" .. BUNDLE .. " SSL_CERT_DIR=" .. certificates))
   end)
@@ -62,17 +66,17 @@ describe("trust", function()
         local spoilt = folder .. "/spoilt"
         kit.output(("rm -rf %s; cp -a %s %s; cd %s; for f in 3*.0; do break; done; %s"):format(spoilt, certificates,
           spoilt, spoilt, (how:gsub("SIM", sim.ca_file))))
-        assert.matches("unable to get local issuer", ask("SSL_CERT_DIR=" .. spoilt))
+        assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. spoilt))
       end)
     end
 
     it("is none, or not named by its whole path", function()
       for _, dir in ipairs { folder, folder .. "/ask.lua", folder .. "/nowhere", certificates .. ":" .. folder } do
-        assert.matches("unable to get local issuer", ask("SSL_CERT_DIR=" .. dir), dir)
+        assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. dir), dir)
       end
       local relative = kit.output(("cd %s; env -u CURL_CA_BUNDLE -u SSL_CERT_FILE SSL_CERT_DIR=certificates %s ask.lua"
         ):format(folder, kit.lua()))
-      assert.matches("unable to get local issuer", relative)
+      assert.equal(UNKNOWN_ISSUER, relative)
     end)
   end)
 
@@ -80,11 +84,11 @@ describe("trust", function()
     assert.equal("trusted\n", ask("", sim.ca_file))
     assert.equal("trusted\n", ask("CURL_CA_BUNDLE=" .. sim.ca_file))
     assert.equal("trusted\n", ask("SSL_CERT_FILE=" .. sim.ca_file))
-    assert.matches("unable to get local issuer", ask("SSL_CERT_DIR=" .. certificates, BUNDLE))
-    assert.matches("unable to get local issuer", ask("CURL_CA_BUNDLE=" .. BUNDLE .. " SSL_CERT_DIR=" .. certificates))
+    assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. certificates, BUNDLE))
+    assert.equal(UNKNOWN_ISSUER, ask("CURL_CA_BUNDLE=" .. BUNDLE .. " SSL_CERT_DIR=" .. certificates))
     local other = folder .. "/other.pem"
     kit.output("for link in /etc/ssl/certs/*.0; do cp $link " .. other .. "; break; done")
-    assert.matches("unable to get local issuer", ask("SSL_CERT_DIR=" .. certificates, other))
-    assert.matches("unable to get local issuer", ask("CURL_CA_BUNDLE=" .. other .. " SSL_CERT_DIR=" .. certificates))
+    assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. certificates, other))
+    assert.equal(UNKNOWN_ISSUER, ask("CURL_CA_BUNDLE=" .. other .. " SSL_CERT_DIR=" .. certificates))
   end)
 end)

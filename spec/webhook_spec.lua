@@ -56,8 +56,45 @@ describe("veo.webhook", function()
         ["x-webhook-signature"] = headers["X-Webhook-Signature"] }, body_of "t1"))
     end)
 
+    it("with the headers as servers hand them out: CGI's names, lists of one, a number, lua-http's object", function()
+      local headers = signed "t1"
+      local stamp, signature = headers["X-Webhook-Timestamp"], headers["X-Webhook-Signature"]
+      local object = setmetatable({ { "x-webhook-timestamp", stamp }, { "x-webhook-signature", signature } },
+        { __index = { each = function(self)
+          local i = 0
+          return function()
+            i = i + 1
+            if self[i] then return self[i][1], self[i][2], false end
+          end
+        end } })
+      for _, given in ipairs {
+        { HTTP_X_WEBHOOK_TIMESTAMP = stamp, HTTP_X_WEBHOOK_SIGNATURE = signature },
+        { ["x-webhook-timestamp"] = { stamp }, ["x-webhook-signature"] = { signature } },
+        { ["x-webhook-timestamp"] = tonumber(stamp), ["x-webhook-signature"] = signature }, object,
+      } do
+        assert.equal("t1", assert(verify(given, body_of "t1")).taskId)
+      end
+      refused({ ["x-webhook-timestamp"] = stamp, ["x-webhook-signature"] = { signature, signature } }, nil, "twice")
+      refused({ ["x-webhook-timestamp"] = stamp, ["x-webhook-signature"] = signature,
+        HTTP_X_WEBHOOK_SIGNATURE = signature }, nil, "twice")
+    end)
+
+    it("with a byte order mark, and half a surrogate pair read as U+FFFD", function()
+      local event = assert(verify(signed "t1", '\239\187\191 {"code":200,"msg":"a\\ud83db \\ud83d\\ude00 \\\\ud83d",'
+        .. '"data":{"taskId":"t1"}}'))
+      assert.equal("a\239\191\189b \240\159\152\128 \\ud83d", event.msg)
+    end)
+
     it("with task_id for taskId", function()
       assert(verify(signed "t1", '{"code":200,"data":{"task_id":"t1"}}'))
+    end)
+
+    it("with a whole number past 2^53, whose digits are signed, or data as a string of JSON", function()
+      for _, body in ipairs { '{"code":200,"data":{"taskId":9007199254740993}}',
+        '{"code":200,"data":"{\\"taskId\\":9007199254740993}"}', '{"code":200,"taskId":9007199254740993}' } do
+        assert.equal("9007199254740993", assert(verify(signed "9007199254740993", body)).taskId)
+      end
+      assert.equal("t1", assert(verify(signed "t1", '{"code":200,"data":"{\\"taskId\\":\\"t1\\"}"}')).taskId)
     end)
 
     it("300 seconds either way, and no longer", function()
@@ -172,6 +209,22 @@ describe("veo.webhook", function()
   end)
 end)
 
+describe("a memory of callbacks", function()
+  it("costs the same past ten thousand", function()
+    local memory = webhook.memory()
+    local function took(name)
+      local began = os.clock()
+      for i = 1, 500 do memory:remember { taskId = name .. i, timestamp = 1 } end
+      return os.clock() - began
+    end
+    local before = took "a"
+    for i = 1, 10000 do memory:remember { taskId = "b" .. i, timestamp = 1 } end
+    -- twice, for the collector may come into one; walking through all of them cost a thousand times as much
+    assert.is_true(math.min(took "c", took "d") < 20 * before + 0.01)
+    assert.is_true(memory:recall { taskId = "d500", timestamp = 1 })
+  end)
+end)
+
 describe("client:callback", function()
   local sim, client
 
@@ -250,11 +303,92 @@ describe("client:callback", function()
     assert.is_true(kit.now() - began < 1)
   end)
 
-  it("without a key is a reason to look, when the account has none", function()
-    local open = kit.client(sim, { webhook_key = false })
-    local status, event = open:callback({}, body_of(sim.source))
-    assert.same({ "succeeded", false }, { status.state, event.verified })
-    open:close()
+  describe("without a key, because the account has none,", function()
+    local open, told, polled
+
+    before_each(function()
+      told, polled = {}, false
+      open = kit.client(sim, { webhook_key = false, log = function(event)
+        if event.event == "callback" then told[#told + 1] = event.taskId end
+        polled = polled or event.event == "poll"
+      end })
+    end)
+    after_each(function() open:close() end)
+
+    local function called(id) return open:callback({}, body_of(id)) end
+
+    local function running()
+      return assert(open:extend { taskId = sim.source, prompt = "[sim render=1000000] x" }).taskId
+    end
+
+    it("is a reason to look at a task that the client ordered or waits for", function()
+      local status, event = called(running())
+      assert.same({ "generating", false }, { status.state, event.verified })
+      sim:add { taskId = "waited for" }
+      local job = open:spawn(function() return open:wait("waited for", { first = 30, interval = 30 }) end)
+      open:step(0)
+      assert.equal("succeeded", assert(called "waited for").state)
+      assert.equal("succeeded", assert(job:wait(5)).state)
+    end)
+
+    it("is one, and ends the wait at once, where wait_each waits for the task", function()
+      sim:add { taskId = "one of many" }
+      sim:script { { on = "status", state = "generating", times = 1 } }
+      local ended = {}
+      local job = open:spawn(function()
+        -- Not `for … in`: Lua 5.1 cannot yield inside its iterator.
+        local id, status = open:wait_each({ "one of many" }, { first = 0, interval = 30, max_interval = 30 })()
+        ended[id] = status.state
+        return ended
+      end)
+      kit.step_until(open, function() return polled end)
+      assert.equal("succeeded", assert(called "one of many").state)
+      assert(job:wait(5))
+      assert.same({ ["one of many"] = "succeeded" }, ended)
+    end)
+
+    it("costs no look at any other, and is told once", function()
+      for i = 1, 2000 do
+        local status, err = called("forged" .. i % 7)
+        assert.is_nil(status)
+        assert.equal("unverified", err.code)
+      end
+      assert.equal(0, looks())
+      assert.equal(7, #told)
+      for i = 1, 500 do called("another" .. i) end
+      assert.is_true(#told <= 100, #told)
+    end)
+
+    it("is looked at so often for one task, and so often over all", function()
+      local id, refused = running(), 0
+      for _ = 1, 500 do
+        local status, err = called(id)
+        if not status then
+          assert.equal("rate_limited", err.code)
+          assert.is_true(err.retry_after > 0)
+          refused = refused + 1
+        end
+      end
+      assert.same({ 5, 495 }, { looks(), refused })
+      local ids = {}
+      for i = 1, 120 do ids[i] = running() end
+      local began = kit.now()
+      for _ = 1, 5 do
+        for i = 1, 120 do called(ids[i]) end
+      end
+      assert.is_true(looks() <= 100 * math.ceil((kit.now() - began) / 10 + 1), looks())
+    end)
+
+    it("is answered from memory once the task has ended", function()
+      local id = assert(open:extend { taskId = sim.source, prompt = "x" }).taskId
+      assert(open:wait(id))
+      local before = looks()
+      for i = 1, 50 do
+        local status, event = called(id)
+        assert.same({ "succeeded", i > 1 or nil }, { status.state, event.replay })
+      end
+      assert.equal(before + 1, looks())
+    end)
   end)
 
   it("misuse raises", function()

@@ -194,6 +194,7 @@ describe("422 on a status call", function()
     { "recordInfo is null", "not_found" },
     { "Record Is Null!", "not_found" },
     { "Temporarily supports records within 14 days.", "expired" },
+    { "Temporarily supports records within 2 months", "expired" },
     { "This field is required", "rejected" },
     { "", "rejected" },
     { 42, "rejected" },

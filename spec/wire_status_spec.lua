@@ -31,6 +31,18 @@ describe("the documented sample", function()
   end)
 end)
 
+describe("creditsConsumed", function()
+  it("is a number, whatever form it has, and nothing where it says nothing", function()
+    for _, case in ipairs { { 60, 60 }, { 57.25, 57.25 }, { "57.25", 57.25 }, { 0, 0 }, { -1 }, { "" }, { "60 c" },
+      { {} }, { true } } do
+      assert.are.equal(case[2], status_of({ successFlag = 1, creditsConsumed = case[1] }).creditsConsumed)
+      local data = { taskId = "a", state = "success", creditsConsumed = case[1] }
+      assert.are.equal(case[2], wire.status(wire.jobs, record(data), nil, "a").creditsConsumed)
+      assert.are.equal(case[2], status_of({ successFlag = 0, creditsConsumed = case[1] }).creditsConsumed)
+    end
+  end)
+end)
+
 describe("successFlag", function()
   for _, case in ipairs {
     { 0, "generating" }, { 1, "succeeded" }, { 2, "failed" }, { 3, "failed" },
@@ -134,6 +146,21 @@ local FORMS = {
   { "an array with nulls", { json.null, A, json.null, B }, { A, B } },
   { "an array with a hole", { [2] = A }, { A } },
   { "an array with other things", { "", 5, {}, "N/A", "ftp://x/y", A }, { A } },
+  { "a link with blanks in path and query", "https://a.example/my boat\t1.mp4?name=my boat&x=1",
+    { "https://a.example/my%20boat%091.mp4?name=my%20boat&x=1" } },
+  { "an array of the same", { "http://a.example/a b.mp4", A }, { "http://a.example/a%20b.mp4", A } },
+  { "a string of the same", json.encode { "http://a.example/a b.mp4" }, { "http://a.example/a%20b.mp4" } },
+  { "the same in brackets", "[http://a.example/a b.mp4, " .. A .. "]", { "http://a.example/a%20b.mp4", A } },
+  { "two links and a blank", A .. " " .. B, { A, B } },
+  { "two links and a newline", A .. "\n" .. B .. "\n", { A, B } },
+  { "two links and other blanks", A .. " \r\n\t" .. B, { A, B } },
+  { "two links, a comma and a blank", A .. ", " .. B, { A, B } },
+  { "two quoted links and a newline", "'" .. A .. "'\n'" .. B .. "'", { A, B } },
+  { "two links in one item", { A .. "\n" .. B }, { A, B } },
+  { "two links and a blank in brackets", "[" .. A .. " " .. B .. "]", { A, B } },
+  { "a link with a link in it", A .. "?from=http://b.example/x y", { A .. "?from=http://b.example/x%20y" } },
+  { "a blank in the host", "http://a. example/x", nil },
+  { "words and a link", "failed, see " .. A, nil },
   { "upper-case scheme", "HTTPS://A.example/x", { "HTTPS://A.example/x" } },
   { "null", nil, nil },
   { "JSON null", json.null, nil },
@@ -181,6 +208,8 @@ describe("URL lists", function()
     for _, evil in ipairs {
       "[" .. ("'"):rep(unit) .. "x", "[" .. ("' "):rep(unit), ("["):rep(unit), "[" .. (","):rep(unit),
       "[" .. (", "):rep(unit) .. "]", (" "):rep(unit) .. "x", "[" .. (", http"):rep(unit), ("\""):rep(unit),
+      "[" .. ("xhttp://"):rep(unit), "[" .. (" http://"):rep(unit),
+      ("http:// "):rep(unit), A .. (" \r"):rep(unit) .. "x",
     } do
       assert.is_nil(wire.urls(evil))
     end
@@ -327,5 +356,28 @@ describe("the jobs family", function()
     assert.are.equal("Internal", status.errorMessage)
     assert.are.equal(1781234500000, status.createTime)
     assert.are.equal("{}", status.paramJson)
+  end)
+end)
+
+describe("the jobs record's parsed result", function()
+  local function of(data) return (wire.status(wire.jobs, record(data), nil, "a")) end
+
+  it("is preferred over resultJson, which stands in for it", function()
+    local held = '{"resultUrls":["' .. B .. '"],"resolution":"1080p"}'
+    local status = of { taskId = "a", state = "success", successFlag = 1, response = { resultUrls = { A } },
+      resultJson = held }
+    assert.are.same({ A, "1080p", 1 }, { status.video_url, status.resolution, status.successFlag })
+    for _, none in ipairs { {}, "", { resultUrls = {} } } do
+      assert.are.equal(B, of { state = "success", response = none, resultJson = held }.video_url)
+    end
+    local text = '{"resultUrls":["' .. A .. '"]}'
+    assert.are.equal(A, of { state = "success", response = text, resultJson = "" }.video_url)
+  end)
+
+  it("does not make a success of a word that is not documented", function()
+    local status = of { state = "whatever", successFlag = 1, response = { resultUrls = { A } } }
+    assert.are.same({ "generating", 1 }, { status.state, status.successFlag })
+    assert.is_nil(status.video_url)
+    assert.matches("whatever", status.note)
   end)
 end)

@@ -3,6 +3,7 @@
 
 #include "text.h"
 
+#include <float.h>
 #include <string.h>
 
 void veo_only_fields(lua_State *L, int index, const char *const *known)
@@ -36,6 +37,13 @@ const char *veo_text_field(lua_State *L, int index, const char *name)
   return text;
 }
 
+double veo_number_argument(lua_State *L, int index, double least, double most, const char *expected)
+{
+  double number = luaL_checknumber(L, index);
+  luaL_argcheck(L, number >= least && number <= most, index, expected); /* NaN is neither */
+  return number;
+}
+
 double veo_number_field(lua_State *L, int index, const char *name, double fallback, double least)
 {
   double number = fallback;
@@ -44,10 +52,10 @@ double veo_number_field(lua_State *L, int index, const char *name, double fallba
     number = lua_tonumber(L, -1);
   else if(!lua_isnil(L, -1))
     luaL_error(L, "%s: number expected, got %s", name, luaL_typename(L, -1));
-  if(!(number >= least) || number > 1e15)
+  if(!(number >= least && number <= DBL_MAX))
     luaL_error(L, "%s: a number from %f up expected", name, least);
   lua_pop(L, 1);
-  return number;
+  return number < VEO_LARGEST ? number : VEO_LARGEST;
 }
 
 int veo_boolean_field(lua_State *L, int index, const char *name)

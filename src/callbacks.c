@@ -21,11 +21,12 @@ size_t veo_on_body(char *data, size_t size, size_t count, void *user)
   return veo_buffer_append(&exchange->reply, data, length) ? length : 0;
 }
 
-/* Whether the file is the one that If-Range asked for. */
+/* Whether the file is the one that If-Range asked for. A tag may have become a weak one on its way. */
 static int is_same_file(const veo_exchange *exchange)
 {
   const char *wanted = exchange->extra ? strchr(exchange->extra->data, ' ') : NULL;
-  return wanted && (strcmp(wanted + 1, exchange->headers->etag) == 0 ||
+  const char *etag = exchange->headers->etag;
+  return wanted && (strcmp(wanted + 1, etag + (strncmp(etag, "W/", 2) == 0 ? 2 : 0)) == 0 ||
                     strcmp(wanted + 1, exchange->headers->last_modified) == 0);
 }
 
@@ -36,6 +37,7 @@ static int begin_again(veo_exchange *exchange)
   if(!exchange->stream.on) {
     exchange->offset = 0;
     exchange->io_error = veo_sink_truncate(exchange->sink, 0);
+    exchange->io_stage = "emptying the file";
     return 1;
   }
   if(exchange->offset > 0 && !is_same_file(exchange))
@@ -44,33 +46,99 @@ static int begin_again(veo_exchange *exchange)
   return 1;
 }
 
-/* 0 when the body is no part of the file: it is then kept as an excerpt. */
-static int judge_file(veo_exchange *exchange)
+/* No byte that only binary files have; nothing at all is text too. */
+static int is_text(const char *data, size_t length)
 {
-  veo_file_headers *headers = exchange->headers;
-  curl_off_t length = -1;
-  curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->http_status);
-  curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-  if(exchange->http_status == 206) {
-    if(headers->range_start != exchange->offset)
+  size_t i;
+  for(i = 0; i < length; i++) {
+    unsigned char byte = (unsigned char)data[i];
+    if(byte < ' ' && !isspace(byte) && byte != 27)
       return 0;
-    exchange->total = headers->range_total;
-    if(exchange->total < 0 && length >= 0)
-      exchange->total = exchange->offset + length;
-    return 1;
   }
-  if(exchange->http_status != 200 || !begin_again(exchange))
-    return 0;
-  exchange->total = length;
   return 1;
 }
 
+/* Whether the body begins as XML, HTML or JSON do. A video may begin with such a byte as well: with a first
+ * box of 512 MiB or 1 or 2 GiB, which has its name behind the length. What has come of a file is given up for no
+ * text, nor for nothing. */
+static int is_page(const char *data, size_t length, int has_part)
+{
+  const char *end = data + length;
+  if(length >= 8 && (memcmp(data + 4, "mdat", 4) == 0 || memcmp(data + 4, "free", 4) == 0))
+    return 0;
+  if(!is_text(data, length))
+    return 0;
+  if(has_part)
+    return 1;
+  if(length >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)
+    data += 3;
+  while(data < end && isspace((unsigned char)*data))
+    data++;
+  return data < end && (*data == '<' || *data == '{');
+}
+
+/* A part of the file, which may begin before the byte asked for: what is here already has to come again as it
+ * is, or it is another file. Which one it is some servers only say, and do not heed If-Range. */
+static int go_on(veo_exchange *exchange)
+{
+  const veo_file_headers *headers = exchange->headers;
+  if(headers->range_start < 0 || headers->range_start > exchange->offset)
+    return 0;
+  if(exchange->extra && (headers->etag[0] || headers->last_modified[0]) && !is_same_file(exchange))
+    return 0;
+  exchange->total = headers->range_total;
+  if(exchange->stream.on) {
+    exchange->stream.skip = exchange->offset - headers->range_start;
+    return 1;
+  }
+  exchange->offset = headers->range_start;
+  exchange->overlap = veo_sink_size(exchange->sink) - headers->range_start;
+  return exchange->overlap >= 0;
+}
+
+/* 0 when the body is no part of the file: it is then kept as an excerpt. A page is told before what has come
+ * of the file is given up for it. */
+static int judge_file(veo_exchange *exchange, const char *data, size_t size)
+{
+  curl_off_t length = -1;
+  int is_success;
+  curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->http_status);
+  curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+  is_success = exchange->http_status == 200 || exchange->http_status == 206;
+  exchange->encoded = exchange->no_encoded && is_success && veo_is_encoded(exchange->headers);
+  if(exchange->encoded)
+    return 0;
+  if(exchange->http_status == 206 && (exchange->offset || exchange->headers->range_start))
+    return go_on(exchange);
+  if(exchange->http_status == 200 && exchange->no_pages)
+    exchange->page = is_page(data, size, exchange->offset > 0);
+  if(!is_success || exchange->page || !begin_again(exchange))
+    return 0;
+  exchange->total = exchange->http_status == 206 ? exchange->headers->range_total : length;
+  if(exchange->decodes && veo_is_encoded(exchange->headers))
+    exchange->total = -1; /* of the encoded file */
+  return 1;
+}
+
+/* Said before the first byte is written, not behind the last that fits. */
+static int lacks_room(veo_exchange *exchange)
+{
+  if(exchange->total <= 0 || !exchange->sink || exchange->io_error)
+    return 0;
+  exchange->io_error =
+      veo_sink_room(exchange->sink, exchange->offset + exchange->overlap, exchange->total);
+  exchange->io_stage = "the file does not fit";
+  return exchange->io_error;
+}
+
 /* Looks at the headers once the first byte of a body is there. */
-static void begin_file(veo_exchange *exchange)
+static void begin_file(veo_exchange *exchange, const char *data, size_t size)
 {
   exchange->begun = 1;
-  if(!judge_file(exchange))
+  if(!judge_file(exchange, data, size))
     exchange->outcome = VEO_OUTCOME_REFUSED;
+  else if(lacks_room(exchange))
+    return;
   else if(exchange->tell_headers)
     veo_exchange_tell(exchange);
 }
@@ -85,8 +153,25 @@ static size_t keep_error_page(veo_exchange *exchange, const char *data, size_t l
 static int over_cap(const veo_exchange *exchange, size_t length)
 {
   curl_off_t cap = exchange->max_bytes;
+  if(!cap && exchange->total < 0)
+    cap = VEO_UNTOLD_MOST;
   return cap > 0 &&
          (exchange->total > cap || exchange->offset + exchange->written + (curl_off_t)length > cap);
+}
+
+/* 0, or errno: bytes that are here already are compared, all others written. */
+static int put(veo_exchange *exchange, const char *data, size_t length)
+{
+  curl_off_t at = exchange->offset + exchange->written;
+  size_t known = exchange->overlap < (curl_off_t)length ? (size_t)exchange->overlap : length;
+  int error = 0;
+  if(known) {
+    error = veo_sink_compare(exchange->sink, data, known, at);
+    exchange->overlap -= (curl_off_t)known;
+  }
+  if(!error && known < length)
+    error = veo_sink_write(exchange->sink, data + known, length - known, at + (curl_off_t)known);
+  return error;
 }
 
 /* True when the frame's share of time is used up: the bytes then come again in the next step. */
@@ -104,23 +189,28 @@ size_t veo_on_file(char *data, size_t size, size_t count, void *user)
 {
   veo_exchange *exchange = user;
   size_t length = size * count;
+  if(exchange->discarded)
+    return length;
   if(out_of_time(exchange))
     return CURL_WRITEFUNC_PAUSE;
   if(!exchange->begun)
-    begin_file(exchange);
+    begin_file(exchange, data, length);
   if(exchange->outcome == VEO_OUTCOME_REFUSED)
     return keep_error_page(exchange, data, length);
   if(over_cap(exchange, length)) {
     exchange->overflow = 1;
     return 0;
   }
-  if(!exchange->io_error)
-    exchange->io_error =
-        veo_sink_write(exchange->sink, data, length, exchange->offset + exchange->written);
-  if(exchange->io_error) {
-    exchange->io_stage = "writing the file";
+  if(exchange->io_error)
     return 0;
+  exchange->io_stage = "writing the file";
+  exchange->io_error = put(exchange, data, length);
+  if(exchange->io_error == VEO_SINK_DIFFERS) {
+    exchange->io_error = 0;
+    exchange->outcome = VEO_OUTCOME_REFUSED;
   }
+  if(exchange->io_error || exchange->outcome == VEO_OUTCOME_REFUSED)
+    return 0;
   exchange->written += (curl_off_t)length;
   return length;
 }
@@ -131,8 +221,10 @@ size_t veo_on_piece(char *data, size_t size, size_t count, void *user)
   veo_stream *stream = &exchange->stream;
   size_t length = size * count;
   size_t skip;
+  if(exchange->discarded)
+    return length;
   if(!exchange->begun)
-    begin_file(exchange);
+    begin_file(exchange, data, length);
   if(exchange->outcome == VEO_OUTCOME_REFUSED)
     return keep_error_page(exchange, data, length);
   /* Nothing is buffered while bytes are passed over, so no piece is skipped in part and then paused. */
@@ -181,16 +273,17 @@ static void keep(char *out, size_t size, const char *value, size_t length)
   out[length] = '\0';
 }
 
-/* Content-Range: bytes 100-199/1000, where the total may be "*". */
+/* Content-Range: bytes 100-199/1000, where the range (of a 416) and the total may be "*". */
 static void parse_range(veo_file_headers *headers, const char *value, size_t length)
 {
   char text[96] = "";
-  char *end;
+  const char *end;
   keep(text, sizeof text, value, length);
-  if(strncasecmp(text, "bytes ", 6) != 0 || !isdigit((unsigned char)text[6]))
+  if(strncasecmp(text, "bytes ", 6) != 0)
     return;
-  headers->range_start = (curl_off_t)strtoll(text + 6, &end, 10);
-  end = strchr(end, '/');
+  if(isdigit((unsigned char)text[6]))
+    headers->range_start = (curl_off_t)strtoll(text + 6, NULL, 10);
+  end = strchr(text, '/');
   if(end && isdigit((unsigned char)end[1]))
     headers->range_total = (curl_off_t)strtoll(end + 1, NULL, 10);
 }
@@ -199,26 +292,89 @@ static void forget(veo_file_headers *headers)
 {
   headers->etag[0] = '\0';
   headers->last_modified[0] = '\0';
+  headers->encoding[0] = '\0';
   headers->range_start = -1;
   headers->range_total = -1;
+}
+
+static int begins_headers(const char *line, size_t length)
+{
+  return length > 5 && strncmp(line, "HTTP/", 5) == 0;
+}
+
+static int ends_headers(const char *line, size_t length)
+{
+  return length && (line[0] == '\r' || line[0] == '\n');
+}
+
+static void read_file_header(veo_file_headers *headers, const char *line, size_t length)
+{
+  size_t n;
+  const char *value;
+  if(begins_headers(line, length))
+    forget(headers); /* a redirect's headers are not the file's */
+  else if((value = header_value(line, length, "ETag", &n)) != NULL)
+    keep(headers->etag, sizeof headers->etag, value, n);
+  else if((value = header_value(line, length, "Last-Modified", &n)) != NULL)
+    keep(headers->last_modified, sizeof headers->last_modified, value, n);
+  else if((value = header_value(line, length, "Content-Encoding", &n)) != NULL)
+    keep(headers->encoding, sizeof headers->encoding, value, n);
+  else if((value = header_value(line, length, "Content-Range", &n)) != NULL)
+    parse_range(headers, value, n);
+  else if((value = header_value(line, length, "Location", &n)) != NULL)
+    keep(headers->location, sizeof headers->location, value,
+         n < sizeof headers->location ? n : sizeof headers->location - 1);
 }
 
 size_t veo_on_header(char *data, size_t size, size_t count, void *user)
 {
   veo_exchange *exchange = user;
-  veo_file_headers *headers = exchange->headers;
   size_t length = size * count;
-  size_t n;
-  const char *value;
-  if(length > 5 && strncmp(data, "HTTP/", 5) == 0)
-    forget(headers); /* a redirect's headers are not the file's */
-  else if((value = header_value(data, length, "ETag", &n)) != NULL)
-    keep(headers->etag, sizeof headers->etag, value, n);
-  else if((value = header_value(data, length, "Last-Modified", &n)) != NULL)
-    keep(headers->last_modified, sizeof headers->last_modified, value, n);
-  else if((value = header_value(data, length, "Content-Range", &n)) != NULL)
-    parse_range(headers, value, n);
+  exchange->header_bytes += length;
+  if(exchange->header_bytes > VEO_HEADER_CAP)
+    return 0;
+  if(begins_headers(data, length))
+    exchange->in_headers = 1; /* trailers, which need not end by a line of their own, do not */
+  else if(ends_headers(data, length))
+    exchange->in_headers = 0;
+  if(exchange->kind == VEO_KIND_DOWNLOAD)
+    read_file_header(exchange->headers, data, length);
   return length;
+}
+
+/* Whether the text stands in the bytes, which have no NUL at their end. */
+static int has(const char *data, size_t size, const char *text)
+{
+  size_t n = strlen(text);
+  for(; size >= n; data++, size--) {
+    if(memcmp(data, text, n) == 0)
+      return 1;
+  }
+  return 0;
+}
+
+int veo_on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *user)
+{
+  veo_exchange *exchange = user;
+  (void)easy;
+  if(type == CURLINFO_TEXT && size > 4 && memcmp(data, "ALPN", 4) == 0) {
+    if(has(data, size, "did not agree"))
+      exchange->no_alpn = 1;
+    else if(has(data, size, "accepted"))
+      exchange->no_alpn = 0; /* of the server behind a proxy that agreed on none */
+  }
+  return 0;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
+int veo_on_ready(void *user, char *peer_ip, char *local_ip, int peer_port, int local_port)
+{
+  const veo_exchange *exchange = user;
+  (void)peer_ip;
+  (void)local_ip;
+  (void)peer_port;
+  (void)local_port;
+  return exchange->no_alpn && !exchange->without_alpn; /* CURL_PREREQFUNC_ABORT is 1 */
 }
 
 int veo_on_socket(void *user, curl_socket_t fd, curlsocktype purpose)

@@ -4,6 +4,7 @@
 #include "arguments.h"
 #include "clock.h"
 #include "defaults.h"
+#include "descriptors.h"
 #include "json.h"
 #include "record.h"
 #include "request.h"
@@ -14,9 +15,11 @@
 #include <string.h>
 #include <strings.h>
 
+static const veo_type client_type = {"veo.core.client " VEO_VERSION};
+
 static veo_client *check_any(lua_State *L, int index)
 {
-  return luaL_checkudata(L, index, VEO_CLIENT_TYPE);
+  return veo_checktype(L, index, &client_type);
 }
 
 veo_client *veo_check_client(lua_State *L, int index)
@@ -40,13 +43,13 @@ static char *copy_base_url(lua_State *L, const char *url, int allow_http)
     luaL_error(L, "base_url: an http or https address expected");
   if(strpbrk(url, "?#@ "))
     luaL_error(L, "base_url: an address without user, query or fragment expected");
+  if(!veo_names_host(url))
+    luaL_error(L, "base_url: an address with a host, and behind it a port or nothing, expected");
   if(!https && !allow_http && !veo_is_loopback(url))
     luaL_error(L, "base_url: plain http to another machine would show the key; https expected "
                   "(or allow_http = true)");
   while(length && url[length - 1] == '/')
     length--;
-  if(length <= (https ? strlen("https://") : strlen("http://")))
-    luaL_error(L, "base_url: an address with a host expected");
   copy = veo_copy(url, length);
   if(!copy)
     luaL_error(L, "out of memory");
@@ -90,7 +93,7 @@ static void read_settings(lua_State *L, veo_settings *settings)
   max_in_flight = veo_number_field(L, 1, "max_in_flight", VEO_MAX_IN_FLIGHT, 1);
   if(max_in_flight > 100000)
     luaL_error(L, "max_in_flight: at most 100000 expected");
-  settings->max_in_flight = (int)max_in_flight;
+  settings->max_in_flight = veo_descriptors_share((int)max_in_flight);
   base_url = veo_text_field(L, 1, "base_url");
   settings->base_url = copy_base_url(L, base_url ? base_url : VEO_BASE_URL, settings->allow_http);
   lua_pop(L, 1);
@@ -103,7 +106,11 @@ static void read_settings(lua_State *L, veo_settings *settings)
   check_path(L, "extend_path", settings->extend_path);
   check_path(L, "status_path", settings->status_path);
   settings->trust.file = copy_option(L, "ca_file", NULL);
-  settings->proxy = copy_option(L, "proxy", NULL);
+  lua_getfield(L, 1, "proxy");
+  settings->direct = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if(!settings->direct)
+    settings->proxy = copy_option(L, "proxy", NULL);
 }
 
 int veo_client_new(lua_State *L)
@@ -113,7 +120,7 @@ int veo_client_new(lua_State *L)
   luaL_checktype(L, 1, LUA_TTABLE);
   client = veo_newuserdata(L, sizeof *client);
   memset(client, 0, sizeof *client);
-  veo_settype(L, VEO_CLIENT_TYPE); /* from here on the collector frees what is there */
+  veo_settype(L, &client_type); /* from here on the collector frees what is there */
   client->open = 1;
   wrong = veo_engine_open(&client->engine);
   if(wrong)
@@ -125,9 +132,8 @@ int veo_client_new(lua_State *L)
   lua_createtable(L, 6, 0);
   veo_json_open(L);
   veo_record_kind(L, -1);
-  lua_rawseti(L, -4, VEO_ENV_KIND);
-  lua_rawseti(L, -3, VEO_ENV_DECODE);
-  lua_rawseti(L, -2, VEO_ENV_ENCODE);
+  lua_rawseti(L, -3, VEO_ENV_KIND);
+  lua_rawseti(L, -2, VEO_ENV_DECODE);
   lua_newtable(L);
   lua_rawseti(L, -2, VEO_ENV_LIVE);
   lua_newtable(L);
@@ -177,8 +183,9 @@ static int client_tostring(lua_State *L)
 static int client_step(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
-  lua_Number ms = luaL_optnumber(L, 2, 0);
-  luaL_argcheck(L, ms >= 0, 2, "milliseconds from 0 up expected");
+  double ms = lua_isnoneornil(L, 2)
+                  ? 0
+                  : veo_number_argument(L, 2, 0, HUGE_VAL, "milliseconds from 0 up expected");
   veo_engine_step(&client->engine, ms > 0 ? veo_now() + ms / 1000.0 : 0, NULL);
   veo_pushinteger(L, veo_engine_waiting(&client->engine));
   return 1;
@@ -219,9 +226,10 @@ static int client_take(lua_State *L)
 static int client_wake_at(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
-  lua_Number at = luaL_optnumber(L, 2, VEO_NEVER);
-  luaL_argcheck(L, !isnan(at), 2, "not a number");
-  veo_engine_wake_at(&client->engine, at);
+  double at = VEO_NEVER;
+  if(!lua_isnoneornil(L, 2))
+    at = veo_number_argument(L, 2, 0, HUGE_VAL, "a time from 0 up expected");
+  veo_engine_wake_at(&client->engine, at < VEO_NEVER ? at : VEO_NEVER);
   return 0;
 }
 
@@ -243,11 +251,11 @@ static int client_events(lua_State *L)
   return 1;
 }
 
-/* client:timeout() -> seconds until step is wanted, or nil for no such time */
+/* client:timeout(waiting) -> seconds until step is wanted, or nil for no such time */
 static int client_timeout(lua_State *L)
 {
   const veo_client *client = veo_check_client(L, 1);
-  double deadline = veo_engine_deadline(&client->engine);
+  double deadline = veo_engine_deadline(&client->engine, lua_toboolean(L, 2));
   double left = deadline - veo_now();
   if(deadline >= VEO_NEVER)
     return 0;
@@ -270,5 +278,5 @@ void veo_client_register(lua_State *L)
                                     {"__close", client_close},
                                     {"__tostring", client_tostring},
                                     {NULL, NULL}};
-  veo_newtype(L, VEO_CLIENT_TYPE, methods, events);
+  veo_newtype(L, &client_type, methods, events);
 }

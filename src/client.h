@@ -6,8 +6,6 @@
 #include "engine.h"
 #include "env.h"
 
-#define VEO_CLIENT_TYPE "veo.core.client"
-
 typedef struct {
   int open; /* settings and engine are in use */
   veo_settings settings;

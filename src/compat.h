@@ -36,10 +36,11 @@
 
 #if LUA_VERSION_NUM >= 502
 #define veo_absindex(L, index) lua_absindex(L, index)
-#define veo_rawlen(L, index) lua_rawlen(L, index)
+#define veo_rawlen(L, index) ((size_t)lua_rawlen(L, index))
 #else
 #define veo_rawlen(L, index) lua_objlen(L, index)
-#define veo_absindex(L, index) ((index) > 0 ? (index) : lua_gettop(L) + 1 + (index))
+#define veo_absindex(L, index)                                                                     \
+  ((index) > 0 || (index) <= LUA_REGISTRYINDEX ? (index) : lua_gettop(L) + 1 + (index))
 #endif
 
 /* Fills the table on the top of the stack; luaL_setfuncs is missing in 5.1. */
@@ -51,27 +52,65 @@ static inline void veo_setfuncs(lua_State *L, const luaL_Reg *functions)
   }
 }
 
+/* A type of userdata. Its key is its address: two cores in one state, of whatever versions, may lay the
+ * same type out differently, and each has to see its own userdata alone. */
+typedef struct {
+  const char *name; /* with the version; for messages */
+} veo_type;
+
+static inline void veo_pushtype(lua_State *L, const veo_type *type)
+{
+  lua_pushlightuserdata(L, (void *)type);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+}
+
 /* Makes a metatable with methods in __index and closes it to scripts; fills it anew when it exists, for
  * memory may have run out while a load before was at it. Leaves the stack as it was. */
-static inline void veo_newtype(lua_State *L, const char *name, const luaL_Reg *methods,
+static inline void veo_newtype(lua_State *L, const veo_type *type, const luaL_Reg *methods,
                                const luaL_Reg *events)
 {
-  luaL_newmetatable(L, name);
+  veo_pushtype(L, type);
+  if(lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushlightuserdata(L, (void *)type);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+  }
   veo_setfuncs(L, events);
   lua_newtable(L);
   veo_setfuncs(L, methods);
   lua_setfield(L, -2, "__index");
-  lua_pushstring(L, name);
+  lua_pushstring(L, type->name);
   lua_setfield(L, -2, "__name");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
   lua_pop(L, 1);
 }
 
-static inline void veo_settype(lua_State *L, const char *name)
+static inline void veo_settype(lua_State *L, const veo_type *type)
 {
-  luaL_getmetatable(L, name);
+  veo_pushtype(L, type);
   lua_setmetatable(L, -2);
+}
+
+/* The userdata behind an argument, or an error that names what came instead. */
+static inline void *veo_checktype(lua_State *L, int index, const veo_type *type)
+{
+  void *userdata = lua_touserdata(L, index);
+  const char *given = luaL_typename(L, index);
+  if(userdata && lua_getmetatable(L, index)) {
+    veo_pushtype(L, type);
+    if(lua_rawequal(L, -1, -2)) {
+      lua_pop(L, 2);
+      return userdata;
+    }
+    lua_pop(L, 2);
+  }
+  if(luaL_getmetafield(L, index, "__name") && lua_isstring(L, -1))
+    given = lua_tostring(L, -1);
+  luaL_argerror(L, index, lua_pushfstring(L, "%s expected, got %s", type->name, given));
+  return NULL;
 }
 
 #endif

@@ -1,10 +1,16 @@
 /* veo.core: HTTP, bytes, files and time for the Lua half of lua-veo. Entry point. */
 #define _GNU_SOURCE /* dladdr, RTLD_NODELETE */
 
+#include "arguments.h"
 #include "client.h"
 #include "clock.h"
 #include "compat.h"
 #include "defaults.h"
+#include "digest.h"
+#include "files.h"
+#include "guard.h"
+#include "held.h"
+#include "machine.h"
 #include "sink.h"
 #include "transfer.h"
 
@@ -13,20 +19,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <sys/random.h>
+#endif
+
 VEO_EXPORT int luaopen_veo_core(lua_State *L);
 
+#ifndef RTLD_NODELETE
+#define RTLD_NODELETE 0
+#endif
+
 /* A resolver thread of libcurl may outlive the Lua state; unloading its code under it crashes the
- * host. The linker's -z nodelete says the same where it is known. */
+ * host. The linker's -z nodelete says the same where it is known. The reference is kept for good. */
 static void pin(void)
 {
-#ifdef RTLD_NODELETE
   Dl_info info;
   int (*self)(lua_State *) = luaopen_veo_core;
   void *address;
   memcpy(&address, &self, sizeof address); /* ISO C has no cast between the two */
   if(dladdr(address, &info) && info.dli_fname)
     (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
-#endif
 }
 
 /* core.now() -> monotonic seconds */
@@ -36,42 +48,87 @@ static int core_now(lua_State *L)
   return 1;
 }
 
+/* How many of the bytes could be had. Without a descriptor where that is possible: a process may have none left in the
+ * middle of an order. */
+static size_t fill(char *bytes, size_t count)
+{
+  size_t done = 0;
+  int fd;
+#ifdef __linux__
+  ssize_t n = getrandom(bytes, count, GRND_NONBLOCK); /* whole up to 256 bytes */
+  if(n > 0)
+    done = (size_t)n;
+  if(done == count)
+    return done;
+#endif
+  fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+  while(fd >= 0 && done < count) {
+    ssize_t more = read(fd, bytes + done, count - done);
+    if(more <= 0)
+      break;
+    done += (size_t)more;
+  }
+  if(fd >= 0)
+    close(fd);
+  return done;
+}
+
 /* core.random(count) -> that many random bytes, at most 64: the host's math.random stays untouched */
 static int core_random(lua_State *L)
 {
   char bytes[64];
-  lua_Number count = luaL_checknumber(L, 1);
-  size_t done = 0;
-  int fd;
-  luaL_argcheck(L, count >= 0 && count <= (lua_Number)sizeof bytes, 1, "0 to 64 expected");
-  fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-  while(fd >= 0 && done < (size_t)count) {
-    ssize_t n = read(fd, bytes + done, (size_t)count - done);
-    if(n <= 0)
-      break;
-    done += (size_t)n;
-  }
-  if(fd >= 0)
-    close(fd);
-  if(done < (size_t)count)
-    return luaL_error(L, "no random bytes to be had from /dev/urandom");
-  lua_pushlstring(L, bytes, done);
+  size_t count = (size_t)veo_number_argument(L, 1, 0, sizeof bytes, "0 to 64 expected");
+  if(fill(bytes, count) < count)
+    return luaL_error(L, "no random bytes to be had from the system");
+  lua_pushlstring(L, bytes, count);
+  return 1;
+}
+
+/* core.digest(bytes) -> their SHA-256, in hex */
+static int core_digest(lua_State *L)
+{
+  size_t length;
+  const char *bytes = luaL_checklstring(L, 1, &length);
+  char text[VEO_DIGEST_TEXT];
+  veo_digest_bytes(bytes, length, text);
+  lua_pushstring(L, text);
   return 1;
 }
 
 int luaopen_veo_core(lua_State *L)
 {
-  static const luaL_Reg functions[] = {{"new", veo_client_new}, {"now", core_now},
-                                       {"sink", veo_sink_new},  {"kind", veo_file_kind},
-                                       {"random", core_random}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"new", veo_client_new},
+                                       {"now", core_now},
+                                       {"sink", veo_sink_new},
+                                       {"kind", veo_file_kind},
+                                       {"absolute", veo_file_absolute},
+                                       {"remove", veo_file_remove},
+                                       {"rename", veo_file_rename},
+                                       {"write", veo_file_write},
+                                       {"create", veo_file_create},
+                                       {"read", veo_file_read},
+                                       {"mkdir", veo_file_mkdir},
+                                       {"random", core_random},
+                                       {"hold_pcall", veo_held_pcall},
+                                       {"identity", veo_machine_identity},
+                                       {"keep_log", veo_machine_keep_log},
+                                       {"pid", veo_machine_pid},
+                                       {"exists", veo_machine_exists},
+                                       {"boottime", veo_machine_boottime},
+                                       {"guard", veo_guard_new},
+                                       {"digest", core_digest},
+                                       {NULL, NULL}};
   pin();
   veo_client_register(L);
   veo_transfer_register(L);
   veo_sink_register(L);
+  veo_guard_register(L);
   lua_newtable(L);
   veo_setfuncs(L, functions);
   lua_pushliteral(L, VEO_VERSION);
   lua_setfield(L, -2, "version");
+  lua_pushinteger(L, VEO_INTERFACE);
+  lua_setfield(L, -2, "interface");
   lua_pushliteral(L, VEO_BASE_URL);
   lua_setfield(L, -2, "base_url");
   lua_pushstring(L, curl_version_info(CURLVERSION_NOW)->version);

@@ -2,8 +2,11 @@
 #include "engine.h"
 
 #include "clock.h"
+#include "deadline.h"
+#include "ends.h"
+#include "held.h"
 #include "process.h"
-#include "sigpipe.h"
+#include "states.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,38 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_SAVES = 4 };      /* threads that sync at a time; a disk gains nothing from more */
 enum { STARTS_A_TURN = 8 };  /* libcurl connects all it was given in one go: 0.1 ms each, ... */
 enum { STARTS_A_FRAME = 1 }; /* ... 0.4 ms with TLS */
 static const double FRAME_SHARE = 0.0005; /* seconds a step without sleep spends in libcurl */
-
-/* ------------------------------------------------------------------- lists */
-
-static veo_list *list_of(veo_engine *engine, const veo_exchange *exchange)
-{
-  switch(exchange->state) {
-  case VEO_STATE_IDLE:
-    return &engine->idle;
-  case VEO_STATE_PREPARED:
-    return &engine->prepared;
-  case VEO_STATE_QUEUED:
-    return exchange->kind == VEO_KIND_SAVE ? &engine->saves_queued : &engine->queued;
-  case VEO_STATE_ACTIVE:
-    return &engine->active;
-  case VEO_STATE_TAKEN:
-    return &engine->taken;
-  default:
-    return &engine->done;
-  }
-}
-
-/* Moves between the lists of states. The state must still be the one whose list holds it. */
-static void move(veo_engine *engine, veo_exchange *exchange, veo_state state)
-{
-  veo_list_remove(list_of(engine, exchange), exchange);
-  exchange->state = state;
-  veo_list_append(list_of(engine, exchange), exchange);
-}
+static const double LOOK_AGAIN = 0.02; /* seconds until a loop without a descriptor looks again */
 
 /* -------------------------------------------------------------------- life */
 
@@ -52,6 +27,7 @@ const char *veo_engine_open(veo_engine *engine)
   engine->forks = veo_process_forks();
   engine->owner = getpid();
   engine->wake_at = VEO_NEVER;
+  engine->due = VEO_NEVER;
   engine->pace.stop = VEO_NEVER;
   engine->poller.fd = -1;
   engine->poller.timer_fd = -1;
@@ -81,7 +57,7 @@ static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exch
   while(list->first) {
     veo_exchange *exchange = list->first;
     if(exchange->state == VEO_STATE_ACTIVE && exchange->kind != VEO_KIND_SAVE)
-      veo_multis_remove(&engine->multis, exchange);
+      veo_engine_take_off(engine, exchange);
     veo_list_remove(list, exchange);
     if(exchange->state < VEO_STATE_DONE)
       veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
@@ -92,10 +68,10 @@ static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exch
 
 void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
 {
-  veo_sigpipe guard;
+  veo_held guard;
   if(!engine->multis.count)
     return;
-  veo_sigpipe_block(&guard); /* TLS says goodbye on connections that may be gone */
+  veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
   free_list(engine, &engine->active, orphan);
   free_list(engine, &engine->queued, orphan);
   free_list(engine, &engine->saves_queued, orphan);
@@ -105,139 +81,47 @@ void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
   free_list(engine, &engine->idle, orphan);
   veo_poller_closing(&engine->poller);
   veo_multis_close(&engine->multis);
-  veo_sigpipe_restore(&guard);
+  veo_let_go(&guard);
   veo_poller_close(&engine->poller);
-  veo_saver_close(engine->saver);
-  engine->saver = NULL;
-}
-
-/* -------------------------------------------------------------------- pool */
-
-/* Takes it out of the list of those that have news. */
-static void drop_news(veo_engine *engine, veo_exchange *exchange)
-{
-  veo_exchange **at = &engine->news;
-  if(!exchange->has_news)
-    return;
-  while(*at != exchange)
-    at = &(*at)->news_next;
-  *at = exchange->news_next;
-  exchange->has_news = 0;
-}
-
-veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
-{
-  veo_exchange *exchange = engine->idle.first;
-  /* The last released is the likeliest to fit; a poll follows a poll. */
-  if(engine->idle.last && engine->idle.last->kind == kind)
-    exchange = engine->idle.last;
-  if(exchange) {
-    move(engine, exchange, VEO_STATE_PREPARED);
-    return exchange;
-  }
-  exchange = veo_exchange_new();
-  if(exchange) {
-    exchange->slot = ++engine->slots;
-    exchange->pace = &engine->pace;
-    exchange->poller = &engine->poller;
-    exchange->state = VEO_STATE_PREPARED;
-    veo_list_append(&engine->prepared, exchange);
-    veo_exchange_recycle(exchange);
-    exchange->news = &engine->news;
-  }
-  return exchange;
-}
-
-void veo_engine_release(veo_engine *engine, veo_exchange *exchange)
-{
-  drop_news(engine, exchange);
-  veo_exchange_recycle(exchange);
-  if(engine->idle.count > engine->max_in_flight) {
-    veo_list_remove(list_of(engine, exchange), exchange);
-    veo_exchange_free(exchange);
-    return;
-  }
-  move(engine, exchange, VEO_STATE_IDLE);
-}
-
-/* ------------------------------------------------------------------ saving */
-
-static int start_save(veo_engine *engine, veo_exchange *exchange)
-{
-  int fd;
-  if(!engine->saver) {
-    engine->saver = veo_saver_open();
-    if(!engine->saver)
-      return errno; /* of calloc or pipe */
-    if(!veo_poller_extra(&engine->poller, veo_saver_fd(engine->saver))) {
-      veo_saver_close(
-          engine->saver); /* the next save tries again: unwatched it would not wake a step */
-      engine->saver = NULL;
-      return ENOMEM;
-    }
-  }
-  if(exchange->program)
-    return veo_saver_program(engine->saver, exchange->request.data, exchange->request.length,
-                             exchange->timeout_ms, exchange);
-  fd = fcntl(exchange->sink->fd, F_DUPFD_CLOEXEC, 0);
-  if(fd < 0)
-    return errno;
-  return veo_saver_start(engine->saver, fd, exchange->sink->path, exchange->save_to,
-                         exchange->overwrite, exchange);
-}
-
-static void end_save(veo_engine *engine, veo_exchange *exchange, int error, const char *stage)
-{
-  exchange->outcome = error ? VEO_OUTCOME_IO : VEO_OUTCOME_REPLY;
-  exchange->io_error = error;
-  exchange->io_stage = stage;
-  move(engine, exchange, VEO_STATE_DONE);
-}
-
-static void collect_saves(veo_engine *engine)
-{
-  veo_saved saved;
-  while(engine->saves && veo_saver_collect(engine->saver, &saved)) {
-    veo_exchange *exchange = saved.tag;
-    engine->saves--;
-    engine->eager |= engine->saves_queued.count > 0;
-    exchange->status = saved.status;
-    (void)veo_buffer_append(&exchange->reply, saved.text, strlen(saved.text));
-    end_save(engine, exchange, saved.error, saved.stage);
-  }
+  veo_saves_close(&engine->saves);
 }
 
 /* -------------------------------------------------------------------- work */
 
-static int is_file(const veo_exchange *exchange)
+/* When deadlines are to be judged. */
+static double due(const veo_engine *engine)
 {
-  return exchange->kind == VEO_KIND_DOWNLOAD || exchange->kind == VEO_KIND_UPLOAD;
+  return engine->active.count > engine->saves.running ? engine->due : VEO_NEVER;
 }
 
-/* It is under way no more. */
-static void leave_host(veo_engine *engine, const veo_exchange *exchange)
+static void begin_save(veo_engine *engine, veo_exchange *exchange)
 {
-  engine->files -= is_file(exchange);
-  engine->eager |= engine->queued.count > 0; /* a place is free */
-  veo_hosts_leave(&engine->hosts, exchange);
+  veo_engine_move(engine, exchange, VEO_STATE_ACTIVE);
+  if(!veo_saves_start(&engine->saves, &engine->poller, exchange))
+    veo_engine_move(engine, exchange, VEO_STATE_DONE);
 }
 
 static void begin(veo_engine *engine, veo_exchange *exchange)
 {
-  move(engine, exchange, VEO_STATE_ACTIVE);
-  if(exchange->kind == VEO_KIND_SAVE) {
-    int error = start_save(engine, exchange);
-    if(error)
-      end_save(engine, exchange, error, "starting to save");
-    else
-      engine->saves++;
-  } else if(!veo_multis_add(&engine->multis, exchange)) {
+  veo_engine_move(engine, exchange, VEO_STATE_ACTIVE);
+  if(!veo_multis_add(&engine->multis, exchange)) {
     /* Nothing left: it was never added. */
-    leave_host(engine, exchange);
+    veo_engine_leave(engine, exchange);
     exchange->outcome = VEO_OUTCOME_NETWORK;
     exchange->result = CURLE_OUT_OF_MEMORY;
-    move(engine, exchange, VEO_STATE_DONE);
+    veo_engine_move(engine, exchange, VEO_STATE_DONE);
+    return;
   }
+  veo_deadline_begin(exchange, veo_now());
+  veo_engine_judge_later(engine, exchange);
+}
+
+/* Exchanges that may be under way at a time. One that has had no answer for long keeps its place from nobody, or
+ * a hundred looks that hang would hold up all the others; up to as many again. */
+static int places(const veo_engine *engine)
+{
+  return engine->max_in_flight +
+         (engine->slow < engine->max_in_flight ? engine->slow : engine->max_in_flight);
 }
 
 /* Starts what may start, at most so many, in the order of submission. Behind a closed
@@ -248,7 +132,7 @@ static void pump(veo_engine *engine, int most)
   int skipped = 0;
   int begun = 0;
   while(exchange && begun < most && skipped < engine->max_in_flight &&
-        engine->active.count - engine->saves < engine->max_in_flight) {
+        engine->active.count - engine->saves.running < places(engine)) {
     veo_exchange *next = exchange->next;
     if(veo_hosts_open(&engine->hosts, exchange)) {
       begin(engine, exchange);
@@ -258,26 +142,18 @@ static void pump(veo_engine *engine, int most)
     }
     exchange = next;
   }
-  while(engine->saves_queued.first && engine->saves < MAX_SAVES)
-    begin(engine, engine->saves_queued.first);
+  while(engine->saves_queued.first && engine->saves.running < VEO_MAX_SAVES)
+    begin_save(engine, engine->saves_queued.first);
   engine->eager = begun == most;
 }
 
-/* libcurl has let go of the handle. */
-static void end_exchange(veo_engine *engine, veo_exchange *exchange, CURLcode result)
+static void collect_saves(veo_engine *engine)
 {
-  leave_host(engine, exchange);
-  veo_list_remove(&engine->active, exchange);
-  veo_exchange_finish(exchange, result);
-  veo_list_append(&engine->done, exchange);
-}
-
-static void collect(veo_engine *engine)
-{
-  CURLcode result;
   veo_exchange *exchange;
-  while((exchange = veo_multis_ended(&engine->multis, &result)) != NULL)
-    end_exchange(engine, exchange, result);
+  while((exchange = veo_saves_ended(&engine->saves)) != NULL) {
+    engine->eager |= engine->saves_queued.count > 0;
+    veo_engine_move(engine, exchange, VEO_STATE_DONE);
+  }
 }
 
 int veo_engine_waiting(const veo_engine *engine)
@@ -287,14 +163,21 @@ int veo_engine_waiting(const veo_engine *engine)
 
 int veo_engine_room(const veo_engine *engine)
 {
-  return engine->max_in_flight -
-         (engine->active.count - engine->saves + engine->queued.count - engine->files);
+  return places(engine) -
+         (engine->active.count - engine->saves.running + engine->queued.count - engine->files);
 }
 
-static void publish(veo_engine *engine)
+/* When a step is wanted, completions and libcurl's timers aside. */
+static double wanted_at(const veo_engine *engine)
 {
-  veo_poller_publish(&engine->poller, engine->eager || engine->pace.stalled ? 0 : engine->wake_at,
-                     veo_engine_waiting(engine) > 0);
+  if(engine->eager || engine->pace.stalled)
+    return 0;
+  return due(engine) < engine->wake_at ? due(engine) : engine->wake_at;
+}
+
+void veo_engine_publish(veo_engine *engine)
+{
+  veo_poller_publish(&engine->poller, wanted_at(engine), veo_engine_waiting(engine) > 0);
 }
 
 void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url)
@@ -303,10 +186,10 @@ void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *u
   /* Anything but plain http to loopback may meet TLS: here, at a proxy or behind a redirect. */
   if(url && (exchange->tls || exchange->kind == VEO_KIND_DOWNLOAD || !veo_is_loopback(url)))
     engine->poller.guarded = 1;
-  engine->files += is_file(exchange);
-  move(engine, exchange, VEO_STATE_QUEUED);
+  engine->files += veo_is_file(exchange);
+  veo_engine_move(engine, exchange, VEO_STATE_QUEUED);
   engine->eager = 1;
-  publish(engine);
+  veo_engine_publish(engine);
 }
 
 /* How long step may sleep. */
@@ -322,15 +205,15 @@ static double sleep_limit(const veo_engine *engine, double until, const veo_exch
 /* Bytes that libcurl holds are handed over inside curl_easy_pause, which may end the exchange. */
 static void go_on(veo_engine *engine, veo_exchange *exchange)
 {
-  veo_sigpipe guard;
+  veo_held guard;
   CURLcode result;
-  veo_sigpipe_block(&guard); /* HTTP/2 writes that its window is open again */
+  veo_hold(&guard, SIGPIPE); /* HTTP/2 writes that its window is open again */
   result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
   if(result != CURLE_OK)
     veo_multis_remove(&engine->multis, exchange);
-  veo_sigpipe_restore(&guard);
+  veo_let_go(&guard);
   if(result != CURLE_OK)
-    end_exchange(engine, exchange, result);
+    veo_engine_end(engine, exchange, result);
 }
 
 /* Lets downloads go on that a step before had no more time for. */
@@ -348,8 +231,17 @@ static void resume_stalled(veo_engine *engine)
   }
 }
 
+/* How long libcurl may sleep: what was begun just now may have ended at once. */
+static double turn_limit(const veo_engine *engine, double until, const veo_exchange *awaited)
+{
+  if(engine->eager || engine->pace.stalled)
+    return 0; /* the next turn starts more */
+  until = sleep_limit(engine, until, awaited);
+  return due(engine) < until ? due(engine) : until;
+}
+
 /* Starts, lets libcurl work and collects, once. 0 when a signal came. */
-static int turn(veo_engine *engine, double until, double stop)
+static int turn(veo_engine *engine, double until, double stop, const veo_exchange *awaited)
 {
   int awake;
   engine->pace.stop = stop;
@@ -357,14 +249,11 @@ static int turn(veo_engine *engine, double until, double stop)
     resume_stalled(engine);
   if(engine->eager)
     pump(engine, stop < VEO_NEVER ? STARTS_A_FRAME : STARTS_A_TURN);
-  if(engine->eager)
-    until = 0; /* the next turn starts more */
-  if(engine->pace.stalled)
-    until = 0;
-  awake = veo_poller_run(&engine->poller, until, stop);
+  awake = veo_poller_run(&engine->poller, turn_limit(engine, until, awaited), stop);
   engine->pace.stop = VEO_NEVER;
-  collect(engine);
+  veo_engine_collect(engine);
   collect_saves(engine);
+  veo_engine_judge(engine);
   if(veo_hosts_learn(&engine->hosts))
     engine->eager |= engine->queued.count > 0; /* those that waited for the name may start */
   return awake;
@@ -382,7 +271,7 @@ static void step_now(veo_engine *engine)
      veo_poller_deadline(&engine->poller) > now)
     return;
   do
-    (void)turn(engine, 0, stop);
+    (void)turn(engine, 0, stop, NULL);
   while((engine->eager || veo_poller_deadline(&engine->poller) <= now) && (now = veo_now()) < stop);
 }
 
@@ -400,7 +289,7 @@ static void step_until(veo_engine *engine, double until, veo_exchange *awaited)
   int awake;
   do {
     hurry(engine, awaited);
-    awake = turn(engine, limit, VEO_NEVER);
+    awake = turn(engine, limit, VEO_NEVER, awaited);
     limit = sleep_limit(engine, until, awaited);
   } while(awake && limit > veo_now());
 }
@@ -412,29 +301,7 @@ void veo_engine_step(veo_engine *engine, double until, veo_exchange *awaited)
     step_now(engine);
   else
     step_until(engine, limit, awaited);
-  publish(engine);
-}
-
-veo_exchange *veo_engine_take(veo_engine *engine)
-{
-  veo_exchange *exchange;
-  while((exchange = engine->done.first) != NULL && !exchange->owner)
-    veo_engine_release(engine, exchange);
-  if(exchange)
-    veo_engine_hand_out(engine, exchange);
-  return exchange;
-}
-
-veo_exchange *veo_engine_take_news(veo_engine *engine)
-{
-  veo_exchange *exchange;
-  while((exchange = engine->news) != NULL) {
-    drop_news(engine, exchange);
-    if(exchange->state == VEO_STATE_ACTIVE && exchange->owner)
-      break;
-  }
-  publish(engine);
-  return exchange;
+  veo_engine_publish(engine);
 }
 
 void veo_engine_resume(veo_engine *engine, veo_exchange *exchange)
@@ -443,58 +310,52 @@ void veo_engine_resume(veo_engine *engine, veo_exchange *exchange)
     return;
   exchange->stream.paused = 0;
   go_on(engine, exchange);
-  publish(engine);
-}
-
-void veo_engine_hand_out(veo_engine *engine, veo_exchange *exchange)
-{
-  if(exchange->state == VEO_STATE_DONE)
-    move(engine, exchange, VEO_STATE_TAKEN);
-  publish(engine);
+  veo_engine_publish(engine);
 }
 
 int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange)
 {
   if(exchange->state == VEO_STATE_ACTIVE) {
-    veo_sigpipe guard;
     if(exchange->kind == VEO_KIND_SAVE)
-      return veo_saver_stop(engine->saver, exchange);
+      return veo_saver_stop(engine->saves.saver, exchange);
     if(exchange->billable && veo_exchange_sent(exchange) != VEO_SENT_NO)
       return 0;
     exchange->sent = veo_exchange_sent(exchange);
-    veo_sigpipe_block(&guard);
-    veo_multis_remove(&engine->multis, exchange);
-    veo_sigpipe_restore(&guard);
-    leave_host(engine, exchange);
+    veo_engine_take_off(engine, exchange);
+    veo_engine_leave(engine, exchange);
   } else if(exchange->state == VEO_STATE_QUEUED) {
-    engine->files -= is_file(exchange);
+    engine->files -= veo_is_file(exchange);
   } else {
     return 0;
   }
   exchange->outcome = VEO_OUTCOME_CANCELLED;
-  move(engine, exchange, VEO_STATE_DONE);
-  publish(engine);
+  veo_engine_move(engine, exchange, VEO_STATE_DONE);
+  veo_engine_publish(engine);
   return 1;
 }
 
 void veo_engine_wake_at(veo_engine *engine, double deadline)
 {
   engine->wake_at = deadline;
-  publish(engine);
+  veo_engine_publish(engine);
 }
 
-double veo_engine_deadline(const veo_engine *engine)
+double veo_engine_deadline(const veo_engine *engine, int waiting)
 {
-  double deadline = engine->eager || engine->pace.stalled ? 0 : engine->wake_at;
+  double deadline = wanted_at(engine);
   double libcurl = veo_poller_deadline(&engine->poller);
+  double look = veo_now() + LOOK_AGAIN;
   if(libcurl < deadline)
     deadline = libcurl;
+  /* Without a descriptor nobody is told of an answer that comes, or of a wait that somebody ends. */
+  if((waiting || engine->active.count) && engine->poller.fd < 0 && look < deadline)
+    deadline = look;
   return veo_engine_waiting(engine) ? 0 : deadline;
 }
 
 int veo_engine_pollfd(veo_engine *engine)
 {
   int fd = veo_poller_fd(&engine->poller);
-  publish(engine);
+  veo_engine_publish(engine);
   return fd;
 }

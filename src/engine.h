@@ -9,21 +9,23 @@
 #include "list.h"
 #include "multis.h"
 #include "poller.h"
-#include "saver.h"
+#include "saves.h"
 
 typedef struct {
   veo_multis multis;
   veo_poller poller;
-  veo_saver *saver; /* made at the first save */
+  veo_saves saves;
   pid_t owner;
   int forks; /* of the process that made it: after one more nothing of it may be touched */
   int max_in_flight;
-  int saves; /* threads under way */
   int files; /* downloads and uploads submitted and not ended */
+  int slow;  /* calls under way that take no place any more */
   veo_pace pace;
   int slots; /* numbers given to exchanges */
   int eager; /* something queued may be able to start */
   double wake_at;
+  double due; /* when to judge the deadlines of exchanges again, or before: some may have ended */
+  int behind; /* turns that they have waited for libcurl to read what is there */
   veo_list prepared;
   veo_list queued;
   veo_list saves_queued;
@@ -70,9 +72,12 @@ void veo_engine_resume(veo_engine *engine, veo_exchange *exchange);
 void veo_engine_hand_out(veo_engine *engine, veo_exchange *exchange);
 /* Cuts it; 0 when it may not be cut, because bytes of a billable request may have left. */
 int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange);
+/* Keeps the one descriptor true after a change; see poller.h. */
+void veo_engine_publish(veo_engine *engine);
 void veo_engine_wake_at(veo_engine *engine, double deadline);
-/* When step wants to be called next: VEO_NEVER, or a time that may have passed. */
-double veo_engine_deadline(const veo_engine *engine);
+/* When step wants to be called next: VEO_NEVER, or a time that may have passed. `waiting`: somebody waits for what the
+ * engine knows nothing of. */
+double veo_engine_deadline(const veo_engine *engine, int waiting);
 /* The one descriptor for foreign event loops, or -1. */
 int veo_engine_pollfd(veo_engine *engine);
 

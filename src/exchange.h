@@ -5,6 +5,8 @@
 
 #include <curl/curl.h>
 
+#include "boxes.h"
+#include "digest.h"
 #include "poller.h"
 #include "settings.h"
 #include "sink.h"
@@ -35,6 +37,8 @@ typedef enum {
   VEO_OUTCOME_UNREADABLE, /* bytes came that are no HTTP reply */
   VEO_OUTCOME_TOO_LARGE,  /* the body passed its cap */
   VEO_OUTCOME_REFUSED,    /* a download met another status than 200 and 206, or another range */
+  VEO_OUTCOME_REDIRECT,   /* a download was sent to where it must not go */
+  VEO_OUTCOME_PROTOCOL,   /* an order's server agreed on no HTTP/1.1: nothing was sent */
   VEO_OUTCOME_IO,         /* the file could not be written */
   VEO_OUTCOME_CANCELLED,
   VEO_OUTCOME_CLOSED
@@ -46,6 +50,8 @@ typedef enum { VEO_SENT_NO, VEO_SENT_MAYBE, VEO_SENT_YES } veo_sent;
 typedef struct {
   char etag[256];
   char last_modified[64];
+  char encoding[64];
+  char location[512];     /* where the last redirect pointed */
   curl_off_t range_start; /* from Content-Range; -1 without one */
   curl_off_t range_total; /* likewise; -1 when unknown */
 } veo_file_headers;
@@ -67,42 +73,66 @@ typedef struct {
   int stalled; /* exchanges that were stopped, and go on in the next step */
 } veo_pace;
 
+/* See deadline.h. */
+typedef struct {
+  double began;
+  double end;
+  int extended;   /* the host was away when it came, and it was put off */
+  double look_at; /* when to see whether a file crawls, or a call is slow */
+  double crawls_since;
+  curl_off_t moved; /* bytes at the last look */
+} veo_deadline;
+
 typedef struct veo_exchange {
   struct veo_exchange *prev; /* neighbours in the engine's list of its state */
   struct veo_exchange *next;
   int slot;    /* its number in the engine, from 1, for life */
   void *owner; /* the transfer that script holds, or NULL: a blocking call's, or nobody's */
 
-  CURL *easy;
-  int multi; /* the number of the multi handle it is under way in */
+  CURL *easy; /* NULL: a new one is to be made; see veo_exchange_recycle */
+  int multi;  /* the number of the multi handle it is under way in */
   veo_poller *poller;
   CURLU *url;
   struct curl_slist *extra; /* a header of this exchange alone */
   curl_mime *form;          /* an upload's body, read from the file while it is sent */
-  veo_kind kind;            /* what the easy handle is set up for */
+  veo_kind kind;
   veo_state state;
   veo_outcome outcome;
   veo_sent sent;
   CURLcode result;
   long http_status;
   int billable;
-  int look; /* of a status: the usual record is read into one; see record.h */
+  int slow;         /* under way for VEO_SLOW: its place is another's */
+  int without_alpn; /* billable: may go out though the server agreed on no protocol in its handshake */
+  int no_alpn;      /* which it did not */
+  int look;         /* of a status: the usual record is read into one; see record.h */
   int tls;
-  int resolved; /* its host needs no resolver any more */
-  int host;     /* the engine's number for the host, -1 when it needs no resolver */
-  long timeout_ms;
+  int resolved;    /* its host needs no resolver any more */
+  int host;        /* the engine's number for the host, -1 when it needs no resolver */
+  long timeout_ms; /* 0: none */
   long connect_timeout_ms;
+  long stall; /* seconds of crawling that end a file; 0 for what is none */
+  veo_deadline deadline;
 
   veo_buffer request;
   veo_buffer reply;
   int overflow; /* the body passed its cap */
+  size_t header_bytes;
+  int in_headers; /* of a reply whose headers have not ended */
+  int discarded;  /* what still comes is thrown away */
 
   veo_sink *sink;
   curl_off_t offset; /* where the first byte goes */
   curl_off_t written;
-  curl_off_t total; /* of the whole file, -1 while unknown */
+  curl_off_t overlap; /* bytes that come and are in the sink already: to be compared */
+  curl_off_t total;   /* of the whole file, -1 while unknown */
   curl_off_t max_bytes;
-  int begun; /* the first byte of a file's body was seen */
+  int decodes;    /* libcurl decodes it, if it is encoded */
+  int begun;      /* the first byte of a file's body was seen */
+  int no_pages;   /* XML, HTML and JSON are no part of a file */
+  int no_encoded; /* nor is what comes encoded the rest of one */
+  int encoded;    /* such came */
+  int page;       /* and came with 200 */
   int io_error;
   const char *io_stage;
   veo_file_headers *headers;
@@ -113,71 +143,28 @@ typedef struct veo_exchange {
   struct veo_exchange *news_next; /* in the engine's list of those that have news */
   struct veo_exchange **news;     /* the head of that list */
   int has_news;
-  int program; /* a save that is none: `request` holds a program's arguments */
-  int status;  /* its exit status */
-  char *save_to;
+  int program;   /* a save that is none: `request` holds a program's arguments */
+  int status;    /* its exit status */
+  char *save_to; /* of a save without a sink: the file to look at */
+  char digest[VEO_DIGEST_TEXT];
+  veo_boxes boxes;
   int overwrite;
+  int unsynced; /* a save: the file system cannot sync */
 
   char error[CURL_ERROR_SIZE];
 } veo_exchange;
 
-typedef struct {
-  const char *method; /* "GET" or "POST" */
-  const char *url;    /* whole, without the query */
-  const char *query;  /* already escaped, or NULL */
-  const char *body;   /* JSON, or NULL */
-  size_t body_length;
-  int billable;
-} veo_call;
-
-typedef struct {
-  const char *url;
-  const char *if_range; /* an ETag or date, or NULL */
-  curl_off_t offset;
-  curl_off_t max_bytes; /* 0: no cap */
-  size_t buffer;        /* bytes a stream holds; 0: it goes to a sink */
-  long read_size;       /* bytes read of the connection at a time */
-  long stall;           /* seconds of crawling that end it */
-  int tell_headers;
-} veo_fetch;
-
-enum { VEO_FORM_FIELDS = 8 };
-
-typedef struct {
-  const char *url;
-  const char *path;      /* the file */
-  const char *part;      /* the name of its part */
-  const char *file_name; /* NULL: the path's last */
-  int count;
-  const char *names[VEO_FORM_FIELDS];
-  const char *values[VEO_FORM_FIELDS];
-} veo_form;
-
 /* A new exchange with its handles, or NULL. */
 veo_exchange *veo_exchange_new(void);
 void veo_exchange_free(veo_exchange *exchange);
-/* Empties it for the pool; the easy handle keeps its options so that a status call after a status
- * call sets nothing but the query. */
+/* Empties it for the pool. A handle goes from one exchange to the next only where both are a status and the
+ * first ended well: such a call then sets nothing but the query. Any other handle is thrown away, for what
+ * libcurl 7.88 leaves in it goes into the next exchange: its receive buffer, so that CURLOPT_BUFFERSIZE answers
+ * 43; the bytes of a paused file, which were written into the next file; options that memory was short for. */
 void veo_exchange_recycle(veo_exchange *exchange);
 
-/* Each prepares a recycled exchange. NULL, or a constant text of what failed. */
-const char *veo_prepare_status(veo_exchange *exchange, const veo_settings *settings,
-                               const char *task_id, size_t length, long timeout_ms,
-                               long connect_timeout_ms);
-const char *veo_prepare_call(veo_exchange *exchange, const veo_settings *settings,
-                             const veo_call *call, long timeout_ms, long connect_timeout_ms);
-const char *veo_prepare_download(veo_exchange *exchange, const veo_settings *settings,
-                                 const veo_fetch *fetch, veo_sink *sink, long timeout_ms,
-                                 long connect_timeout_ms);
-const char *veo_prepare_upload(veo_exchange *exchange, const veo_settings *settings,
-                               const veo_form *form, long timeout_ms, long connect_timeout_ms);
-const char *veo_prepare_warm(veo_exchange *exchange, const veo_settings *settings, long timeout_ms,
-                             long connect_timeout_ms);
-const char *veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char *to, int overwrite);
-/* `arguments` are strings, each with its NUL. */
-const char *veo_prepare_program(veo_exchange *exchange, const char *arguments, size_t length,
-                                long timeout_ms);
-
+/* Whether the server says that a file is encoded, in whatever way. */
+int veo_is_encoded(const veo_file_headers *headers);
 /* Puts it into the engine's list of those whose owner has something to look at. */
 void veo_exchange_tell(veo_exchange *exchange);
 /* Whether bytes of the request may have left, as far as it can be proved. */

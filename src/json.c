@@ -1,10 +1,10 @@
 /* The bridge to lua-cjson; see json.h. */
 #include "json.h"
 
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { MAX_DIGITS = 14, MAX_DEPTH = 100 };
+enum { MAX_DEPTH = 100 };
 
 static void configure(lua_State *L, const char *option, int boolean, int number)
 {
@@ -20,25 +20,32 @@ static void configure(lua_State *L, const char *option, int boolean, int number)
   lua_call(L, 1, 0);
 }
 
-void veo_json_open(lua_State *L)
+/* A sandbox may have dropped `require` since it was loaded. */
+static void push_cjson(lua_State *L)
 {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "cjson.safe");
+  lua_remove(L, -2);
+  if(lua_istable(L, -1))
+    return;
+  lua_pop(L, 1);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "cjson.safe");
   if(lua_pcall(L, 1, 1, 0) != 0)
     luaL_error(L, "veo.core needs lua-cjson (Debian: lua-cjson, LuaRocks: lua-cjson): %s",
                lua_tostring(L, -1));
+}
+
+void veo_json_open(lua_State *L)
+{
+  push_cjson(L);
   lua_getfield(L, -1, "new");
   lua_call(L, 0, 1); /* never the shared instance: others change its settings */
   lua_remove(L, -2);
   configure(L, "decode_invalid_numbers", 0, 0);
-  configure(L, "encode_invalid_numbers", 0, 0);
   configure(L, "decode_max_depth", -1, MAX_DEPTH);
-  configure(L, "encode_max_depth", -1, MAX_DEPTH);
-  /* The most that every flavour takes; see check_numbers. */
-  configure(L, "encode_number_precision", -1, MAX_DIGITS);
-  lua_getfield(L, -1, "encode");
-  lua_getfield(L, -2, "decode");
-  lua_remove(L, -3);
+  lua_getfield(L, -1, "decode");
+  lua_remove(L, -2);
 }
 
 /* Replaces the number on the top by an integer when it is whole. 1 when it did. */
@@ -91,11 +98,57 @@ static void clean(lua_State *L)
   }
 }
 
+/* The code unit that an escape at `text` writes, or -1. */
+static long unit_of(const char *text, size_t left)
+{
+  char digits[5] = "";
+  if(left < 6 || text[0] != '\\' || text[1] != 'u')
+    return -1;
+  memcpy(digits, text + 2, 4);
+  return strspn(digits, "0123456789abcdefABCDEF") == 4 ? strtol(digits, NULL, 16) : -1;
+}
+
+/* Pushes the text with U+FFFD for each half of a surrogate pair that stands alone, at which lua-cjson refuses it all. 0
+ * with nothing pushed when there is none. */
+static int push_mended(lua_State *L, const char *text, size_t length)
+{
+  luaL_Buffer out;
+  int mended = 0;
+  int top = lua_gettop(L);
+  luaL_buffinit(L, &out);
+  while(length) {
+    long unit = unit_of(text, length);
+    size_t n = unit >= 0 ? 6 : *text == '\\' && length > 1 ? 2 : 1;
+    long next = unit >= 0xd800 && unit <= 0xdbff ? unit_of(text + 6, length - 6) : -1;
+    if(next >= 0xdc00 && next <= 0xdfff)
+      n = 12;
+    if(n == 6 && unit >= 0xd800 && unit <= 0xdfff) {
+      luaL_addstring(&out, "\\ufffd");
+      mended = 1;
+    } else
+      luaL_addlstring(&out, text, n);
+    text += n;
+    length -= n;
+  }
+  luaL_pushresult(&out);
+  if(!mended)
+    lua_settop(L, top);
+  return mended;
+}
+
 int veo_json_decode(lua_State *L, int decode, const char *text, size_t length)
 {
+  decode = veo_absindex(L, decode);
   lua_pushvalue(L, decode);
   lua_pushlstring(L, text, length);
   lua_call(L, 1, 2); /* value, or nil and a message */
+  if(lua_isnil(L, -2) && push_mended(L, text, length)) {
+    lua_pushvalue(L, decode);
+    lua_insert(L, -2);
+    lua_call(L, 1, 2);
+    lua_remove(L, -3);
+    lua_remove(L, -3);
+  }
   if(lua_isnil(L, -2)) {
     lua_remove(L, -2);
     return 0;
@@ -104,42 +157,4 @@ int veo_json_decode(lua_State *L, int decode, const char *text, size_t length)
   if(lua_istable(L, -1))
     clean(L);
   return 1;
-}
-
-/* Refuses, in the table on the top, whole numbers that lua-cjson would round without a word, and
- * tables that hold themselves. */
-static void check_numbers(lua_State *L, int depth)
-{
-  if(depth > MAX_DEPTH)
-    luaL_error(L, "the request cannot be written as JSON: nested too deeply");
-  luaL_checkstack(L, 4, "tables nested too deeply");
-  lua_pushnil(L);
-  while(lua_next(L, -2)) {
-    if(lua_type(L, -1) == LUA_TNUMBER) {
-      lua_Number number = lua_tonumber(L, -1);
-      if(fabs(number) >= 1e14 && number == floor(number))
-        luaL_error(L,
-                   "the request cannot be written as JSON: a whole number of more than %d "
-                   "digits, send it as a string",
-                   MAX_DIGITS);
-    } else if(lua_istable(L, -1)) {
-      check_numbers(L, depth + 1);
-    }
-    lua_pop(L, 1);
-  }
-}
-
-void veo_json_encode(lua_State *L, int encode, int value)
-{
-  value = veo_absindex(L, value);
-  lua_pushvalue(L, value);
-  if(lua_istable(L, -1))
-    check_numbers(L, 1);
-  lua_pop(L, 1);
-  lua_pushvalue(L, encode);
-  lua_pushvalue(L, value);
-  lua_call(L, 1, 2);
-  if(lua_isnil(L, -2))
-    luaL_error(L, "the request cannot be written as JSON: %s", lua_tostring(L, -1));
-  lua_pop(L, 1);
 }

@@ -5,12 +5,9 @@
 
 #include "compat.h"
 
-/* Pushes encode and decode of a new instance. Raises when lua-cjson is not installed. */
+/* Pushes the decode of a new instance. Raises when lua-cjson is not installed. */
 void veo_json_open(lua_State *L);
 /* Calls the decode at `decode`. 1 with the value pushed, or 0 with a message pushed. */
 int veo_json_decode(lua_State *L, int decode, const char *text, size_t length);
-/* Calls the encode at `encode` on the value at `value`. Pushes the string, or raises an error that
- * says what could not be encoded. */
-void veo_json_encode(lua_State *L, int encode, int value);
 
 #endif

@@ -1,6 +1,9 @@
 /* The multi handles; see multis.h. */
 #include "multis.h"
 
+#include "descriptors.h"
+#include "wakeup.h"
+
 enum { FULL = 64 };                   /* exchanges of one multi handle before there is another */
 static const long max_streams = 1000; /* on one HTTP/2 connection; libcurl's default is 100 */
 
@@ -15,14 +18,25 @@ static int capacity(const veo_multis *multis, int i)
 static void limit(const veo_multis *multis, int i)
 {
   curl_multi_setopt(multis->list[i].watch.multi, CURLMOPT_MAXCONNECTS,
-                    (long)capacity(multis, i) + 8);
+                    (long)veo_descriptors_share(capacity(multis, i) + 8));
+}
+
+/* For a new handle. */
+static void set_up(veo_multis *multis, int i)
+{
+  curl_multi_setopt(multis->list[i].watch.multi, CURLMOPT_MAX_CONCURRENT_STREAMS, max_streams);
+  multis->list[i].active = 0;
+  multis->list[i].most = 0;
+  multis->list[i].begun = 0;
+  multis->list[i].probe = NULL;
+  limit(multis, i);
 }
 
 /* One more, or 0. */
 static int grow(veo_multis *multis)
 {
   int i = multis->count;
-  CURLM *multi = i < VEO_MULTIS && !multis->alone ? curl_multi_init() : NULL;
+  CURLM *multi = i < VEO_MULTIS && !multis->alone ? veo_wakeup_init() : NULL;
   if(!multi)
     return 0;
   if(!veo_poller_watch(multis->poller, &multis->list[i].watch, multi)) {
@@ -30,14 +44,16 @@ static int grow(veo_multis *multis)
     multis->alone = 1;
     return 0;
   }
-  curl_multi_setopt(multi, CURLMOPT_MAX_CONCURRENT_STREAMS, max_streams);
-  multis->list[i].active = 0;
-  multis->list[i].most = 0;
-  multis->list[i].begun = 0;
-  multis->list[i].probe = NULL;
+  set_up(multis, i);
   multis->count++;
-  limit(multis, i);
   return 1;
+}
+
+void veo_multis_renew(veo_multis *multis, int i)
+{
+  curl_multi_cleanup(multis->list[i].watch.multi);
+  veo_poller_replace(&multis->list[i].watch, veo_wakeup_init());
+  set_up(multis, i);
 }
 
 int veo_multis_open(veo_multis *multis, veo_poller *poller)
@@ -92,8 +108,9 @@ static int choose(veo_multis *multis, const veo_exchange *exchange)
 int veo_multis_add(veo_multis *multis, veo_exchange *exchange)
 {
   int i = choose(multis, exchange);
-  CURLM *multi = multis->list[i].watch.multi;
-  if(curl_multi_add_handle(multi, exchange->easy) != CURLM_OK)
+  if(!multis->list[i].watch.multi)
+    veo_multis_renew(multis, i);
+  if(curl_multi_add_handle(multis->list[i].watch.multi, exchange->easy) != CURLM_OK)
     return 0;
   if(i > 0 && !multis->list[i].begun)
     multis->list[i].probe = exchange;

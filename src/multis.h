@@ -28,6 +28,9 @@ void veo_multis_close(veo_multis *multis);
 /* 0 when libcurl does not take it. */
 int veo_multis_add(veo_multis *multis, veo_exchange *exchange);
 void veo_multis_remove(veo_multis *multis, veo_exchange *exchange);
+/* A new handle in the place of one from which all exchanges were removed; its connections are closed. Without
+ * memory there is none until the next exchange. */
+void veo_multis_renew(veo_multis *multis, int i);
 /* The next exchange that has ended, removed already, and how; or NULL. */
 veo_exchange *veo_multis_ended(veo_multis *multis, CURLcode *result);
 

@@ -10,7 +10,7 @@
  * kept another one's open, and that one was waited for four seconds too long (2 of 1,500 times). */
 int veo_pipe(int ends[2])
 {
-#ifdef __linux__
+#ifndef __APPLE__
   return pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno;
 #else
   if(pipe(ends) != 0)

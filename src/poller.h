@@ -5,10 +5,13 @@
 
 #include <curl/curl.h>
 
+#include "connections.h"
+
 /* One multi handle that is watched. */
 typedef struct veo_watch {
   CURLM *multi;
   double deadline; /* when libcurl wants its time-out handled, or VEO_NEVER */
+  int broken;      /* libcurl failed in it: nothing but its end is safe any more */
   struct veo_poller *poller;
   struct veo_watch *next;
 } veo_watch;
@@ -31,10 +34,12 @@ typedef struct veo_poller {
   int event_fd; /* readable while a completion waits to be taken */
   int signalled;
   int skipped;  /* the last turn did not look at the sockets */
+  int behind;   /* the last turn may have left some that are ready */
   int watched;  /* pollfd() was asked for: only then are timer and event descriptors kept true */
   int guarded;  /* TLS may be under way, which can raise SIGPIPE; libcurl's plain sends cannot */
   int closing;  /* the epoll set goes as a whole */
   int extra_fd; /* one more descriptor to wake on (the saver's), or -1 */
+  veo_connections connections;
 } veo_poller;
 
 /* NULL, or what failed; the poller can be closed either way. */
@@ -45,6 +50,8 @@ void veo_poller_closing(veo_poller *poller);
 void veo_poller_close(veo_poller *poller);
 /* Watches a multi handle for life; `watch` stays where it is. 0 when it cannot watch one more. */
 int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi);
+/* Another multi handle, or NULL, in the place of the one watched so far. */
+void veo_poller_replace(veo_watch *watch, CURLM *multi);
 /* Sleeps until something is ready, libcurl's timer is due or `until` has come, then lets libcurl work
  * once, on one socket after the other until `stop`; what is left stays ready. 0 when a signal
  * interrupted the sleep. */

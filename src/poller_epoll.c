@@ -5,7 +5,7 @@
 #include "poller.h"
 
 #include "clock.h"
-#include "sigpipe.h"
+#include "held.h"
 
 #include <errno.h>
 #include <math.h>
@@ -111,7 +111,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
 int veo_poller_keep(veo_poller *poller, curl_socket_t fd)
 {
   veo_socket *socket = entry(poller, fd);
-  if(!socket)
+  if(!socket || !veo_connections_add(&poller->connections, fd))
     return 0;
   memset(socket, 0, sizeof *socket);
   socket->kept = 1;
@@ -121,6 +121,7 @@ int veo_poller_keep(veo_poller *poller, curl_socket_t fd)
 int veo_poller_close_socket(void *user, curl_socket_t fd)
 {
   veo_poller *poller = user;
+  veo_connections_remove(&poller->connections, fd);
   if(fd < poller->size) {
     /* First: a child that inherited the descriptor would keep a closed one in the set for good. */
     leave(poller, fd, &poller->sockets[fd]);
@@ -159,17 +160,23 @@ const char *veo_poller_open(veo_poller *poller)
   return NULL;
 }
 
-int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi)
+void veo_poller_replace(veo_watch *watch, CURLM *multi)
 {
   watch->multi = multi;
   watch->deadline = VEO_NEVER;
-  watch->poller = poller;
-  watch->next = poller->watches;
-  poller->watches = watch;
+  watch->broken = 0;
   curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
   curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, watch);
   curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
   curl_multi_setopt(multi, CURLMOPT_TIMERDATA, watch);
+}
+
+int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi)
+{
+  watch->poller = poller;
+  watch->next = poller->watches;
+  poller->watches = watch;
+  veo_poller_replace(watch, multi);
   return 1;
 }
 
@@ -190,6 +197,7 @@ void veo_poller_close(veo_poller *poller)
       close(*fds[i]);
     *fds[i] = -1;
   }
+  veo_connections_free(&poller->connections);
   free(poller->sockets);
   poller->sockets = NULL;
   poller->size = 0;
@@ -223,18 +231,26 @@ double veo_poller_deadline(const veo_poller *poller)
   return deadline;
 }
 
+/* Lets libcurl work on one socket, or on what is due. One failed allocation leaves its table of sockets half
+ * made, and the next use of that ends the process (a division by zero in 7.88). */
+static void act(veo_watch *watch, curl_socket_t fd, int mask)
+{
+  int running;
+  if(!watch->broken)
+    watch->broken = curl_multi_socket_action(watch->multi, fd, mask, &running) != CURLM_OK;
+}
+
 /* Lets libcurl see to its time-outs that are due, and tries again what failed. */
 static void expire(veo_poller *poller)
 {
   veo_watch *watch;
   double now = veo_now();
-  int running;
   if(poller->retry_at <= now)
     enter_again(poller);
   for(watch = poller->watches; watch; watch = watch->next) {
     if(watch->deadline <= now) {
       watch->deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */
-      curl_multi_socket_action(watch->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+      act(watch, CURL_SOCKET_TIMEOUT, 0);
     }
   }
 }
@@ -245,7 +261,6 @@ static void serve(veo_poller *poller, const struct epoll_event *event)
   veo_socket *socket;
   int fd = event->data.fd;
   int mask = 0;
-  int running;
   if(fd == poller->extra_fd)
     return; /* its owner empties it */
   if(fd == poller->timer_fd) {
@@ -269,13 +284,13 @@ static void serve(veo_poller *poller, const struct epoll_event *event)
     mask |= CURL_CSELECT_OUT;
   if(event->events & (EPOLLERR | EPOLLHUP))
     mask |= CURL_CSELECT_ERR;
-  curl_multi_socket_action(socket->watch->multi, fd, mask, &running);
+  act(socket->watch, fd, mask);
 }
 
 int veo_poller_run(veo_poller *poller, double until, double stop)
 {
   struct epoll_event events[EVENTS_A_TURN];
-  veo_sigpipe guard;
+  veo_held guard;
   double deadline = veo_poller_deadline(poller);
   double at = until < deadline ? until : deadline;
   double now = veo_now();
@@ -286,18 +301,21 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   poller->skipped = deadline <= now && !poller->skipped;
   if(!poller->skipped)
     n = epoll_wait(poller->fd, events, EVENTS_A_TURN, sleep_ms(at, now));
+  poller->behind = poller->skipped || n == EVENTS_A_TURN;
   if(n < 0 && errno == EINTR)
     return 0;
   if(poller->guarded)
-    veo_sigpipe_block(&guard);
+    veo_hold(&guard, SIGPIPE);
   expire(poller);
   for(i = 0; i < n; i++) {
     serve(poller, &events[i]);
-    if(stop < VEO_NEVER && veo_now() >= stop)
+    if(stop < VEO_NEVER && veo_now() >= stop) {
+      poller->behind |= i + 1 < n;
       break;
+    }
   }
   if(poller->guarded)
-    veo_sigpipe_restore(&guard);
+    veo_let_go(&guard);
   return 1;
 }
 

@@ -5,7 +5,7 @@
 #include "poller.h"
 
 #include "clock.h"
-#include "sigpipe.h"
+#include "held.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,6 +29,14 @@ void veo_poller_closing(veo_poller *poller)
 void veo_poller_close(veo_poller *poller)
 {
   poller->watches = NULL;
+  veo_connections_free(&poller->connections);
+}
+
+void veo_poller_replace(veo_watch *watch, CURLM *multi)
+{
+  watch->multi = multi;
+  watch->deadline = VEO_NEVER;
+  watch->broken = 0;
 }
 
 /* curl_multi_poll sleeps for one. */
@@ -36,10 +44,9 @@ int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi)
 {
   if(poller->watches)
     return 0;
-  watch->multi = multi;
-  watch->deadline = VEO_NEVER;
   watch->poller = poller;
   watch->next = NULL;
+  veo_poller_replace(watch, multi);
   poller->watches = watch;
   return 1;
 }
@@ -55,21 +62,20 @@ double veo_poller_deadline(const veo_poller *poller)
 
 int veo_poller_keep(veo_poller *poller, curl_socket_t fd)
 {
-  (void)poller;
-  (void)fd;
-  return 1;
+  return veo_connections_add(&poller->connections, fd);
 }
 
 int veo_poller_close_socket(void *user, curl_socket_t fd)
 {
-  (void)user;
+  veo_poller *poller = user;
+  veo_connections_remove(&poller->connections, fd);
   return close(fd);
 }
 
 int veo_poller_run(veo_poller *poller, double until, double stop)
 {
   struct curl_waitfd extra;
-  veo_sigpipe guard;
+  veo_held guard;
   double ms = ceil((until - veo_now()) * 1000.0);
   CURLM *multi = poller->watches->multi;
   int ready = 0;
@@ -82,12 +88,12 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
     ms = 0;
   if(ms > 60000.0)
     ms = 60000.0;
-  veo_sigpipe_block(&guard);
+  veo_hold(&guard, SIGPIPE);
   /* Sleep first, no longer than libcurl's own timer: what work ends is to be collected before a sleep. */
   if(ms > 0)
     curl_multi_poll(multi, &extra, poller->extra_fd >= 0, (int)ms, &ready);
-  curl_multi_perform(multi, &running);
-  veo_sigpipe_restore(&guard);
+  poller->watches->broken = curl_multi_perform(multi, &running) != CURLM_OK;
+  veo_let_go(&guard);
   return 1;
 }
 

@@ -15,10 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __APPLE__
+#include <crt_externs.h>
+#define environ (*_NSGetEnviron()) /* a bundle has no other */
+#else
+extern char **environ;
+#endif
+
 /* Milliseconds between two looks whether it has ended. */
 #define SLICE 20
-
-extern char **environ;
 
 /* The strings as a NULL-terminated vector that points into them; NULL when memory is short. */
 static char **split(const char *arguments, size_t length)
@@ -39,6 +44,28 @@ static char **split(const char *arguments, size_t length)
   return argv;
 }
 
+/* What a program may know of our environment: keys and passwords stand in it too. */
+static const char *const KEPT[] = {"PATH",   "HOME",     "TMPDIR", "LANG",
+                                   "LC_ALL", "LC_CTYPE", "TZ",     "LD_LIBRARY_PATH"};
+#define KEPT_COUNT (sizeof KEPT / sizeof *KEPT)
+
+/* Fills `kept`, of KEPT_COUNT + 1 places, with strings of `environ`, each name once. */
+static void small_environment(char **kept)
+{
+  size_t i;
+  for(i = 0; i < KEPT_COUNT; i++) {
+    size_t length = strlen(KEPT[i]);
+    char **entry;
+    for(entry = environ; entry && *entry; entry++) {
+      if(strncmp(*entry, KEPT[i], length) == 0 && (*entry)[length] == '=') {
+        *kept++ = *entry;
+        break;
+      }
+    }
+  }
+  *kept = NULL;
+}
+
 /* The thread blocks every signal, which the program must not inherit. */
 static int spawn(char *const *argv, int error_fd, pid_t *pid)
 {
@@ -46,7 +73,9 @@ static int spawn(char *const *argv, int error_fd, pid_t *pid)
   posix_spawnattr_t attributes;
   sigset_t none;
   sigset_t defaults;
+  char *environment[KEPT_COUNT + 1];
   int error;
+  small_environment(environment);
   sigemptyset(&none);
   sigemptyset(&defaults);
   sigaddset(&defaults, SIGPIPE);
@@ -64,7 +93,7 @@ static int spawn(char *const *argv, int error_fd, pid_t *pid)
   if(!error)
     error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   if(!error)
-    error = argv[0] ? posix_spawnp(pid, argv[0], &files, &attributes, argv, environ) : EINVAL;
+    error = argv[0] ? posix_spawnp(pid, argv[0], &files, &attributes, argv, environment) : EINVAL;
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&files);
   return error;

@@ -17,6 +17,7 @@ typedef struct {
 void veo_program_init(veo_program *program);
 void veo_program_destroy(veo_program *program);
 /* `arguments` are `length` bytes of strings, each with its NUL; the first is looked for on the PATH.
+ * Of the environment it gets the path, home, folder, language and libraries, so no key.
  * Input and output are /dev/null, `text` gets the start of what it says on its standard error.
  * 0 with *status (its exit status, 128 + signal, or -1 when the host has it taken away by ignoring
  * SIGCHLD), or an errno: ENOENT when there is no such program, ETIMEDOUT when it had to be killed,

@@ -241,6 +241,7 @@ static int read_data(veo_scan *scan, record *r)
                                  FIELD("errorCode", NULL),
                                  FIELD("errorMessage", read_no_message),
                                  FIELD("createTime", read_created),
+                                 FIELD("creditsConsumed", NULL),
                                  {NULL, 0, NULL}};
   return read_object(scan, fields, r);
 }

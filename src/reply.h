@@ -11,6 +11,8 @@
 int veo_push_result(lua_State *L, int env, veo_exchange *exchange, const char *secret);
 /* Pushes what is known of a file whose headers are there. */
 void veo_push_download_reply(lua_State *L, const veo_exchange *exchange);
+/* Pushes nil and the failure of a call whose client was closed, with what had come of its answer. */
+int veo_push_closed(lua_State *L, const char *message, veo_sent sent, const veo_buffer *reply);
 /* Pushes nil and a failure with nothing but a reason and whether anything was sent. */
 int veo_push_failure(lua_State *L, const char *reason, const char *message, veo_sent sent);
 

@@ -7,15 +7,18 @@
 #include "arguments.h"
 #include "clock.h"
 #include "defaults.h"
-#include "json.h"
+#include "encode.h"
+#include "prepare.h"
 #include "reply.h"
 #include "transfer.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 typedef struct {
   veo_kind kind;
+  const char *wrong;   /* why it cannot be sent, whatever is tried; or NULL */
   const char *task_id; /* status */
   int look;
   size_t task_id_length;
@@ -59,30 +62,24 @@ static void read_timeouts(lua_State *L, int index, const veo_client *client, req
   r->connect_timeout_ms = to_ms(connect_timeout);
 }
 
-static void push_encoded(lua_State *L, int value)
-{
-  value = veo_absindex(L, value);
-  veo_getuservalue(L, 1);
-  lua_rawgeti(L, -1, VEO_ENV_ENCODE);
-  veo_json_encode(L, lua_gettop(L), value);
-}
-
 /* The key goes only to a host whose transport keeps it: https, or plain http on loopback. */
-static void check_transport(lua_State *L, const veo_client *client, const char *url)
+static void check_transport(const veo_client *client, const char *url, request *r)
 {
   if(strncasecmp(url, "https://", 8) == 0)
     return;
   if(strncasecmp(url, "http://", 7) != 0)
-    luaL_error(L, "url: http or https expected");
-  if(!client->settings.allow_http && !veo_is_loopback(url))
-    luaL_error(L, "url: plain http to another machine would show the key; https expected "
-                  "(or allow_http = true)");
+    r->wrong = "url: http or https expected";
+  else if(!client->settings.allow_http && !veo_is_loopback(url))
+    r->wrong = "url: plain http to another machine would show the key; https expected "
+               "(or allow_http = true)";
 }
 
 static void read_body(lua_State *L, int value, request *r)
 {
-  push_encoded(L, value);
-  r->call.body = lua_tolstring(L, -1, &r->call.body_length);
+  if(veo_encode(L, value))
+    r->call.body = lua_tolstring(L, -1, &r->call.body_length);
+  else
+    r->wrong = lua_tostring(L, -1);
 }
 
 static void read_status(lua_State *L, int index, const veo_client *client, request *r)
@@ -90,7 +87,8 @@ static void read_status(lua_State *L, int index, const veo_client *client, reque
   luaL_checktype(L, index, LUA_TSTRING);
   r->kind = VEO_KIND_STATUS;
   r->task_id = lua_tolstring(L, index, &r->task_id_length);
-  luaL_argcheck(L, r->task_id_length < 4096, index, "a task id is shorter than 4096 bytes");
+  /* as long as a reply that named it may be: it is paid */
+  luaL_argcheck(L, r->task_id_length <= VEO_REPLY_CAP, index, "a task id is at most 1 MiB");
   read_timeouts(L, index + 1, client, r, client->settings.timeout);
 }
 
@@ -113,12 +111,14 @@ static void read_extend(lua_State *L, int index, const veo_client *client, reque
 
 static void read_call(lua_State *L, int index, const veo_client *client, request *r)
 {
-  static const char *const known[] = {"method", "path", "url", "query", "body", "billable", NULL};
+  static const char *const known[] = {"method", "path",     "url",          "query",
+                                      "body",   "billable", "without_alpn", NULL};
   const char *path;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_CALL;
   r->call.billable = veo_boolean_field(L, index, "billable");
+  r->call.without_alpn = veo_boolean_field(L, index, "without_alpn");
   read_timeouts(L, index + 1, client, r, client->settings.timeout);
   r->call.method = veo_text_field(L, index, "method");
   if(!r->call.method)
@@ -141,14 +141,23 @@ static void read_call(lua_State *L, int index, const veo_client *client, request
     luaL_error(L, "path: a slash at its start expected");
   if(path)
     r->call.url = lua_pushfstring(L, "%s%s", client->settings.base_url, path);
-  check_transport(L, client, r->call.url);
+  check_transport(client, r->call.url, r);
+}
+
+/* A number of bytes that is held in memory: 32 bits have to hold twice as much. */
+static long memory_field(lua_State *L, int index, const char *name, long fallback, long least)
+{
+  double bytes = veo_number_field(L, index, name, (double)fallback, (double)least);
+  if(bytes > VEO_DOWNLOAD_MOST)
+    luaL_error(L, "%s: at most %d expected", name, (int)VEO_DOWNLOAD_MOST);
+  return (long)bytes;
 }
 
 static void read_download(lua_State *L, int index, const veo_client *client, request *r)
 {
-  static const char *const known[] = {"url",    "sink",    "offset",    "if_range", "max_bytes",
-                                      "stream", "headers", "read_size", "stall",    NULL};
-  double read_size;
+  static const char *const known[] = {"url",       "sink",     "offset",  "if_range",
+                                      "max_bytes", "stream",   "headers", "read_size",
+                                      "stall",     "no_pages", "decode",  NULL};
   double stall;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
@@ -156,10 +165,7 @@ static void read_download(lua_State *L, int index, const veo_client *client, req
   read_timeouts(L, index + 1, client, r, 0);
   r->fetch.offset = (curl_off_t)veo_number_field(L, index, "offset", 0, 0);
   r->fetch.max_bytes = (curl_off_t)veo_number_field(L, index, "max_bytes", 0, 0);
-  read_size = veo_number_field(L, index, "read_size", VEO_DOWNLOAD_BUFFER, 1024);
-  if(read_size > VEO_DOWNLOAD_MOST)
-    luaL_error(L, "read_size: at most %d expected", (int)VEO_DOWNLOAD_MOST);
-  r->fetch.read_size = (long)read_size;
+  r->fetch.read_size = memory_field(L, index, "read_size", VEO_DOWNLOAD_BUFFER, 1024);
   stall = veo_number_field(L, index, "stall", VEO_LOW_SPEED_TIME, 1);
   r->fetch.stall = stall < 86400 ? (long)stall : 86400;
   r->fetch.if_range = veo_text_field(L, index, "if_range");
@@ -169,7 +175,9 @@ static void read_download(lua_State *L, int index, const veo_client *client, req
   if(!r->fetch.url)
     luaL_error(L, "url: string expected, got nil");
   r->fetch.tell_headers = veo_boolean_field(L, index, "headers");
-  r->fetch.buffer = (size_t)veo_number_field(L, index, "stream", 0, 0);
+  r->fetch.decode = veo_boolean_field(L, index, "decode");
+  r->fetch.no_pages = veo_boolean_field(L, index, "no_pages");
+  r->fetch.buffer = (size_t)memory_field(L, index, "stream", 0, 0);
   lua_getfield(L, index, "sink");
   if(r->fetch.buffer && !lua_isnil(L, -1))
     luaL_error(L, "sink or stream: one of the two expected");
@@ -212,7 +220,7 @@ static void read_upload(lua_State *L, int index, const veo_client *client, reque
   if(!r->form.url || !r->form.path || !r->form.part)
     luaL_error(L, "url, path and part: strings expected");
   read_fields(L, index, &r->form);
-  check_transport(L, client, r->form.url);
+  check_transport(client, r->form.url, r);
 }
 
 static void read_save(lua_State *L, int index, request *r)
@@ -227,6 +235,18 @@ static void read_save(lua_State *L, int index, request *r)
     luaL_error(L, "to: string expected, got nil");
   lua_getfield(L, index, "sink");
   r->sink_at = lua_gettop(L);
+}
+
+/* A save of nothing: a look at what tells the file. */
+static void read_digest(lua_State *L, int index, request *r)
+{
+  static const char *const known[] = {"path", NULL};
+  luaL_checktype(L, index, LUA_TTABLE);
+  veo_only_fields(L, index, known);
+  r->kind = VEO_KIND_SAVE;
+  r->save_to = veo_text_field(L, index, "path");
+  if(!r->save_to)
+    luaL_error(L, "path: string expected, got nil");
 }
 
 static void read_program(lua_State *L, int index, const veo_client *client, request *r)
@@ -266,7 +286,7 @@ static void read_warm(lua_State *L, int index, const veo_client *client, request
 
 /* ---------------------------------------------------------------- submitting */
 
-static const char *prepare(const veo_client *client, veo_exchange *exchange, const request *r)
+static veo_prepared prepare(const veo_client *client, veo_exchange *exchange, const request *r)
 {
   const veo_settings *settings = &client->settings;
   switch(r->kind) {
@@ -289,18 +309,33 @@ static const char *prepare(const veo_client *client, veo_exchange *exchange, con
   }
 }
 
-/* An exchange that is ready to be submitted; NULL with *wrong when it cannot be. Does not raise. */
-static veo_exchange *acquire(veo_client *client, const request *r, const char **wrong)
+/* Why there is no exchange. */
+typedef struct {
+  const char *reason;
+  char message[CURL_ERROR_SIZE];
+} problem;
+
+/* An exchange that is ready to be submitted, or NULL. Does not raise. */
+static veo_exchange *acquire(veo_client *client, const request *r, problem *wrong)
 {
-  veo_exchange *exchange = veo_engine_acquire(&client->engine, r->kind);
-  *wrong = "out of memory";
-  if(!exchange)
+  veo_exchange *exchange;
+  veo_prepared state;
+  if(r->wrong) {
+    wrong->reason = "invalid";
+    snprintf(wrong->message, sizeof wrong->message, "%s", r->wrong);
     return NULL;
-  *wrong = prepare(client, exchange, r);
-  exchange->look = r->look;
-  if(!*wrong)
+  }
+  exchange = veo_engine_acquire(&client->engine, r->kind);
+  state = exchange ? prepare(client, exchange, r) : VEO_PREPARE_FAILED;
+  if(state == VEO_PREPARED) {
+    exchange->look = r->look;
     return exchange;
-  veo_engine_release(&client->engine, exchange);
+  }
+  wrong->reason = state == VEO_PREPARE_INVALID ? "invalid" : "internal";
+  snprintf(wrong->message, sizeof wrong->message, "%s",
+           exchange ? exchange->error : "out of memory");
+  if(exchange)
+    veo_engine_release(&client->engine, exchange);
   return NULL;
 }
 
@@ -334,11 +369,11 @@ static veo_transfer *new_transfer(lua_State *L, veo_client *client, request *r)
 /* Runs a request to its end. The transfer gives the exchange back should building the result raise. */
 static int run(lua_State *L, veo_client *client, request *r)
 {
-  const char *wrong;
+  problem wrong;
   veo_transfer *transfer = new_transfer(L, client, r);
   veo_exchange *exchange = acquire(client, r, &wrong);
   if(!exchange)
-    return veo_push_failure(L, "invalid", wrong, VEO_SENT_NO);
+    return veo_push_failure(L, wrong.reason, wrong.message, VEO_SENT_NO);
   veo_transfer_own(transfer, exchange);
   veo_engine_submit(&client->engine, exchange, url_of(client, r));
   while(exchange->state < VEO_STATE_DONE)
@@ -382,13 +417,14 @@ int veo_request_warm(lua_State *L)
 /* client:start(operation, request, options, tag): take will return the tag with the transfer */
 int veo_request_start(lua_State *L)
 {
-  static const char *const operations[] = {"look", "status", "extend",  "request", "download",
-                                           "save", "upload", "program", "warm",    NULL};
+  static const char *const operations[] = {"look",     "status", "extend", "request",
+                                           "download", "save",   "upload", "program",
+                                           "digest",   "warm",   NULL};
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;
   veo_exchange *exchange;
-  const char *wrong;
+  problem wrong;
   int tag = lua_gettop(L) > 4 ? 5 : 0;
   luaL_checkstack(L, 30 + 3 * VEO_FORM_FIELDS, "too many arguments");
   switch(luaL_checkoption(L, 2, NULL, operations)) {
@@ -416,6 +452,9 @@ int veo_request_start(lua_State *L)
   case 7:
     read_program(L, 3, client, &r);
     break;
+  case 8:
+    read_digest(L, 3, &r);
+    break;
   default:
     read_warm(L, 3, client, &r);
     break;
@@ -423,7 +462,7 @@ int veo_request_start(lua_State *L)
   transfer = new_transfer(L, client, &r);
   exchange = acquire(client, &r, &wrong);
   if(!exchange)
-    return veo_push_failure(L, "invalid", wrong, VEO_SENT_NO);
+    return veo_push_failure(L, wrong.reason, wrong.message, VEO_SENT_NO);
   veo_transfer_bind(L, transfer, exchange, tag);
   if(!transfer->exchange)
     return luaL_error(L, "the client was closed"); /* by a finalizer, while memory was asked for */

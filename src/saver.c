@@ -3,6 +3,7 @@
 
 #include "pipe.h"
 #include "program.h"
+#include "sink.h"
 #include "text.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ typedef struct job {
   int fd;
   int overwrite;
   char *from;
-  char *to;
+  char *to;        /* NULL: `from` is only looked at */
   char *arguments; /* of a program, when it is one */
   size_t arguments_length;
   veo_program program;
@@ -76,23 +77,23 @@ static job *new_job(void)
   return work;
 }
 
-veo_saver *veo_saver_open(void)
+int veo_saver_open(veo_saver **out)
 {
   veo_saver *saver = calloc(1, sizeof *saver);
   int error;
   if(!saver)
-    return NULL;
+    return ENOMEM; /* not every allocator says so in errno */
   saver->references = 1;
   error = veo_pipe(saver->pipe);
   if(error) {
     free(saver);
-    errno = error;
-    return NULL;
+    return error;
   }
   (void)fcntl(saver->pipe[0], F_SETFL, O_NONBLOCK);
   (void)fcntl(saver->pipe[1], F_SETFL, O_NONBLOCK);
   pthread_mutex_init(&saver->lock, NULL);
-  return saver;
+  *out = saver;
+  return 0;
 }
 
 void veo_saver_close(veo_saver *saver)
@@ -144,13 +145,42 @@ static int move_new(const char *from, const char *to)
   return rename(from, to) == 0 ? 0 : errno;
 }
 
+/* On macOS fsync leaves the bytes in the disk's own cache. */
+static int flush(int fd)
+{
+#ifdef F_FULLFSYNC
+  if(fcntl(fd, F_FULLFSYNC) == 0)
+    return 0;
+#endif
+  return fsync(fd);
+}
+
+/* Some file systems cannot. 1 where it is not done. */
+static int sync_file(int fd, int *error)
+{
+  *error = 0;
+  while(flush(fd) != 0) {
+    if(errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)
+      return 1;
+    if(errno != EINTR) {
+      *error = errno;
+      return 1;
+    }
+  }
+  return 0;
+}
+
 static void save(job *work)
 {
-  while(fsync(work->fd) != 0) {
-    if(errno == EINTR)
-      continue;
-    work->result.error = errno;
+  work->result.unsynced = sync_file(work->fd, &work->result.error);
+  if(work->result.error) {
     work->result.stage = "writing the file to the disk";
+    return;
+  }
+  work->result.stage = "looking for it once more";
+  if(!veo_still_named(work->fd, work->from)) {
+    work->result.error =
+        ENOENT; /* somebody put another file there: that one is not what was fetched */
     return;
   }
   if(work->overwrite)
@@ -170,6 +200,13 @@ static void run_program(job *work)
   work->result.stage = "running it";
 }
 
+static void look(job *work)
+{
+  work->result.error = veo_digest_file(work->from, &work->result.size, work->result.digest);
+  veo_boxes_file(work->from, &work->result.boxes);
+  work->result.stage = "reading it";
+}
+
 /* Out of those that run. With the lock held. */
 static void leave(veo_saver *saver, const job *work)
 {
@@ -186,6 +223,8 @@ static void *run(void *argument)
   ssize_t ignored;
   if(work->arguments)
     run_program(work);
+  else if(!work->to)
+    look(work);
   else
     save(work);
   if(work->fd >= 0)
@@ -269,6 +308,19 @@ int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, 
   work->from = veo_copy(from, strlen(from));
   work->to = veo_copy(to, strlen(to));
   if(!work->from || !work->to) {
+    free_job(work);
+    return ENOMEM;
+  }
+  return start(saver, work, tag);
+}
+
+int veo_saver_digest(veo_saver *saver, const char *path, void *tag)
+{
+  job *work = new_job();
+  if(!work)
+    return ENOMEM;
+  work->from = veo_copy(path, strlen(path));
+  if(!work->from) {
     free_job(work);
     return ENOMEM;
   }

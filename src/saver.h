@@ -1,9 +1,12 @@
 /* What takes longer than a frame and needs no Lua, on short threads: fsync and rename at a download's
- * end (37 ms for 64 MiB, measured), and other programs. The threads touch neither Lua nor libcurl. */
+ * end (37 ms for 64 MiB, measured), what tells a file, and other programs. The threads touch neither Lua nor libcurl. */
 #ifndef VEO_SAVER_H
 #define VEO_SAVER_H
 
 #include <stddef.h>
+
+#include "boxes.h"
+#include "digest.h"
 
 typedef struct veo_saver veo_saver;
 
@@ -11,12 +14,16 @@ typedef struct {
   void *tag;         /* who asked */
   int error;         /* errno, or 0 */
   const char *stage; /* what failed: a constant text */
+  int unsynced;      /* of a save: the file system cannot */
   int status;        /* a program's exit status */
   char text[200];    /* the start of its standard error */
+  double size;       /* of a file that was looked at */
+  char digest[VEO_DIGEST_TEXT];
+  veo_boxes boxes;
 } veo_saved;
 
-/* NULL when memory or descriptors are short. */
-veo_saver *veo_saver_open(void);
+/* 0, or errno when memory or descriptors are short. */
+int veo_saver_open(veo_saver **out);
 /* Saves under way go on to their end and free what they hold; programs are killed. */
 void veo_saver_close(veo_saver *saver);
 /* Readable while a save that has ended waits to be collected. */
@@ -24,6 +31,8 @@ int veo_saver_fd(const veo_saver *saver);
 /* Starts: syncs fd and moves `from` to `to`; takes over fd. 0, or errno. */
 int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
                     void *tag);
+/* Looks at a file; see veo_digest_file and veo_boxes_file. 0, or errno. */
+int veo_saver_digest(veo_saver *saver, const char *path, void *tag);
 /* Runs a program; see veo_program_run. 0, or errno. */
 int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, long timeout_ms,
                       void *tag);

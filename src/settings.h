@@ -14,13 +14,14 @@ typedef struct {
   char *user_agent;
   veo_trust trust;
   char *proxy; /* NULL: what the environment says */
-  int direct;  /* and it names none */
+  int direct;  /* no proxy: it names none, or is not asked */
   int allow_http;
   int max_in_flight;
   double timeout;
   double connect_timeout;
   struct curl_slist *get_headers;
   struct curl_slist *post_headers;
+  struct curl_slist *order_headers; /* of billable calls */
   struct curl_slist *upload_headers;
 } veo_settings;
 

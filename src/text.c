@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 int veo_buffer_append(veo_buffer *buffer, const char *data, size_t length)
 {
@@ -128,6 +129,21 @@ void veo_redact(char *text)
   }
 }
 
+void veo_hide_user(char *text)
+{
+  char *at = strrchr(text, '@');
+  char *start = at ? strchr(text, '\'') : NULL;
+  if(!at)
+    return;
+  if(!start || start > at) {
+    for(start = at; start > text && !isspace((unsigned char)start[-1]); start--)
+      ;
+  } else {
+    start++; /* in quotes it may have blanks */
+  }
+  memmove(start, at + 1, strlen(at + 1) + 1);
+}
+
 size_t veo_excerpt(const char *data, size_t length, char *out, size_t size)
 {
   size_t n = 0;
@@ -153,7 +169,18 @@ size_t veo_excerpt(const char *data, size_t length, char *out, size_t size)
   return n;
 }
 
-/* The host of a URL: its start, and its length through *length. NULL without a scheme. */
+static int is_port(const char *text, size_t length)
+{
+  size_t i;
+  for(i = 1; i < length; i++) {
+    if(!isdigit((unsigned char)text[i]))
+      return 0;
+  }
+  return length == 0 || *text == ':';
+}
+
+/* The host of a URL: its start, and its length through *length. NULL without a scheme, or where something
+ * else than a port follows: [::1]x.example and localhost:80.example are not on this machine. */
 static const char *host_of(const char *url, size_t *length)
 {
   const char *host = strstr(url, "://");
@@ -167,14 +194,22 @@ static const char *host_of(const char *url, size_t *length)
     n -= (size_t)(at + 1 - host);
     host = at + 1;
   }
-  if(*host == '[') {
+  if(n && *host == '[') {
     const char *end = memchr(host, ']', n);
-    *length = end ? (size_t)(end + 1 - host) : n;
+    if(!end)
+      return NULL;
+    *length = (size_t)(end + 1 - host);
   } else {
     const char *colon = memchr(host, ':', n);
     *length = colon ? (size_t)(colon - host) : n;
   }
-  return host;
+  return is_port(host + *length, n - *length) ? host : NULL;
+}
+
+int veo_names_host(const char *url)
+{
+  size_t n;
+  return host_of(url, &n) && n;
 }
 
 static int equals(const char *text, size_t length, const char *word)
@@ -193,13 +228,27 @@ static int is_ipv4(const char *host, size_t length)
 {
   size_t i;
   int dots = 0;
+  int number = -1; /* no digit yet */
   for(i = 0; i < length; i++) {
-    if(host[i] == '.')
+    if(host[i] == '.' && number >= 0) {
       dots++;
-    else if(!isdigit((unsigned char)host[i]))
+      number = -1;
+    } else if(isdigit((unsigned char)host[i]) && number <= 25) {
+      number = (number > 0 ? number * 10 : 0) + (host[i] - '0');
+    } else {
+      return 0;
+    }
+    if(number > 255)
       return 0;
   }
-  return dots == 3;
+  return dots == 3 && number >= 0;
+}
+
+int veo_has_other_scheme(const char *text)
+{
+  size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+  return n && text[n] == ':' && strncasecmp(text, "http:", 5) != 0 &&
+         strncasecmp(text, "https:", 6) != 0;
 }
 
 int veo_is_loopback(const char *url)

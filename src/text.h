@@ -27,8 +27,14 @@ int veo_header_safe(const char *text, size_t length);
 void veo_scrub(char *data, size_t length, const char *secret);
 /* Hides, in place, query strings and user:password of every URL in the text. */
 void veo_redact(char *text);
+/* Takes user:password@ out of a message of libcurl's, which may show a proxy that it cannot use. */
+void veo_hide_user(char *text);
 /* Copies the first bytes of a body as one printable line; returns its length. */
 size_t veo_excerpt(const char *data, size_t length, char *out, size_t size);
+/* True when the text begins with a scheme that is neither http nor https. */
+int veo_has_other_scheme(const char *text);
+/* True when a host stands behind the scheme, and behind that nothing but a port. */
+int veo_names_host(const char *url);
 /* True for http://localhost, 127.x.x.x and [::1]. */
 int veo_is_loopback(const char *url);
 /* True when the host of the URL is an address, which needs no resolver. */

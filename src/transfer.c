@@ -1,11 +1,16 @@
 /* The transfer userdata; see transfer.h. */
 #include "transfer.h"
 
+#include "defaults.h"
 #include "reply.h"
+
+#include <string.h>
+
+static const veo_type transfer_type = {"veo.core.transfer " VEO_VERSION};
 
 static veo_transfer *check_transfer(lua_State *L)
 {
-  return luaL_checkudata(L, 1, VEO_TRANSFER_TYPE);
+  return veo_checktype(L, 1, &transfer_type);
 }
 
 veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client)
@@ -19,7 +24,8 @@ veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client)
   transfer->reason = "closed";
   transfer->message = "the transfer was never started";
   transfer->sent = VEO_SENT_NO;
-  veo_settype(L, VEO_TRANSFER_TYPE);
+  memset(&transfer->text, 0, sizeof transfer->text);
+  veo_settype(L, &transfer_type);
   veo_getuservalue(L, index); /* the client's table, which keeps the client */
   veo_setuservalue(L, -2);
   return transfer;
@@ -95,9 +101,23 @@ void veo_transfer_push(lua_State *L, int client_index, const veo_exchange *excha
     forget(L, env, exchange->slot);
 }
 
+/* Takes over what had come of a billable call's answer: it may name a task, and the key is still there
+ * to be struck out. */
+static void save_text(veo_transfer *transfer, veo_exchange *exchange)
+{
+  if(!exchange->billable || transfer->kept == exchange || transfer->text.data)
+    return;
+  transfer->text = exchange->reply;
+  memset(&exchange->reply, 0, sizeof exchange->reply);
+  if(transfer->text.length)
+    veo_scrub(transfer->text.data, transfer->text.length, transfer->client->settings.api_key);
+}
+
 int veo_transfer_orphan(veo_exchange *exchange)
 {
   veo_transfer *transfer = exchange->owner;
+  if(transfer->client)
+    save_text(transfer, exchange);
   transfer->exchange = NULL;
   transfer->client = NULL;
   transfer->reason = "closed";
@@ -170,6 +190,8 @@ static int transfer_result(lua_State *L)
   veo_transfer *transfer = check_transfer(L);
   const veo_exchange *exchange = transfer->exchange;
   int env;
+  if(!exchange && transfer->text.length)
+    return veo_push_closed(L, transfer->message, transfer->sent, &transfer->text);
   if(!exchange)
     return veo_push_failure(L, transfer->reason, transfer->message, transfer->sent);
   (void)check_owner(L);
@@ -221,7 +243,7 @@ static int transfer_progress(lua_State *L)
     return upload_progress(L, exchange);
   if(!exchange || exchange->kind != VEO_KIND_DOWNLOAD)
     return 0;
-  veo_pushinteger(L, exchange->offset + exchange->written);
+  veo_pushinteger(L, exchange->offset + exchange->written + exchange->overlap);
   if(exchange->total < 0)
     return 1;
   veo_pushinteger(L, exchange->total);
@@ -288,6 +310,7 @@ static int transfer_gc(lua_State *L)
   veo_transfer *transfer = check_transfer(L);
   veo_exchange *exchange = transfer->exchange ? transfer->exchange : transfer->kept;
   const veo_client *client = transfer->client;
+  veo_buffer_free(&transfer->text);
   if(!exchange)
     return 0;
   transfer->exchange = NULL;
@@ -322,5 +345,5 @@ void veo_transfer_register(lua_State *L)
                                      {"cancel", transfer_cancel},   {NULL, NULL}};
   static const luaL_Reg events[] = {
       {"__gc", transfer_gc}, {"__tostring", transfer_tostring}, {NULL, NULL}};
-  veo_newtype(L, VEO_TRANSFER_TYPE, methods, events);
+  veo_newtype(L, &transfer_type, methods, events);
 }

@@ -4,8 +4,6 @@
 
 #include "client.h"
 
-#define VEO_TRANSFER_TYPE "veo.core.transfer"
-
 typedef struct veo_transfer {
   veo_client *client;     /* kept alive by the user value; NULL once nothing is needed of it */
   veo_exchange *exchange; /* NULL before it is bound and once its result is read or it is cut */
@@ -13,6 +11,7 @@ typedef struct veo_transfer {
   const char *reason;     /* why there is no result to read; both texts are constants */
   const char *message;
   veo_sent sent;
+  veo_buffer text; /* what had come of a billable call's answer when its client was closed */
 } veo_transfer;
 
 /* Pushes a new transfer of the client at `index`, bound to nothing yet. */

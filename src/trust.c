@@ -9,6 +9,8 @@
  * nothing that could make a look-up fail or hang. Making sure takes 2 ms, once for a client. */
 #include "trust.h"
 
+#include "process.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -23,6 +25,9 @@ static const char *from_environment(const char *name)
   const char *value = getenv(name);
   return value && *value ? value : NULL;
 }
+
+/* Under 7.77 libcurl takes no certificate from memory, and the bundle stays. */
+#if LIBCURL_VERSION_NUM >= 0x074d00
 
 /* ------------------------------------------------------------ certificates */
 
@@ -85,14 +90,26 @@ static int scan(FILE *file, prints *all, veo_buffer *first)
   return !ferror(file) && !inside;
 }
 
-static int scan_bundle(const char *path, prints *all, veo_buffer *first)
+/* A regular file in a folder, for reading. Without O_NONBLOCK, opening a FIFO would wait for its writer; the mode "e" of
+ * fopen is not known everywhere. */
+static FILE *open_regular(int folder, const char *name)
 {
   struct stat about;
+  FILE *file = NULL;
+  int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if(fd < 0)
+    return NULL;
+  if(fstat(fd, &about) == 0 && S_ISREG(about.st_mode))
+    file = fdopen(fd, "r");
+  if(!file)
+    (void)close(fd);
+  return file;
+}
+
+static int scan_bundle(const char *path, prints *all, veo_buffer *first)
+{
+  FILE *file = open_regular(AT_FDCWD, path);
   int ok;
-  FILE *file;
-  if(stat(path, &about) != 0 || !S_ISREG(about.st_mode))
-    return 0;
-  file = fopen(path, "re");
   if(!file)
     return 0;
   ok = scan(file, all, first);
@@ -122,22 +139,14 @@ static int is_reached(int folder, const char *name)
   return faccessat(folder, before, F_OK, 0) == 0;
 }
 
-/* One certificate under one name. Without O_NONBLOCK, opening a FIFO would wait for its writer. */
+/* One certificate under one name. */
 static int scan_name(int folder, const char *name, prints *all)
 {
   size_t before = all->count;
-  struct stat about;
-  FILE *file = NULL;
-  int ok = 0;
-  int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if(fd < 0)
+  FILE *file = open_regular(folder, name);
+  int ok;
+  if(!file)
     return 0;
-  if(fstat(fd, &about) == 0 && S_ISREG(about.st_mode))
-    file = fdopen(fd, "r");
-  if(!file) {
-    (void)close(fd);
-    return 0;
-  }
   ok = scan(file, all, NULL);
   (void)fclose(file);
   return ok && all->count == before + 1;
@@ -201,14 +210,11 @@ static int choose_folder(veo_trust *trust, const char *folder)
   return trust->folder != NULL;
 }
 
-/* -------------------------------------------------------------------- all */
-
-#if LIBCURL_VERSION_NUM >= 0x074600
 /* What libcurl would search beside its own bundle, or what the environment has in its place. */
 static const char *find_folder(const veo_trust *trust, const curl_version_info_data *info)
 {
   const char *folder = from_environment("CURL_CA_BUNDLE") ? NULL : from_environment("SSL_CERT_DIR");
-  if(!searches_folders(info) || !trust->file || !info->cainfo ||
+  if(info->age < CURLVERSION_SEVENTH || !searches_folders(info) || !info->cainfo ||
      strcmp(trust->file, info->cainfo) != 0)
     return NULL;
   if(!folder)
@@ -218,13 +224,15 @@ static const char *find_folder(const veo_trust *trust, const curl_version_info_d
 }
 #endif
 
+/* -------------------------------------------------------------------- all */
+
 /* Order: the option, CURL_CA_BUNDLE, SSL_CERT_FILE, libcurl's own. No folder of ours is added to what
  * the option names. */
 int veo_trust_find(veo_trust *trust)
 {
   const char *file = NULL;
   const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
-  if(trust->file)
+  if(trust->file || !veo_libcurl_has(CURL_VERSION_SSL))
     return 1;
   file = from_environment("CURL_CA_BUNDLE");
   if(!file)
@@ -238,22 +246,21 @@ int veo_trust_find(veo_trust *trust)
   trust->file = veo_copy(file, strlen(file));
   if(!trust->file)
     return 0;
-#if LIBCURL_VERSION_NUM >= 0x074600
-  if(info->age >= CURLVERSION_SEVENTH) {
+#if LIBCURL_VERSION_NUM >= 0x074d00
+  {
     const char *folder = find_folder(trust, info);
     if(folder)
       return choose_folder(trust, folder);
   }
-#else
-  (void)info;
 #endif
+  (void)info;
   return 1;
 }
 
-int veo_trust_apply(const veo_trust *trust, CURL *easy)
+CURLcode veo_trust_apply(const veo_trust *trust, CURL *easy)
 {
-  if(!trust->file)
-    return 1;
+  if(!trust->file || !veo_libcurl_has(CURL_VERSION_SSL))
+    return CURLE_OK;
 #if LIBCURL_VERSION_NUM >= 0x074d00
   if(trust->folder) {
     /* In place of the bundle, which newer libcurls otherwise read as well. The folder first: with the
@@ -264,12 +271,12 @@ int veo_trust_apply(const veo_trust *trust, CURL *easy)
     one.flags = CURL_BLOB_NOCOPY;
     if(!curl_easy_setopt(easy, CURLOPT_CAPATH, trust->folder) &&
        !curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &one))
-      return 1;
+      return CURLE_OK;
   }
 #endif
   /* A folder beside the file would keep libcurl from keeping what it has read of it. */
   (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-  return !curl_easy_setopt(easy, CURLOPT_CAINFO, trust->file);
+  return curl_easy_setopt(easy, CURLOPT_CAINFO, trust->file);
 }
 
 void veo_trust_free(veo_trust *trust)

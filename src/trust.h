@@ -14,8 +14,8 @@ typedef struct {
 
 /* Fills in what the user did not name. 0 when memory is short. */
 int veo_trust_find(veo_trust *trust);
-/* 0 when libcurl refuses. Keeps pointers into `trust`. */
-int veo_trust_apply(const veo_trust *trust, CURL *easy);
+/* What libcurl says to it. Keeps pointers into `trust`. */
+CURLcode veo_trust_apply(const veo_trust *trust, CURL *easy);
 void veo_trust_free(veo_trust *trust);
 
 #endif

@@ -1,5 +1,6 @@
 -- A Neovim command: extends a video in the background while you write; `:VeoExtend out.mp4 TASK_ID a prompt` saves the
--- result. A libuv poll handle on the client's one descriptor steps it whenever something is to be done.
+-- result. A libuv poll handle on the client's one descriptor steps it whenever something is to be done; where there is no
+-- such descriptor (macOS, BSD), a timer does.
 --
 --   KIE_API_KEY=… nvim -c "luafile examples/neovim/veo.lua"          then :VeoExtend out.mp4 TASK_ID it rains
 --   VEO_SIMULATE=1 nvim -c "luafile examples/neovim/veo.lua" -c "VeoExtend out.mp4"
@@ -16,7 +17,8 @@ if os.getenv "VEO_SIMULATE" then
 end
 
 local client = veo.new(options)
-local poll = vim.loop.new_poll(client:pollfd())
+local fd = client:pollfd()
+local watcher = fd and vim.loop.new_poll(fd) or vim.loop.new_timer()
 
 -- A libuv callback may not touch the editor; what is scheduled may.
 local function say(text, level)
@@ -40,14 +42,15 @@ vim.api.nvim_create_user_command("VeoExtend", function(command)
   local prompt = table.concat(command.fargs, " ", 3)
   if prompt == "" then prompt = "The boat turns towards the harbour" end
   client:spawn(extend, path, { taskId = task_id, prompt = prompt, model = "fast" })
-  poll:start("r", function()
-    if client:step(0) == 0 then poll:stop() end
-  end)
+  local function step()
+    if client:step(0) == 0 then watcher:stop() end
+  end
+  if fd then watcher:start("r", step) else watcher:start(0, 20, step) end
 end, { nargs = "+", complete = "file" })
 
 vim.api.nvim_create_autocmd("VimLeavePre", {
   callback = function()
-    poll:close() -- before the client: libuv must not watch a closed descriptor
+    watcher:close() -- before the client: libuv must not watch a closed descriptor
     client:close()
     if simulator then simulator:stop() end
   end,

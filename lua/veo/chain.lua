@@ -2,13 +2,22 @@
 --- same call after a crash finds what is paid already and goes on at the first hop that is not; and so does a call whose
 --- later hops were edited, as one does after a refused prompt.
 
-local canonical = require "veo.ledger.canonical"
+local ipairs, pairs, select, tostring, type = ipairs, pairs, select, tostring, type
+local format, gsub, lower, match = string.format, string.gsub, string.lower, string.match
+local time = os and os.time
+
 local core = require "veo.core"
 local downloads = require "veo.download"
 local errors = require "veo.errors"
 local free = require "veo.free"
+local goals = require "veo.download.goal"
+local keyed = require "veo.chain.hops"
+local keepers = require "veo.download.keeper"
+local money = require "veo.money"
+local parts = require "veo.download.part"
 local patterns = require "veo.pattern"
 local submits = require "veo.submit"
+local sheltered = require "veo.sheltered"
 local targets = require "veo.download.target"
 local waits = require "veo.wait"
 local wire = require "veo.wire"
@@ -38,7 +47,7 @@ local function hops_of(ctx, params)
     local ok, err = wire.check(ctx.api, "extend", order)
     if not ok then
       err.hop = n
-      err.message = ("chain: hop %d: %s"):format(n, err.message)
+      err.message = format("chain: hop %d: %s", n, err.message)
       return nil, err
     end
     hops[n] = order
@@ -49,8 +58,8 @@ end
 local function upgraded(taskId, what)
   return problem { code = "invalid", field = "taskId", taskId = taskId, given = "a video that was upgraded to " .. what,
     expected = "a video that was not upgraded",
-    message = ("chain: task %s was upgraded to %s, and the service extends no upgraded video "
-      .. "(extend first, upgrade last)"):format(taskId, what) }
+    message = format("chain: task %s was upgraded to %s, and the service extends no upgraded video "
+      .. "(extend first, upgrade last)", taskId, what) }
 end
 
 -- The source must be there, finished, and not upgraded.
@@ -59,7 +68,7 @@ local function check_source(ctx, taskId, options)
   if what then return upgraded(taskId, what) end
   local status, err = free.status(ctx, taskId, options)
   if not status then
-    -- Records end after 14 days; whether such a video can still be extended is the service's to say.
+    -- Records end after two months; whether such a video can still be extended is the service's to say.
     return err.code ~= "expired" and err or nil
   end
   if status.state == "generating" then
@@ -69,7 +78,7 @@ local function check_source(ctx, taskId, options)
   if status.state == "failed" then
     return problem { code = "failed", taskId = taskId, status = status, message = "chain: the source task failed" }
   end
-  local resolution = type(status.resolution) == "string" and status.resolution:lower()
+  local resolution = type(status.resolution) == "string" and lower(status.resolution)
   return UPGRADED[resolution] and upgraded(taskId, resolution) or nil
 end
 
@@ -85,26 +94,33 @@ local function tell(run, state, more)
   run.options.on_progress(info)
 end
 
-local function key_of(run, n, again)
-  if not run.keys then return nil end
-  return ("%s/%d%s"):format(run.keys[n], n, again > 1 and "." .. again or "")
+local function failed(n, task)
+  return problem { code = "failed", taskId = task.taskId, ref = task.ref, status = task.status, message = format(
+    "hop %d, task %s, has failed; with repeat_failed = true it is ordered again", n, task.taskId) }
 end
 
 -- Orders a hop, or finds what was ordered. A failed one is ordered again only when that was asked for.
 local function order(run, n, source)
-  local ctx, params, again = run.ctx, run.hops[n], 1
+  local ctx, params = run.ctx, run.hops[n]
   params.taskId = source
+  local name, again, found
+  if run.names then
+    name, again, found = keyed.find(ctx.ledger, run.names[n], n, params)
+    if found and found.state == "failed" then again = again + 1 end
+  end
+  local last = found and found.state == "failed" and found
   while true do
-    local submit = { deadline = run.options.deadline, timeout = run.options.timeout, key = key_of(run, n, again) }
+    if last and not run.options.repeat_failed then return nil, failed(n, last) end
+    local submit = { deadline = run.options.deadline, timeout = run.options.timeout, alike = true,
+      key = name and keyed.key(name, n, again) }
+    if n == #run.hops then
+      submit.path, submit.overwrite, submit.goal = run.options.path, run.options.overwrite, run.goal
+      submit.mkdir = run.download.mkdir
+    end
     local task, err = submits.submit(ctx, "extend", params, { submit = submit, retry = run.options.retry })
     if not task then return nil, err end
     if task.state ~= "failed" then return task end
-    if not run.options.repeat_failed then
-      return nil, errors.new { code = "failed", operation = "chain", taskId = task.taskId, ref = task.ref,
-        status = task.status, message = ("hop %d, task %s, has failed; with repeat_failed = true it is ordered again")
-          :format(n, task.taskId) }
-    end
-    again = again + 1
+    last, again = task, (again or 1) + 1
   end
 end
 
@@ -112,9 +128,8 @@ local function save_hop(run, n, status)
   local pattern = run.options.save_hops
   -- The last hop is the whole chain, and has its own path.
   if not pattern or n == #run.hops and run.options.path then return nil end
-  local path = pattern:gsub("{hop}", tostring(n))
-  path = patterns.fill(path, { taskId = status.taskId, ref = "", operation = "extend", created = os.time() })
-  if core.kind(path) == "file" and not run.options.overwrite then return path end
+  local path = gsub(pattern, "{hop}", tostring(n))
+  path = patterns.fill(path, { taskId = status.taskId, ref = "", operation = "extend", created = time and time() or 0 })
   local file, err = downloads.download(run.ctx, status, path, run.download)
   return file and path, err
 end
@@ -135,6 +150,7 @@ local function do_hop(run, n, source)
   tell(run, "submitting")
   local task, err = order(run, n, source)
   if not task then return nil, err end
+  run.paid = run.paid or not task.joined
   local status
   status, err = wait_for(run, task)
   if not status then return nil, err end
@@ -150,23 +166,27 @@ end
 -- The end -------------------------------------------------------------------------------------------------------------
 
 local function partial_path(path, n)
-  local stem, ending = path:match("^(.*)(%.[^./\\]*)$")
-  return ("%s-hop%d%s"):format(stem or path, n, ending or "")
+  local stem, ending = match(path, "^(.*)(%.[^./\\]*)$")
+  return format("%s-hop%d%s", stem or path, n, ending or "")
 end
 
 -- What was finished before the chain stopped is saved under a name that says so, never under the whole chain's.
 local function stop(run, err)
   err.hop, err.hops = run.hop, run.done
+  if run.paid then money.paid(err) end
   local last = run.done[#run.done]
   if not last or not run.options.path or err.code == "cancelled" or err.code == "closed" then return nil, err end
   local path = partial_path(run.options.path, #run.done)
-  if core.kind(path) == "file" then
-    err.path = path
-    return nil, err
-  end
   local file = downloads.download(run.ctx, last.status, path, run.download)
   err.path = file and file.path or nil
   return nil, err
+end
+
+-- Every hop is contained in the last one: nothing is left for resume to save.
+local function close_hops(ledger, hops)
+  local refs = {}
+  for n = 1, #hops - 1 do refs[n] = hops[n].ref end
+  ledger:contained(refs)
 end
 
 local function finish(run)
@@ -178,49 +198,87 @@ local function finish(run)
     local file, err = downloads.download(run.ctx, last.status, run.options.path, run.download)
     if not file then
       err.hop, err.hops, err.status = run.hop, run.done, last.status
-      return nil, err
+      return nil, run.paid and money.paid(err) or err
     end
     result.path, result.bytes, last.path = file.path, file.bytes, file.path
   end
-  -- Every hop is contained in the last one: nothing is left for resume to save.
-  if ledger then
-    local refs = {}
-    for n, hop in ipairs(run.done) do
-      if n < #run.done then refs[#refs + 1] = hop.ref end
-    end
-    ledger:contained(refs)
-  end
+  if ledger then close_hops(ledger, run.done) end
   tell(run, "saved", { taskId = last.taskId, path = result.path })
   return result
+end
+
+-- Why the whole chain cannot be saved, before a hop of it is paid.
+local function obstacle_of(run)
+  local ctx, options = run.ctx, run.options
+  local mkdir, hops = run.download.mkdir, options.save_hops
+  local err = goals.try(ctx, options.path, options.overwrite, mkdir) or hops and (targets.able(hops)
+    or patterns.unable(hops) or targets.folder(hops, mkdir, true))
+  if err or not options.path or not ctx.ledger then return err end
+  local own = run.names and keyed.last(ctx.ledger, run.names, run.hops, run.params.taskId)
+  local row
+  row, err = ctx.ledger:keeper(core.absolute(options.path), own and own.taskId, options.overwrite,
+    parts.look)
+  return row and goals.held("chain", options.path, row) or err
 end
 
 -- The whole chain was made and saved before: nothing is asked of anybody.
 local function made_before(run)
   local ledger, path = run.ctx.ledger, run.options.path
   if not ledger or not path or core.kind(path) ~= "file" then return nil end
-  local hops = {}
-  for n = 1, #run.hops do
-    local record = ledger:find { key = key_of(run, n, 1) }
+  local done, source = {}, run.params.taskId
+  for n, params in ipairs(run.hops) do
+    params.taskId = source
+    local _, _, record = keyed.find(ledger, run.names[n], n, params)
     if not record or record.state ~= "saved" and record.state ~= "done" then return nil end
-    hops[n] = { hop = n, taskId = record.taskId, ref = record.ref, joined = true, prompt = run.hops[n].prompt,
+    done[n] = { hop = n, taskId = record.taskId, ref = record.ref, joined = true, prompt = params.prompt,
       status = record.status }
-    -- A crash after the file got its name and before the ledger knew: its path was noted before.
-    if n == #run.hops and record.path ~= path then return nil end
+    source = record.taskId
   end
-  local last = hops[#hops]
-  ledger:saved(last.taskId, path)
-  return { taskId = last.taskId, status = last.status, hops = hops, path = path, already = true }
+  local last = done[#done]
+  local noted = keepers.there(run.ctx, last.taskId, path)
+  if not noted then return nil end
+  ledger:saved(last.taskId, noted.at, noted)
+  close_hops(ledger, done)
+  return { taskId = last.taskId, status = last.status, hops = done, path = path, already = true }
 end
 
--- The name of each hop: the caller's key, or what is asked for up to there, and nothing about how.
-local function names_of(ctx, params, hops, key)
-  local names, before = {}, {}
-  for n, hop in ipairs(hops) do
-    before[n] = hop
-    names[n] = "chain:" .. (key
-      or canonical.hash(canonical.encode { api = ctx.api.name, taskId = params.taskId, hops = before }))
+-- Hop by hop, under the name that is this call's by now.
+local function work(run)
+  local ctx, orders, source = run.ctx, run.hops, run.params.taskId
+  local err = obstacle_of(run)
+  if err then
+    err.operation = "chain"
+    return nil, err
   end
-  return names
+  -- A hop that is paid already proves the source; its record may have ended meanwhile.
+  orders[1].taskId = source
+  if not run.names or not select(3, keyed.find(ctx.ledger, run.names[1], 1, orders[1])) then
+    err = check_source(ctx, source, run.options)
+    if err then return nil, err end
+  end
+  for n = 1, #orders do
+    local hop
+    hop, err = do_hop(run, n, source)
+    if not hop then return stop(run, err) end
+    source = hop.taskId
+  end
+  return finish(run)
+end
+
+local function hold(run)
+  local err
+  if run.options.path then
+    run.goal, err = goals.take(run.ctx, run.options.path, run.download.mkdir)
+    if err then
+      err.operation = "chain"
+      return nil, err
+    end
+    run.download.goal = run.goal
+  end
+  local result
+  result, err = work(run)
+  goals.leave(run.goal, result)
+  return result, err
 end
 
 ---@param ctx table
@@ -232,40 +290,22 @@ function M.chain(ctx, params, options)
   if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(params.taskId, "chain")
   if not ok then return nil, err end
-  local hops
-  hops, err = hops_of(ctx, params)
-  if not hops then return nil, err end
+  local orders
+  orders, err = hops_of(ctx, params)
+  if not orders then return nil, err end
   local download = {}
   for name, value in pairs(options.download) do download[name] = value end
   download.overwrite = options.overwrite
-  local run = { ctx = ctx, params = params, options = options, hops = hops, hop = 1, done = {}, began = ctx.now(),
+  local run = { ctx = ctx, params = params, options = options, hops = orders, hop = 1, done = {}, began = ctx.now(),
     download = download }
   if ctx.ledger then
-    run.keys = names_of(ctx, params, hops, options.key)
+    run.names = keyed.names(params.taskId, orders, options.key)
   elseif options.key then
     return nil, problem { code = "invalid", field = "key", message = "chain: key needs a ledger" }
   end
   local before = made_before(run)
   if before then return before end
-  err = targets.try(options.path, options.overwrite)
-  if err then
-    err.operation = "chain"
-    return nil, err
-  end
-  -- A hop that is paid already proves the source; its record may have ended meanwhile.
-  local begun = run.keys and ctx.ledger:find { key = key_of(run, 1, 1) }
-  if not begun or begun.state == "refused" or begun.state == "lost" then
-    err = check_source(ctx, params.taskId, options)
-    if err then return nil, err end
-  end
-  local source = params.taskId
-  for n = 1, #hops do
-    local hop
-    hop, err = do_hop(run, n, source)
-    if not hop then return stop(run, err) end
-    source = hop.taskId
-  end
-  return finish(run)
+  return sheltered(ctx, hold, run)
 end
 
 return M

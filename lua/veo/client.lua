@@ -1,6 +1,11 @@
 --- The client: the face of lua-veo. It checks what the caller says and hands the work to the rooms below.
 
-local lazy = require "veo.lazy"
+local error, getmetatable, ipairs, pairs = error, getmetatable, ipairs, pairs
+local pcall, require, setmetatable, tostring, type = pcall, require, setmetatable, tostring, type
+local min = math.min
+local byte, find, gsub, match = string.byte, string.find, string.gsub, string.match
+
+local lazy = require("veo.lazy").room
 local core = require "veo.core"
 local errors = require "veo.errors"
 local gates = require "veo.gate"
@@ -10,12 +15,13 @@ local money = require "veo.money"
 local options = require "veo.options"
 local retry = require "veo.retry"
 local schedulers = require "veo.scheduler"
+local tellers = require "veo.teller"
 local wire = require "veo.wire"
 
 local M = {}
 
 ---@class veo.Client
-local Client = { __name = "veo.client" }
+local Client = { __name = "veo.client " .. core.version }
 Client.__index = Client
 
 -- What a client works with stands under a key that only this file has.
@@ -28,21 +34,8 @@ local PROGRAMS = 2
 
 -- Sixteen bits at a time are enough for jitter; the host's math.random stays untouched.
 local function random()
-  local a, b = core.random(2):byte(1, 2)
+  local a, b = byte(core.random(2), 1, 2)
   return (a * 256 + b) / 65536
-end
-
--- A logger that cannot harm the call it tells of: what it raises is dropped, a call it makes is refused as busy, and
--- where it yields it ends (the job it tells of would be what yields).
-local function safe_log(log, client)
-  if not log then return nil end
-  return function(event)
-    local scheduler = (client[CONTEXT] or {}).scheduler or {} -- none yet while the client is made
-    event.time = os.time()
-    scheduler.telling = true
-    coroutine.resume(coroutine.create(function() log(event) end))
-    scheduler.telling = false
-  end
 end
 
 ---@param given table
@@ -57,22 +50,25 @@ function M.new(given)
     max_in_flight = all.max_in_flight, extend_path = api.operations.extend.path,
     status_path = api.operations.status.path,
   })
-  if not ok then return nil, (tostring(handle):gsub("^.-:%d+: ", "")) end
+  if not ok then return nil, (gsub(tostring(handle), "^.-:%d+: ", "")) end
   local client = setmetatable({}, Client)
-  local log = safe_log(all.log, client)
-  local budget, ledger = money.budget(all.max_credits, all.prices), nil
+  local teller = tellers.new()
+  local log = teller:wrap_log(all.log)
+  local budget, ledger = money.budget(all.max_credits, all.prices, (all.max_credits or all.ledger) and log), nil
   if budget.day and not all.ledger then return nil, "max_credits: a limit a day needs a ledger" end
   if all.ledger then
     ledger, problem = ledgers.new(all.ledger, { now = core.now, log = log, timeout = all.timeout, rate = all.rate,
-      lease = all.lease })
-    if not ledger then return nil, "ledger: " .. problem end
+      lease = all.lease, create = all.create, base_url = all.base_url or core.base_url,
+      api_key = all.api_key })
+    if not ledger then return nil, "ledger: " .. tostring(problem) end
   end
   local pause = all.pause and function() all.pause(client) end
   client[CONTEXT] = {
-    core = handle, api = api, now = core.now, random = random, log = log, timeout = all.timeout,
+    pid = core.pid(), core = handle, api = api, now = core.now, random = random, log = log, timeout = all.timeout,
     defaults = {
       submit = { timeout = all.timeout, deadline = all.deadline },
       free = { timeout = nil, deadline = all.deadline },
+      patient = { timeout = nil, deadline = all.deadline, patient = true }, -- of what is a part of something longer
       wait = all.wait, download = all.download, retry = all.retry,
       upgrade = all.upgrade, upload = all.upload, preview = all.preview,
     },
@@ -80,18 +76,25 @@ function M.new(given)
     budget = retry.budget(all.retry.budget),
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
     polls = limiter.polls { rate = all.rate.polls, now = core.now },
-    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout }),
+    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout, teller = teller,
+      on_job_error = teller:wrap(all.on_job_error), upkeep = ledger }),
     ledger = ledger, money = budget, evidence = all.evidence,
     note_upgrade = ledger and function(taskId, what) ledger:upgraded(taskId, what) end,
     plain = {},    -- groups of options → their defaults
     created = {},  -- taskId → when this client created it
     upgraded = {}, -- taskId → the upgrade it got: it can no longer be extended
     charges = {},  -- what was ordered once and may be asked for again for nothing
+    once = {},     -- upgrades that are tasks of their own: what was ordered → what became of it
     watches = {},  -- taskId → the waits for it
+    each = {},     -- set of the loops over ends that wait now
+    goals = {},    -- name of a file → the call that is going to save there
+    weak = {},     -- folders of which the log was told what their file system cannot
+    saving = {},   -- taskId → how many downloads of it are under way
+    resuming = {}, -- taskId → the row that a resume of this client has claimed
     -- Another service's address must not bring its key to this one's upload host.
     upload_url = all.upload_url or (not all.base_url or all.base_url == core.base_url) and api.upload_url or nil,
     webhook_key = all.webhook_key,
-    downloads = gates.new(all.max_downloads, "a place"),
+    downloads = gates.new(min(all.max_downloads, handle:room()), "a place"), -- few where descriptors are
     programs = gates.new(PROGRAMS, "a place"),
     slots = gates.new(1, "a slot of the rate window"), -- one asks for them, the others come after it
     watching = 0,  -- waits in progress
@@ -108,8 +111,18 @@ end
 
 local function context(client, call)
   local ctx = getmetatable(client) == Client and client[CONTEXT]
-  if not ctx then error(call .. ": call it with a colon, as client:" .. call .. "(…)", 3) end
+  if not ctx then
+    local class = getmetatable(client)
+    local name = type(class) == "table" and class.__name
+    if type(name) == "string" and find(name, "^veo%.client ") then
+      error(call .. ": this is a client of another lua-veo (" .. name .. "), and this one is " .. core.version, 3)
+    end
+    error(call .. ": call it with a colon, as client:" .. call .. "(…)", 3)
+  end
   if ctx.closed then error(call .. ": the client is closed", 3) end
+  if ctx.pid ~= core.pid() then
+    error(call .. ": this client was made before a fork: make a new one in this process", 3)
+  end
   return ctx
 end
 
@@ -147,12 +160,13 @@ for _, room in ipairs { "calls", "running", "service", "money", "callbacks", "ma
   require("veo.client." .. room)(Client, tools)
 end
 
----Ends every job and frees everything. A billable call under way ends `uncertain`. Closing twice is harmless.
+---Ends every job and frees everything. A billable call under way ends `uncertain`. Closing twice is harmless. In a forked
+---child it abandons all: jobs, orders and connections are the parent's.
 function Client:close()
   local ctx = self[CONTEXT]
   if not ctx or ctx.closed then return end
   ctx.closed = true
-  ctx.scheduler:close()
+  if ctx.pid ~= core.pid() then ctx.core:close() else ctx.scheduler:close() end
   if ctx.ledger then ctx.ledger:close() end
 end
 
@@ -161,7 +175,7 @@ Client.__close = Client.close
 function Client:__tostring()
   local ctx = self[CONTEXT]
   if not ctx or ctx.closed then return "veo.client (closed)" end
-  return "veo.client" .. tostring(ctx.core):match(" %(.*%)$")
+  return "veo.client" .. match(tostring(ctx.core), " %(.*%)$")
 end
 
 return M

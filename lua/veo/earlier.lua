@@ -1,7 +1,11 @@
 --- What an order that was made before means for one that is made now: refused, another body, or joined.
 
+local floor, max = math.floor, math.max
+local format = string.format
+local date, time = os and os.date, os and os.time
+
 local errors = require "veo.errors"
-local lazy = require "veo.lazy"
+local lazy = require("veo.lazy").room
 local ledgers = lazy "veo.ledger"
 
 local M = {}
@@ -19,6 +23,10 @@ end
 local function where_it_is(record)
   if record.path and record.state == "saved" then return "its video is in " .. record.path end
   if record.state == "done" or record.state == "saved" then return "it is finished, and its result can be fetched" end
+  if record.state == "uncertain" and record.taskId then
+    return format("it may be task %s: look at it (client:status), or let client:resume() do so, and settle the order "
+      .. "(client:settle(err.ref, taskId or \"lost\")) before ordering again", record.taskId)
+  end
   if record.state == "uncertain" then
     return "it has no answer: settle it (client:settle(err.ref, taskId or \"lost\")) before ordering again"
   end
@@ -26,10 +34,12 @@ local function where_it_is(record)
 end
 
 local function about(record, code, operation, message)
-  return errors.new { code = code, operation = operation, sent = "no",
+  local known = record.state == "uncertain" and record.err or {}
+  return errors.new { candidate = record.state == "uncertain" and record.taskId ~= nil or nil,
+    recordId = known.recordId, excerpt = known.excerpt, code = code, operation = operation, sent = "no",
     charged = code == "uncertain" and "maybe" or "no", ref = record.ref, taskId = record.taskId, key = record.key,
     state = record.state, status = record.status, path = record.path,
-    message = ("%s: %s"):format(operation, message) }
+    message = format("%s: %s", operation, message) }
 end
 
 local function name_of(record)
@@ -38,22 +48,22 @@ end
 
 function M.duplicate(row, operation)
   local record = ledgers.record(row)
-  return about(record, "duplicate", operation, ("the same request was made %s as %s; %s"):format(
-    os.date("!%Y-%m-%d %H:%M:%SZ", math.floor(record.created)), name_of(record), where_it_is(record)))
+  return about(record, "duplicate", operation, format("the same request was made %s as %s; %s",
+    date("!%Y-%m-%d %H:%M:%SZ", floor(record.created)), name_of(record), where_it_is(record)))
 end
 
 function M.other_body(row, operation, key)
   local record = ledgers.record(row)
-  local err = about(record, "invalid", operation, ("key %q belongs to another request, made as %s; take another key")
-    :format(key, name_of(record)))
+  local err = about(record, "invalid", operation,
+    format("key %q belongs to another request, made as %s; take another key", key, name_of(record)))
   err.field = "key"
   return err
 end
 
 function M.upgraded(operation, taskId, what)
   return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = taskId, sent = "no",
-    message = ("%s: task %s was upgraded to %s, and the service extends no upgraded video (extend first, upgrade last)")
-      :format(operation, taskId, what) }
+    message = format("%s: task %s was upgraded to %s, and the service extends no upgraded video "
+      .. "(extend first, upgrade last)", operation, taskId, what) }
 end
 
 -- Joins the earlier order; one that another process has just under way is waited for.
@@ -75,8 +85,8 @@ function M.join(ctx, row, operation, deadline)
       "the same order is " .. record.state .. " in another process")
   end
   -- A task that was just ordered elsewhere may not be visible yet: waiting for it has the same grace.
-  local age = os.time() - record.created
-  if age < 90 and not ctx.created[record.taskId] then ctx.created[record.taskId] = ctx.now() - math.max(0, age) end
+  local age = time() - record.created
+  if age < 90 and not ctx.created[record.taskId] then ctx.created[record.taskId] = ctx.now() - max(0, age) end
   if ctx.log then ctx.log { event = "joined", operation = operation, taskId = record.taskId, ref = record.ref } end
   return joined(row)
 end

@@ -1,6 +1,14 @@
 --- Errors: one plain table for everything the world can do to a call, and the words that go with it.
 --- The class table below is data: `explain`, the README's table and the specs all read it.
 
+local error, getmetatable, pairs = error, getmetatable, pairs
+local setmetatable, tostring, type = setmetatable, tostring, type
+local find, format, gsub = string.find, string.format, string.gsub
+local concat = table.concat
+
+-- It is loaded too to say that the host has dropped what this needs.
+local visible = require and find and format and gsub and require "veo.util.visible"
+
 local M = {}
 
 ---@class veo.Error
@@ -12,16 +20,22 @@ local M = {}
 ---@field expected string|nil    what would have been accepted
 ---@field suggestion string|nil  the field or value that was probably meant
 ---@field taskId string|nil      the task concerned, whenever it is known
+---@field candidate boolean|nil  the taskId is only likely the order's: client:resume() looks at it, or client:status
+---@field recordId string|nil    an uncertain answer named this and no taskId; it cannot be asked for
+---@field charged string|nil     "no", "maybe", "yes", where it is not what `errors.codes` says of the code
 ---@field sent string|nil        "no" (proved), "maybe", "yes" (a reply came)
 ---@field http_status integer|nil
 ---@field service_code integer|nil  `code` in the reply's body
 ---@field service_msg string|nil    `msg` in the reply's body, shortened
 ---@field curl_code integer|nil
+---@field proxy_status integer|nil  what a proxy answered that made no tunnel
+---@field offline number|nil     seconds without a connection, when it gave up for that
 ---@field retry_after number|nil seconds
----@field excerpt string|nil     start of an unreadable body
+---@field excerpt string|nil     start of an unreadable body, or of the answer to an order
 ---@field attempts integer|nil
 ---@field status table|nil       the last status seen
 ---@field path string|nil        a file concerned
+---@field location string|nil    where a redirect pointed, without its query
 ---@field traceback string|nil  where a job's function raised
 ---@field ref string|nil         the order in the ledger: for client:settle
 ---@field key string|nil         the order's own key
@@ -29,7 +43,8 @@ local M = {}
 ---@field evidence table|nil     credits_before, credits_after, difference, price of an uncertain call
 ---@field hop integer|nil        where a chain stopped
 ---@field hops table[]|nil       what of a chain is finished
----@field cause string|nil       what lies behind `code`, e.g. "network" behind "uncertain"
+---@field cause string|veo.Error|nil  what lies behind `code`, e.g. "network" behind "uncertain"; an error where an uncertain
+---                              order was sent again by the caller's word: what came of that
 
 ---What each code means, what to do next, and whether credits may have gone.
 ---charged: "no" this failure cost nothing; "maybe" it may have; "yes" the task is charged (and still yours).
@@ -68,11 +83,13 @@ M.codes = {
   },
   not_found = {
     summary = "The service does not know this task.",
-    next = "Check the taskId and that it belongs to this account; a task just created can need a minute to appear.",
+    next = "Check the taskId and that it belongs to this account; a task just created can need a minute to appear. "
+      .. "An order whose task stays unknown is given up with client:settle(err.ref, \"lost\").",
     charged = "no",
   },
   expired = {
-    summary = "The service no longer keeps this: records last 14 days, result links less.",
+    summary = "The service no longer keeps this: records last two months (by older pages 14 days), videos 14 days, "
+      .. "links less.",
     next = "Ask client:status(taskId) for a fresh link; when the record itself has expired, the video is gone.",
     charged = "no",
   },
@@ -160,8 +177,8 @@ M.codes = {
     charged = "maybe",
   },
   busy = {
-    summary = "Something else is using this right now.",
-    next = "Wait for the other call, or make the call from the job itself.",
+    summary = "Something else is using this right now, or Lua cannot wait at this place.",
+    next = "Wait for the other call, or make the call from the job itself, outside of gsub, sort and require.",
     charged = "no",
   },
   no_result = {
@@ -181,7 +198,7 @@ M.codes = {
     charged = "no",
   },
   ledger = {
-    summary = "The ledger could not be opened or written, so nothing billable was sent.",
+    summary = "The ledger could not be opened or written, or is another one, so nothing billable was sent.",
     next = "Check the ledger's path or database, then call again.",
     charged = "no",
   },
@@ -191,8 +208,18 @@ M.codes = {
     charged = "no",
   },
   missing = {
-    summary = "Something optional that this call needs is not installed.",
-    next = "Install the package named in the message and call again.",
+    summary = "Something that this call needs is not installed, or not in this Lua.",
+    next = "Install the package named in the message, or let the host's Lua have what it names, and call again.",
+    charged = "no",
+  },
+  redirect = {
+    summary = "The link leads to an address that is not followed.",
+    next = "Ask client:status(taskId) for a fresh link and download again; the message says where this one leads.",
+    charged = "no",
+  },
+  internal = {
+    summary = "libcurl or this module could not do what it was asked, so nothing was sent.",
+    next = "Try again; when it stays so, report the message with the version of libcurl.",
     charged = "no",
   },
   unverified = {
@@ -208,9 +235,11 @@ local MONEY = {
   yes = "The task is charged whether or not it is waited for.",
 }
 
-local function sentence(text)
-  text = tostring(text)
-  return text:find("[%.!?]%s*$") and text or text .. "."
+local function sentence(text) return find(text, "[%.!?]%s*$") and text or text .. "." end
+
+-- Of several lines, as one that a host's function raised.
+local function printable(text)
+  return visible and (gsub(tostring(text), "[^\n\t]+", visible)) or tostring(text)
 end
 
 ---The cause and the next step in plain words, several sentences. Works on copies without the metatable too.
@@ -222,34 +251,47 @@ function M.explain(err)
   local function say(text)
     if text then out[#out + 1] = sentence(text) end
   end
-  say(class.summary)
-  if err.code == "uncertain" and err.taskId then
+  local again = err.code == "uncertain" and M.is(err.cause)
+  say(again and "It was sent again by your word; what came of that says nothing about the first try, which may have "
+    .. "been charged." or class.summary)
+  local asked_for = err.operation == "get_1080p"
+  local open = err.code == "uncertain" or err.charged == "maybe" and err.taskId ~= nil and not asked_for
+  if err.candidate or open and err.code ~= "uncertain" then
+    say(format("%s task %s: look at client:status(err.taskId) before you order again%s", err.candidate
+      and "The answer may name the" or "The refusal names the", tostring(err.taskId),
+      err.ref and "; client:resume() looks too, and adopts the task when its record fits the order" or ""))
+  elseif err.code == "uncertain" and err.taskId then
     say("The reply did name the task " .. tostring(err.taskId) .. ": client:wait(err.taskId) tells what became of it")
   else
     say(class.next)
   end
-  if err.code == "uncertain" and err.ref then
-    say(('Then settle the order: client:settle("%s", taskId), or client:settle("%s", "lost") when nothing was ordered')
-      :format(err.ref, err.ref))
+  say(asked_for and err.charged == "maybe" and "It may have been ordered; asking again costs nothing more" or nil)
+  local finished = type(err.hops) == "table" and #err.hops or 0
+  say(finished > 0 and format("The chain's hops before that are paid and finished: %d in err.hops", finished) or nil)
+  say(err.recordId and "Its recordId, " .. tostring(err.recordId) .. ", is no taskId: name it to the service's support")
+  if open and err.ref then
+    say(format('Then settle the order: client:settle("%s", taskId), or client:settle("%s", "lost") '
+      .. "when nothing was ordered", err.ref, err.ref))
   end
   if type(err.evidence) == "table" and err.evidence.difference then
-    say(("Meanwhile the account's credits fell by %g%s"):format(err.evidence.difference,
-      err.evidence.price and (", the price is %g"):format(err.evidence.price) or ""))
+    say(format("Meanwhile the account's credits fell by %g%s", err.evidence.difference,
+      err.evidence.price and format(", the price is %g", err.evidence.price) or ""))
   end
-  if err.suggestion and err.field and not tostring(err.message):find("did you mean", 1, true) then
+  if err.suggestion and err.field and not find(tostring(err.message), "did you mean", 1, true) then
     say("Did you mean " .. tostring(err.suggestion) .. "?")
   end
-  if err.retry_after then say(("The service asks to wait %g seconds"):format(err.retry_after)) end
-  if type(err.attempts) == "number" and err.attempts > 1 then say(("It was tried %d times"):format(err.attempts)) end
+  if err.retry_after then say(format("The service asks to wait %g seconds", err.retry_after)) end
+  if err.offline then say(format("There was no connection for %.0f seconds", err.offline)) end
+  if type(err.attempts) == "number" and err.attempts > 1 then say(format("It was tried %d times", err.attempts)) end
   say(MONEY[err.charged or class.charged])
-  return table.concat(out, " ")
+  return printable(concat(out, " "))
 end
 
 local Error = { __name = "veo.error" }
 Error.__index = { explain = M.explain }
 
 function Error.__tostring(err)
-  return tostring(err.code) .. ": " .. tostring(err.message)
+  return printable(tostring(err.code) .. ": " .. tostring(err.message))
 end
 
 -- An error is often glued to a text for printing; that must not become a second error.
@@ -264,7 +306,7 @@ function M.new(fields)
   local err = {}
   for name, value in pairs(fields) do err[name] = value end
   if not M.codes[err.code] then error("unknown error code: " .. tostring(err.code), 2) end
-  if err.message == nil then err.message = M.codes[err.code].summary end
+  err.message = err.message == nil and M.codes[err.code].summary or printable(err.message)
   return setmetatable(err, Error)
 end
 
@@ -274,9 +316,9 @@ end
 ---@return veo.Error
 function M.redact(err, secret)
   if secret and #secret > 3 then
-    local plain = secret:gsub("%p", "%%%0")
+    local plain = gsub(secret, "%p", "%%%0")
     for name, value in pairs(err) do
-      if type(value) == "string" and value:find(secret, 1, true) then err[name] = value:gsub(plain, "(hidden)") end
+      if type(value) == "string" and find(value, secret, 1, true) then err[name] = gsub(value, plain, "(hidden)") end
     end
   end
   return err

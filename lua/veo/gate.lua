@@ -2,6 +2,10 @@
 --- nothing meanwhile. An error may come at any instruction: a place belongs to whoever stands in `holders`, which is one
 --- assignment, and everything that follows from it can be done again.
 
+local ipairs, pairs = ipairs, pairs
+local format = string.format
+local remove = table.remove
+
 local errors = require "veo.errors"
 
 local M = {}
@@ -28,13 +32,13 @@ local function serve(ctx, gate)
   while line[1] and (gate.holders[line[1]] or not M.is_full(gate)) do
     gate.holders[line[1]] = true
     ctx.scheduler:wake(line[1], "done")
-    table.remove(line, 1)
+    remove(line, 1)
   end
 end
 
 local function leave(ctx, gate, place)
   for i, other in ipairs(gate.line) do
-    if other == place then table.remove(gate.line, i) break end
+    if other == place then remove(gate.line, i) break end
   end
   gate.holders[place] = nil
   serve(ctx, gate)
@@ -44,10 +48,11 @@ end
 ---@param ctx table
 ---@param gate veo.Gate
 ---@param operation string
+---@param place table|nil  what stands in the line, for others to know
 ---@return fun()|nil leave  gives the place on
 ---@return veo.Error|nil err
-function M.enter(ctx, gate, operation)
-  local place = {}
+function M.enter(ctx, gate, operation, place)
+  place = place or {}
   function place.drop() leave(ctx, gate, place) end
   ctx.scheduler:on_drop(place)
   serve(ctx, gate)
@@ -60,7 +65,7 @@ function M.enter(ctx, gate, operation)
       leave(ctx, gate, place)
       ctx.scheduler:settled(place)
       return nil, errors.new { code = why == "closed" and "closed" or why == "cancelled" and "cancelled" or "busy",
-        operation = operation, message = ("%s: waiting for %s was %s"):format(operation, gate.what, why) }
+        operation = operation, message = format("%s: waiting for %s was %s", operation, gate.what, why) }
     end
   end
   return function()

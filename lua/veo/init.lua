@@ -1,26 +1,46 @@
 --- lua-veo: extends Veo 3.1 videos, waits for them and saves them, without paying twice, losing a paid video or stalling
 --- its host. Documentation of the service: docs.kie.ai, "Extend Veo 3.1 AI Video".
 
+local error, ipairs, pairs, pcall, require = error, ipairs, pairs, pcall, require
+local setmetatable, tostring, type = setmetatable, tostring, type
+local getenv = os and os.getenv
+
 local core = require "veo.core"
+local needs = require "veo.needs"
+
+-- Lua loads a core once from each path: a newer lua-veo, loaded where another was, meets the core of that one.
+if core.interface ~= 4 then
+  error("veo: the core that is loaded here belongs to another lua-veo (" .. core.version
+    .. "): start the program anew, or install this one under another path")
+end
 
 ---@class veo
 ---@field _VERSION string
 ---@field errors table  every code, what it means and what to do next
 local M = { _VERSION = core.version }
 
+local lacks = needs.missing()
+if lacks then -- nothing can be ordered without a client
+  function M.new() error("veo.new: " .. needs.sentence("lua-veo", lacks), 2) end
+  M.preload = M.new
+  return M
+end
+
+local lazy = require("veo.lazy")
+local clients = lazy.room "veo.client"
+
 -- The rooms are compiled when the first client is made, so that a host which may never need one starts without (4 ms).
 setmetatable(M, {
   __index = function(self, name)
     if name ~= "errors" then return nil end
-    local errors = require "veo.errors"
-    rawset(self, name, errors)
-    return errors
+    self.errors = require "veo.errors"
+    return self.errors
   end,
 })
 
 -- An environment variable; one that is set but empty is as good as unset.
 local function from_environment(name)
-  local value = os.getenv(name)
+  local value = getenv and getenv(name)
   if value == "" then return nil end
   return value
 end
@@ -42,9 +62,21 @@ function M.new(options)
   if given.api_key == nil then
     error("veo.new: api_key: no key given; pass api_key or set KIE_API_KEY", 2)
   end
-  local made, problem = require("veo.client").new(given)
-  if not made then error("veo.new: " .. problem, 2) end
+  local made, problem = clients.new(given)
+  if not made then error("veo.new: " .. tostring(problem), 2) end
   return made
+end
+
+-- What is loaded at first use beside our own rooms; the last are optional.
+local OTHERS = { "cjson.safe", "DBI", "dbd.sqlite3", "dbd.postgresql", "openssl.hmac" }
+
+---Loads now what is otherwise loaded at first use: for a host that later drops `require` or other globals, changes its
+---folder while `package.path` is relative, or loads another lua-veo beside this one. Raises when it cannot.
+function M.preload()
+  local problem = lazy.all()
+  if problem then error("veo.preload: " .. problem, 2) end
+  M.errors = require "veo.errors"
+  for _, name in ipairs(OTHERS) do pcall(require, name) end
 end
 
 return M

@@ -1,13 +1,15 @@
 --- What an error leaves that comes from anywhere: Ctrl-C raises at whatever instruction is next, a `pause` may raise, and
 --- so may an allocation. A client has to go on working after it, and to see to the orders that are under way.
 
+local ipairs, pairs, pcall = ipairs, pairs, pcall
+
 local jobs = require "veo.job"
+local yieldable = require "veo.yieldable"
 
 local M = {}
 
 local running = coroutine.running
--- Lua 5.1 cannot yield across pcall; every other one can.
-local CROSSES = select(2, coroutine.resume(coroutine.create(function() pcall(coroutine.yield, true) end))) == true
+local CROSSES = yieldable.CROSSES_PCALL
 
 ---Calls `fn(...)` as pcall does, for a caller that holds something which an error must not keep. In a job, whose end
 ---calls what `on_drop` was given, it is a plain call, and so in a coroutine that pcall would keep from yielding.
@@ -41,14 +43,15 @@ end
 function M.recover(scheduler)
   scheduler.stepping, scheduler.current = false, nil
   M.mend(scheduler)
-  local count = 0
-  for job in pairs(scheduler.jobs) do
+  local count, left = 0, {}
+  for job in pairs(scheduler.jobs) do left[#left + 1] = job end -- a job that failed may leave another one
+  for _, job in ipairs(left) do
     if not jobs.finished(job) then
-      count = count + 1
       local waiter = job.waiter
       if waiter.transfer and not waiter.transfer:tag(waiter) then scheduler:wake(waiter, "done") end
     end
   end
+  for _ in pairs(scheduler.jobs) do count = count + 1 end
   scheduler.count = count
   scheduler.alarm = false -- whatever the core was told
   scheduler:set_alarm()

@@ -1,19 +1,30 @@
 --- Jobs: functions that run beside others and whose client calls yield. Made by `client:spawn`.
 
+local error, ipairs, next, pcall = error, ipairs, next, pcall
+local select, setmetatable, type = select, setmetatable, type
+local format = string.format
+local remove = table.remove
+local rawequal = rawequal or function(a, b) return a == b end
+local stderr = io and io.stderr
+
+local core = require "veo.core"
 local errors = require "veo.errors"
+local money = require "veo.money"
+local traces = require "veo.traces"
+local yieldable = require "veo.yieldable"
 
 local M = {}
 
 ---@class veo.Job
-local Job = { __name = "veo.job" }
+local Job = { __name = "veo.job " .. core.version }
 Job.__index = Job
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 local running, status, create, start = coroutine.running, coroutine.status, coroutine.create, coroutine.resume
 local yield = coroutine.yield
-
 ---What a job of ours yields; any other yield is somebody else's.
 local YIELD = {}
+local TRIAL = yieldable.TRIAL
 ---What its function returns with.
 local DONE = {}
 local NOTHING = { n = 0 }
@@ -39,7 +50,7 @@ function M.new(scheduler, fn, ...)
   end
   -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one argument.
   -- Not there at first: shielded (inside a billable exchange: it is seen to its end), waiters (who waits for its
-  -- end), values.
+  -- end), values, ordered (the task that it ordered last).
   local job = setmetatable({
     scheduler = scheduler,
     state = "pending",
@@ -62,7 +73,8 @@ end
 local function finish(job, state, values)
   local scheduler = job.scheduler
   job.state, job.values = state, values
-  job.co, job.waiter, job.fn, job.first = nil, nil, nil, nil
+  if job.waiter and job.waiter.at then scheduler.timers:remove(job.waiter) end
+  job.co, job.waiter, job.fn, job.first, job.left = nil, nil, nil, nil, nil
   local waiters = job.waiters
   if waiters then
     for i = 1, #waiters do scheduler:wake(waiters[i], "done") end
@@ -78,33 +90,51 @@ local function finish(job, state, values)
   end
 end
 
--- Returns what the innermost call under way has to say of it.
-local function clean_up(job, how)
+-- Lets go of what the calls under way hold, down to `held`. Returns what the innermost has to say of it.
+local function clean_up(job, how, held)
   local cleanup, word = job.cleanups, nil
-  job.cleanups = nil
-  while cleanup do
+  while cleanup and cleanup ~= held do
+    job.cleanups = cleanup.below
     local said = cleanup:drop(how)
     word = word or said
-    cleanup = cleanup.below
+    cleanup = job.cleanups
   end
-  return word or {}
+  return word
+end
+
+---A call of a job raised, and its caller may go on: what it holds above `held` is let go of. The word of that is kept for
+---the job's end: of an order that may be paid for any end, any other for the same error.
+---@param job veo.Job
+---@param held table|nil  the job's cleanups when the call began
+---@param cause any       what it raised
+function M.let_go(job, held, cause)
+  local left, word = job.left, clean_up(job, "failed", held)
+  local paid = word and (word.code == "uncertain" or word.charged ~= nil)
+  if paid or word and not (left and (left.paid or rawequal(left.cause, cause))) then
+    job.left = { word = word, paid = paid, cause = cause }
+  end
 end
 
 local function fail(job, cause)
   if job.scheduler.changing or job.scheduler.timers.changing then job.scheduler:mend() end
-  local trace = debug.traceback(job.co, tostring(cause))
-  local word = clean_up(job, "failed")
-  local err = errors.is(cause) and cause
-    or errors.new { code = "job_failed", message = tostring(cause), cause = cause, traceback = trace,
-      taskId = word.taskId, ref = word.ref, charged = word.charged }
+  local text = traces.text(cause)
+  local trace = traces.of(job.co, cause, text)
+  local left = job.left
+  local word = clean_up(job, "failed") or left and (left.paid or rawequal(left.cause, cause)) and left.word or NOTHING
+  local ok, is_error = pcall(errors.is, cause) -- an __index of the user's may raise as well
+  local err = ok and is_error and cause
+    or errors.new { code = "job_failed", message = text, cause = cause, traceback = trace,
+      taskId = word.taskId, candidate = word.candidate, recordId = word.recordId, ref = word.ref,
+      charged = word.charged }
   finish(job, "failed", { n = 2, nil, err })
 end
 
 -- A cancelled job is not unwound but dropped, so that no code of its can hold the host up.
 local function drop(job)
-  local word = clean_up(job, job.cancelling)
+  local word = clean_up(job, job.cancelling) or job.left and job.left.paid and job.left.word
   local err = job.last_word or errors.is(word) and word
-    or errors.new { code = job.cancelling, message = "the job was " .. job.cancelling }
+    or errors.new { code = job.cancelling, message = "the job was " .. job.cancelling, taskId = job.ordered }
+  if job.ordered then money.paid(err) end
   finish(job, "cancelled", { n = 2, nil, err })
 end
 
@@ -122,12 +152,13 @@ end
 -- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
 -- that can, whole: cqueues says in the second value what it waits for.
 function go_on(scheduler, job, ok, first, ...)
+  if ok and first == TRIAL then return go_on(scheduler, job, start(job.co)) end
   scheduler.current = nil
   if not ok or first == YIELD or first == DONE then return ok, first end
   local here, main = running()
-  if not here or main then
-    return false, "the job yielded outside of this client's calls, but step runs in the main program, "
-      .. "which cannot take the yield: call step from the coroutine that should"
+  if not here or main or yieldable.foreign_obstacle() then
+    return false, "the job yielded outside of this client's calls, but step runs in the main program, or where Lua "
+      .. "cannot yield: call step from the coroutine that should take it"
   end
   scheduler.stepping = false -- the host's other coroutines may call and step meanwhile
   job.away = here -- goes on by it, and by nobody else
@@ -148,6 +179,7 @@ function M.run(scheduler, job, why)
   if not ok then
     fail(job, said)
   elseif said == DONE then
+    if job.cleanups then clean_up(job, "failed") end -- it caught an error that came while it let go
     finish(job, "done", job.values)
   elseif job.cancelling and not job.shielded then
     scheduler:interrupt(job)
@@ -171,16 +203,28 @@ function M.suspend()
   return yield(YIELD)
 end
 
----Logs failed jobs nobody asked about that failed before `before`, each once.
+-- To whoever wants to know; a failure that nobody would hear of goes to standard error.
+local function tell(scheduler, job)
+  local err = job.values[2]
+  if scheduler.log then
+    scheduler.log { event = "job_failed", err = err, message = err.message, traceback = err.traceback }
+  end
+  if scheduler.on_job_error then
+    scheduler.on_job_error(err, job)
+  elseif not scheduler.log and stderr then
+    pcall(stderr.write, stderr, "veo: a job failed: ", err.traceback or traces.text(err), "\n")
+  end
+end
+
+---Tells of failed jobs nobody asked about that failed before `before`, each once.
 function M.report(scheduler, before)
   local kept = {}
   for _, job in ipairs(scheduler.failed) do
     if not job.asked and job.failed_at > before then
       kept[#kept + 1] = job
-    elseif not job.asked and scheduler.log then
+    elseif not job.asked then
       job.asked = true
-      local err = job.values[2]
-      scheduler.log { event = "job_failed", err = err, message = err.message, traceback = err.traceback }
+      tell(scheduler, job)
     end
   end
   scheduler.failed = kept
@@ -223,11 +267,11 @@ function Job:wait(timeout)
   if why == "done" or self.state ~= "pending" then return self:result() end
   self.asked = false
   for i, other in ipairs(self.waiters) do
-    if other == waiter then table.remove(self.waiters, i) break end
+    if other == waiter then remove(self.waiters, i) break end
   end
   if why == "timeout" then
     return nil, errors.new { code = "timeout", operation = "job", charged = "no",
-      message = ("the job has not ended within %g s; it goes on"):format(timeout) }
+      message = format("the job has not ended within %g s; it goes on", timeout) }
   end
   return nil, errors.new { code = "busy", message = "the job waits for something that nothing can bring about" }
 end

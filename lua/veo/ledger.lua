@@ -6,18 +6,29 @@
 ---   ledger/claims.lua    heartbeat and claims        ledger/list.lua       tasks as users see them
 ---   ledger/window.lua    the shared rate window      ledger/answers.lua    what it says when it is asked
 ---   ledger/canonical.lua when two orders are equal   ledger/owner.lua      whether a process lives
----   ledger/charges.lua   what costs without an order
+---   ledger/watch.lua     whether its files stand       ledger/account.lua    whose ledger it is
+---   ledger/charges.lua   what costs without an order ledger/clock.lua      when a lease is over
+---   ledger/repeats.lua   orders sent again by the caller's word          ledger/spent.lua   what all came to
+---   ledger/files.lua     where videos are saved      ledger/prune.lua      what may be forgotten
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
 
+local ipairs, setmetatable = ipairs, setmetatable
+local huge, max = math.huge, math.max
+local byte, format, gsub = string.byte, string.format, string.gsub
+local open, time, date = io and io.open, os and os.time, os and os.date
+local lacks = not open and "io.open" or not time and "os.time" or not date and "os.date"
+
 local core = require "veo.core"
 
+local accounts = require "veo.ledger.account"
 local canonical = require "veo.ledger.canonical"
 local databases = require "veo.ledger.database"
 local errors = require "veo.errors"
 local intents = require "veo.ledger.intents"
 local leases = require "veo.ledger.lease"
 local list = require "veo.ledger.list"
+local needs = require "veo.needs"
 local owners = require "veo.ledger.owner"
 local schema = require "veo.ledger.schema"
 local window = require "veo.ledger.window"
@@ -41,32 +52,45 @@ local HOPELESS = { value = true }
 
 -- Hexadecimal from the core's random source.
 local function nonce(bytes)
-  return (core.random(bytes):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+  return (gsub(core.random(bytes), ".", function(c) return format("%02x", byte(c)) end))
 end
 M.nonce = nonce
 
+-- What opens a database: its tables, and whose they are.
+local function opening(account, log)
+  return function(db)
+    local salt, warning
+    schema.prepare(db, function() salt, warning = accounts.check(db, account, nonce(16)) end)
+    account.salt = salt
+    if warning and log then log { event = "warning", operation = "ledger", message = warning } end
+  end
+end
+
 ---@param where string       a file name, or postgresql://…
----@param options { now: fun(): number, log: fun(event: table)|nil, timeout: number, rate: table, lease: number|nil }
+---@param options { now: fun(): number, log: fun(event: table)|nil, timeout: number, rate: table, lease: number|nil, create: boolean|nil, base_url: string|nil, api_key: string|nil }
 ---@return veo.Ledger|nil, string|nil problem
 function M.new(where, options)
-  local db, problem = databases.new(where)
+  if lacks then return nil, needs.sentence("it", lacks) end
+  local db, problem = databases.new(where, options)
   if not db then return nil, problem end
-  db.prepare = schema.prepare
+  local account = accounts.new(options.base_url, options.api_key)
+  db.prepare = opening(account, options.log)
   local me = owners.name(nonce(6))
   return setmetatable({
-    db = db, now = options.now, log = options.log, rate = options.rate, owner = me, client = me,
+    db = db, account = account, now = options.now, log = options.log, rate = options.rate, owner = me, client = me,
     lease = options.lease or LEASE, intent_lease = options.timeout + SLACK,
     pending = {},     -- writes that have to be made up for
     held = 0,         -- whether there may be anything to keep
-    beat_at = math.huge,
-    active = {},      -- taskId → until when this client itself sees to it
+    beat_at = huge,
+    tended = {},      -- what is kept by the heartbeat for as long as the client steps: orders under way, by their ref
   }, Ledger)
 end
 
 local NEXT = {
   busy = "another process holds it", full = "the disk is full", readonly = "it is read-only",
   corrupt = "the file is damaged; restore a copy, or name another file", open = "it cannot be opened",
-  lost = "the connection broke", newer = "this lua-veo is too old for it", driver = "the driver cannot be trusted",
+  lost = "the connection broke", gone = "it is not what was opened", account = "it is another service's",
+  absent = "it is not there", newer = "this lua-veo is too old for it", driver = "the driver cannot be trusted",
 }
 
 ---A database's problem as an error of ours.
@@ -74,7 +98,7 @@ local NEXT = {
 function Ledger:error(problem, operation)
   local reason = NEXT[problem.cause]
   return errors.new { code = "ledger", operation = operation, cause = problem.cause, sent = "no",
-    message = ("%sthe ledger %s: %s%s"):format(operation and operation .. ": " or "", self.db.shown,
+    message = format("%sthe ledger %s: %s%s", operation and operation .. ": " or "", self.db.shown,
       reason and reason .. ": " or "", problem.message) }
 end
 
@@ -99,15 +123,15 @@ local function sort_out(self)
   end
 end
 
-local function commit(self, operation, fn)
+local function commit(self, operation, fn, kind)
   local value, problem = self.db:transaction(function(db)
     make_up(self, db)
     return fn(db)
-  end)
+  end, kind)
   if value == nil and self.pending[1] and HOPELESS[problem.cause] then
     sort_out(self)
     if self.pending[1] then return nil, self:error(problem, operation) end
-    value, problem = self.db:transaction(fn)
+    value, problem = self.db:transaction(fn, kind)
   end
   if value == nil then return nil, self:error(problem, operation) end
   self.pending = {}
@@ -118,8 +142,9 @@ end
 ---database is opened for that alone.
 ---@param operation string|nil
 ---@param fn fun(db: veo.Database): any
-function Ledger:commit(operation, fn)
-  local value, err = commit(self, operation, fn)
+---@param kind "bulk"|nil  one of many: orders of other processes go first
+function Ledger:commit(operation, fn, kind)
+  local value, err = commit(self, operation, fn, kind)
   if self.closed then self.db:disconnect() end
   return value, err
 end
@@ -137,19 +162,23 @@ end
 -- Orders ---------------------------------------------------------------------------------------------------------------
 
 ---Opens an intent: committed when this returns, and with a slot of the rate window where `wait` is 0.
----@param order { operation: string, api: string, body: table, key: string|nil, price: number|nil, day_limit: number|nil, on_duplicate: string, timeout: number }
+---@param order { operation: string, api: string, body: table, key: string|nil, price: number|nil, day_limit: number|nil, on_duplicate: string, timeout: number, repeats: string|nil, path: string|nil, overwrite: boolean|nil, look: function|nil }  `repeats`: the first try's ref; `path`: where the video is to be saved, absolute
 ---@return { kind: string, wait: number|nil, row: table|nil, spent: number|nil, request: table }|nil
 ---@return veo.Error|nil
 function Ledger:open(order)
   local text = canonical.encode(order.body)
   local request = {
     ref = nonce(12), operation = order.operation, api = order.api, body = text, hash = canonical.hash(text),
-    source = order.source, in_turn = order.in_turn,
-    key = order.key, price = order.price, day_limit = order.day_limit, on_duplicate = order.on_duplicate,
-    client = self.client, owner = self.owner, lease = math.max(self.intent_lease, (order.timeout or 0) + SLACK),
+    source = order.source, in_turn = order.in_turn, repeats = order.repeats,
+    key = order.key, alike = order.alike,
+    path = order.path, overwrite = order.overwrite, look = order.look,
+    price = order.price, day_limit = order.day_limit, on_duplicate = order.on_duplicate,
+    client = self.client, owner = self.owner, lease = max(self.intent_lease, (order.timeout or 0) + SLACK),
     rate = self.rate,
   }
-  local found, err = self:commit(order.operation, function(db) return intents.open(db, request) end)
+  local found, err = self:commit(order.operation, function(db)
+    return accounts.order(db, self.account, function() return intents.open(db, request) end)
+  end)
   if not found then
     -- Whether the commit arrived is not known, but that nothing was sent is.
     if UNSURE[err.cause] and #self.pending < MAX_PENDING then
@@ -160,28 +189,17 @@ function Ledger:open(order)
     return nil, err
   end
   found.request = request
-  if found.kind == "new" then self:hold() end
+  if found.kind == "new" then
+    self.account.last = request.ref
+    self:tend(request.ref)
+  end
   return found
-end
-
----A slot for the next attempt: seconds to wait, 0 to go.
----@return number|nil wait, veo.Error|nil
-function Ledger:reserve(request)
-  local due = self.now() >= self.beat_at -- others may stand in line behind this one, and do nothing for their leases
-  local wait, err = self:commit(request.operation, function(db)
-    if due then leases.beat(db, self.owner, self.lease) end
-    return intents.reserve(db, request) or -1
-  end)
-  if due and wait then self.beat_at = self.now() + self.lease / 3 end
-  if wait ~= -1 then return wait, err end
-  return nil, errors.new { code = "ledger", operation = request.operation, sent = "no", cause = "lost",
-    message = request.operation .. ": another process closed this intent in the ledger while it waited" }
 end
 
 ---@param err veo.Error
 function Ledger:idle(request, err)
   return self:note(function(db)
-    intents.idle(db, request, err.code == "rate_limited", err.retry_after)
+    intents.idle(db, request, err)
     return true
   end)
 end
@@ -189,38 +207,27 @@ end
 ---@return integer|nil changed, veo.Error|nil
 function Ledger:accepted(request, taskId)
   self:hold()
-  self.active[taskId] = self.now() + self.lease
+  self.tended[request.ref] = nil
   return self:note(function(db) return intents.accepted(db, request.ref, taskId, self.lease) end)
 end
 
 ---@param err veo.Error
 function Ledger:refused(request, err)
+  self.tended[request.ref] = nil
   local why = canonical.encode(list.kept_error(err))
   return self:note(function(db) return intents.refused(db, request.ref, why) end)
 end
 
 ---@param err veo.Error
 ---@param evidence table|nil
----@param free_key boolean|nil
-function Ledger:uncertain(request, err, evidence, free_key)
+function Ledger:uncertain(request, err, evidence)
+  self.tended[request.ref] = nil
   local why = canonical.encode(list.kept_error(err))
   local seen = evidence and canonical.encode(evidence) or nil
-  return self:note(function(db) return intents.uncertain(db, request.ref, why, err.taskId, seen, free_key) end)
+  return self:note(function(db) return intents.uncertain(db, request.ref, why, err.taskId, seen) end)
 end
 
 -- Tasks ----------------------------------------------------------------------------------------------------------------
-
----A look at a task: this client sees to it until `till`.
-function Ledger:watching(taskId, till)
-  self.active[taskId] = till + self.lease
-  self:beat()
-end
-
----Whether this client itself sees to the task.
-function Ledger:is_active(taskId)
-  local till = self.active[taskId]
-  return till ~= nil and till > self.now()
-end
 
 -- Errors of a wait that end the task itself; after any other one it can be waited for again.
 local FINAL = { failed = true, expired = true }
@@ -230,45 +237,26 @@ local FINAL = { failed = true, expired = true }
 ---@param status veo.Status|nil
 ---@param err veo.Error|nil
 function Ledger:ended(taskId, status, err)
-  self.active[taskId] = status and self.now() + self.lease or nil
   if not status and not FINAL[err.code] then return end
-  local kept = canonical.encode(list.kept_status(status or err.status) or {})
+  local seen = status or err.status or {}
+  local kept = canonical.encode(list.kept_status(seen))
   local why = err and canonical.encode(list.kept_error(err)) or nil
-  return self:note(function(db) return intents.ended(db, taskId, status and "done" or "failed", kept, why) end)
-end
-
----@param path string
-function Ledger:saving(taskId, path)
-  self.active[taskId] = self.now() + self.lease
-  return self:note(function(db) return intents.saving(db, taskId, path) end)
-end
-
----@param path string
-function Ledger:saved(taskId, path)
-  self.active[taskId] = nil
-  return self:note(function(db) return intents.saved(db, taskId, path) end)
+  return self:note(function(db)
+    return intents.ended(db, taskId, status and "done" or "failed", kept, why, seen.creditsConsumed)
+  end)
 end
 
 ---Adopts a taskId that `status` has confirmed for an intent without an answer.
----@return { outcome: "adopted"|"known"|"closed"|"taken"|"unknown", row: table|nil, by: string|nil }|nil, veo.Error|nil
-function Ledger:adopt(ref, taskId)
-  return self:commit("settle", function(db) return intents.adopt(db, ref, taskId) end)
+---@param beside boolean|nil  where the order is closed with another word, the task gets a row of its own
+---@return { outcome: "adopted"|"known"|"closed"|"beside"|"taken"|"unknown", row: table|nil, by: string|nil }|nil, veo.Error|nil
+function Ledger:adopt(ref, taskId, beside)
+  return self:commit("settle", function(db) return intents.adopt(db, ref, taskId, beside) end)
 end
 
+---@param unknown boolean|nil  a task that the service does not know is lost
 ---@return integer|nil changed, veo.Error|nil
-function Ledger:settle(ref, state)
-  return self:commit("settle", function(db) return intents.close(db, ref, state) end)
-end
-
----These videos are contained in another one: nothing is left to save of them.
----@param refs string[]
-function Ledger:contained(refs)
-  return self:note(function(db)
-    for _, ref in ipairs(refs) do
-      db:run("UPDATE veo_tasks SET state = 'saved', owner = NULL, lease = 0 WHERE ref = ? AND state = 'done'", ref)
-    end
-    return #refs
-  end)
+function Ledger:settle(ref, state, unknown)
+  return self:commit("settle", function(db) return intents.close(db, ref, state, unknown) end)
 end
 
 ---The record of a row.
@@ -286,11 +274,18 @@ end
 
 require("veo.ledger.claims")(Ledger, nonce)
 require("veo.ledger.answers")(Ledger)
+require("veo.ledger.spent")(Ledger)
+require("veo.ledger.files").methods(Ledger)
+require("veo.ledger.prune")(Ledger)
 require("veo.ledger.charges")(Ledger, function(err) return UNSURE[err.cause] == true end)
 
----Lets everything go and closes the connection.
+---Lets everything go and closes the connection; in a forked child it is the parent's, with all that it holds.
 function Ledger:close()
-  if self.pending[1] or self.db.connection and self.beat_at < math.huge then
+  if self.db:is_foreign() then
+    self.closed = true
+    return self.db:abandon()
+  end
+  if self.pending[1] or self.db.connection and self.beat_at < huge then
     self:note(function(db) return leases.release_all(db, self.owner) end)
   end
   self.closed = true

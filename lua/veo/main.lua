@@ -2,14 +2,15 @@
 ---
 ---   cli/parser.lua     arguments                 cli/order.lua  extend, generate, chain
 ---   cli/session.lua    client, progress, Ctrl-C  cli/task.lua   wait, status, download, credits
----   cli/terminal.lua   what is printed where     cli/book.lua   tasks, resume, settle
+---   cli/terminal.lua   what is printed where     cli/book.lua   tasks, resume, settle, prune, doctor
 ---   cli/report.lua     how a run ends            cli/here.lua   simulate, explain
 
 local interrupt = require "veo.cli.interrupt"
 
 local HERE = { simulate = true, explain = true }
 local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
-  download = "task", credits = "task", tasks = "book", resume = "book", settle = "book" }
+  download = "task", credits = "task", tasks = "book", resume = "book", settle = "book", prune = "book",
+  doctor = "book" }
 
 local function version()
   local core = require "veo.core"

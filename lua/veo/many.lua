@@ -1,5 +1,9 @@
 --- Many at once: a function over a list (map), and the ends of many tasks in the order they come (wait_each).
 
+local error, ipairs = error, ipairs
+local max = math.max
+local remove = table.remove
+
 local errors = require "veo.errors"
 local free = require "veo.free"
 local timers = require "veo.timers"
@@ -26,7 +30,7 @@ local function wait_for_any(scheduler, running)
   for _, job in ipairs(running) do
     local others = job.waiters
     for i = others and #others or 0, 1, -1 do
-      if others[i] == waiter then table.remove(others, i) end
+      if others[i] == waiter then remove(others, i) end
     end
   end
 end
@@ -57,7 +61,7 @@ function M.map(ctx, list, fn, limit)
     for i = #running, 1, -1 do
       local job = running[i]
       if job.state ~= "pending" then
-        table.remove(running, i)
+        remove(running, i)
         local value, err = job:result()
         results[place[job]] = value
         if value == nil and err ~= nil then
@@ -78,7 +82,7 @@ local function put_back(ctx, run, watch, status, err)
   if status or err then
     run.last = run.last + 1
     run.ended[run.last] = { watch.taskId, status, err }
-    run.live = run.live - 1
+    run.live, run.open[watch.taskId] = run.live - 1, nil
     if run.counted then ctx.watching = ctx.watching - 1 end
   else
     run.sleeping:add(watch)
@@ -92,7 +96,7 @@ local function look(ctx, run, watch)
     put_back(ctx, run, watch, nil, errors.new { code = "cancelled", operation = "wait_each", taskId = watch.taskId,
       message = "the look at task " .. watch.taskId .. " was given up (on_progress raised, or the client was closed)" })
   end }
-  local status, err = free.look(ctx, watch.taskId, ctx.now() + math.max(watch.deadline - ctx.now(), 1))
+  local status, err = free.look(ctx, watch.taskId, ctx.now() + max(watch.deadline - ctx.now(), 1))
   status, err = waits.judge(ctx, watch, status, err)
   ctx.scheduler:settled(cleanup)
   put_back(ctx, run, watch, status, err)
@@ -103,15 +107,22 @@ local function start_looks(ctx, run)
   while run.looking < run.limit do
     local watch = run.sleeping[1]
     if not watch then return nil end
-    if run.booked == nil then
+    if run.booked == nil or run.changes ~= ctx.polls.changes then
       if watch.due > ctx.now() then return watch.due end
+      run.changes = ctx.polls.changes
       run.booked = ctx.now() + ctx.polls:reserve(ctx.watching)
     end
-    if run.booked > ctx.now() then return run.booked end
-    run.booked = nil
+    local late = waits.too_late(watch, run.booked) -- they began together, so it is too late for none before
+    local at = late and watch.deadline or run.booked
+    if at > ctx.now() then return at end
     run.sleeping:remove(watch)
     run.looking = run.looking + 1
-    ctx.scheduler:spawn(look, ctx, run, watch) -- should on_progress raise, the log tells of it
+    if late then
+      put_back(ctx, run, watch, nil, late)
+    else
+      run.booked = nil
+      ctx.scheduler:spawn(look, ctx, run, watch) -- should on_progress raise, the log tells of it
+    end
   end
   return nil
 end
@@ -120,13 +131,16 @@ end
 -- and no longer, since a loop that is left early says so to nobody.
 local function wait_for_end(ctx, run)
   local function leave()
-    run.counted, run.waiter = false, nil
+    run.counted, run.waiter, ctx.each[run] = false, nil, nil
     ctx.watching = ctx.watching - run.live
   end
-  run.counted, run.waiter = true, {}
+  run.counted, run.waiter, ctx.each[run] = true, {}, true
   ctx.watching = ctx.watching + run.live
   local cleanup = ctx.scheduler:on_drop { drop = leave }
-  local ok, why = ctx.scheduler:protect(ctx.scheduler.await, ctx.scheduler, nil, start_looks(ctx, run), run.waiter)
+  local due, ok, why = start_looks(ctx, run), true, nil
+  if not run.waiter.why then -- or one has ended without a look
+    ok, why = ctx.scheduler:protect(ctx.scheduler.await, ctx.scheduler, nil, due, run.waiter)
+  end
   ctx.scheduler:settled(cleanup)
   leave()
   if not ok then error(why, 0) end
@@ -141,13 +155,15 @@ end
 ---@param limit integer  looks at a time
 ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
 function M.wait_each(ctx, ids, options, limit)
-  local run = { sleeping = timers.new(), ended = {}, last = 0, looking = 0, limit = limit, live = 0 }
+  local run = { sleeping = timers.new(), ended = {}, last = 0, looking = 0, limit = limit, live = 0,
+    open = {} } -- id → watch of those that have not ended
   local left, first = #ids, 1
   for _, taskId in ipairs(ids) do
     local ok, err = wire.task_id(taskId, "wait_each")
     if ok then
-      run.live = run.live + 1
-      run.sleeping:add(waits.begin(ctx, taskId, options))
+      local watch = waits.begin(ctx, taskId, options)
+      run.live, run.open[taskId] = run.live + 1, watch
+      run.sleeping:add(watch)
     else
       run.last = run.last + 1
       run.ended[run.last] = { taskId, nil, err }

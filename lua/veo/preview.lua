@@ -1,10 +1,18 @@
 --- A contact sheet of a saved video, made by ffmpeg where it is installed. ffmpeg is started without a shell and runs
 --- beside the jobs; paths reach it as they are.
 
+local pairs = pairs
+local byte, format, sub = string.byte, string.format, string.sub
+local open = io and io.open
+
 local core = require "veo.core"
 local errors = require "veo.errors"
 local gates = require "veo.gate"
+local needs = require "veo.needs"
 local sheltered = require "veo.sheltered"
+local scarce = require "veo.scarce"
+local targets = require "veo.download.target"
+local unfinished = require "veo.download.unfinished"
 
 local M = {}
 
@@ -16,7 +24,7 @@ end
 
 local function number(bytes)
   local value = 0
-  for i = 1, #bytes do value = value * 256 + bytes:byte(i) end
+  for i = 1, #bytes do value = value * 256 + byte(bytes, i) end
   return value
 end
 
@@ -26,8 +34,8 @@ local function each_box(file, from, to, fn)
     file:seek("set", from)
     local head = file:read(16) or ""
     if #head < 8 then return nil end
-    local size, kind, skip = number(head:sub(1, 4)), head:sub(5, 8), 8
-    if size == 1 and #head == 16 then size, skip = number(head:sub(9, 16)), 16 end
+    local size, kind, skip = number(sub(head, 1, 4)), sub(head, 5, 8), 8
+    if size == 1 and #head == 16 then size, skip = number(sub(head, 9, 16)), 16 end
     if size == 0 then size = to - from end
     if size < skip then return nil end
     local found = fn(kind, from + skip, from + size)
@@ -40,7 +48,7 @@ end
 ---@param path string
 ---@return number|nil
 function M.duration(path)
-  local file = io.open(path, "rb")
+  local file = open(path, "rb")
   if not file then return nil end
   local size = file:seek("end")
   local seconds = each_box(file, 0, size, function(kind, from, to)
@@ -48,9 +56,9 @@ function M.duration(path)
       if inner ~= "mvhd" then return nil end
       file:seek("set", at)
       local head = file:read(32) or ""
-      local wide = head:byte(1) == 1 -- 64-bit times
-      local scale = number(head:sub(wide and 21 or 13, wide and 24 or 16))
-      local length = number(head:sub(wide and 25 or 17, wide and 32 or 20))
+      local wide = byte(head, 1) == 1 -- 64-bit times
+      local scale = number(sub(head, wide and 21 or 13, wide and 24 or 16))
+      local length = number(sub(head, wide and 25 or 17, wide and 32 or 20))
       return scale > 0 and #head == 32 and length / scale or nil
     end) or nil
   end)
@@ -58,22 +66,27 @@ function M.duration(path)
   return seconds
 end
 
--- "file:" keeps ffmpeg from taking a name for an option or another protocol.
+-- What a file may be taken for: MP4 and its kin, WebM and its kin. A playlist, which names other files, is none.
+local FORMATS = "mov,matroska"
+
+-- "file:" keeps ffmpeg from taking a name for an option or another protocol; nothing in a file leads to one either.
 local function arguments(path, target, options)
   local cells = options.columns * options.rows
   local seconds = M.duration(path)
-  local rate = seconds and seconds > 0 and ("%.6f"):format(cells / seconds) or "1"
-  return { "ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y", "-i", "file:" .. path,
-    "-vf", ("fps=%s,scale=%d:-2,tile=%dx%d"):format(rate, options.width, options.columns, options.rows),
+  local rate = seconds and seconds > 0 and format("%.6f", cells / seconds) or "1"
+  return { "ffmpeg", "-nostdin", "-hide_banner", "-v", "error", "-y",
+    "-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-i", "file:" .. path,
+    "-vf", format("fps=%s,scale=%d:-2,tile=%dx%d", rate, options.width, options.columns, options.rows),
     "-frames:v", "1", "-an", "-c:v", "png", "-f", "image2", "-update", "1", "file:" .. target }
 end
 
-local function run(ctx, path, target, options)
-  local reply, failure = ctx.scheduler:exchange(nil, "program", arguments(path, target, options),
-    { timeout = options.timeout })
-  if reply and (reply.status == 0 or reply.status == -1 and core.kind(target) == "file") then return nil end
+local function run(ctx, path, sink, options)
+  local reply, failure = scarce.patiently(ctx, function()
+    return ctx.scheduler:exchange(nil, "program", arguments(path, sink:path(), options), { timeout = options.timeout })
+  end)
+  if reply and (reply.status == 0 or reply.status == -1 and sink:size() > 0) then return nil end
   if reply then
-    return problem("io", path, ("ffmpeg could not read it (status %d)%s"):format(reply.status,
+    return problem("io", path, format("ffmpeg could not read it (status %d)%s", reply.status,
       reply.excerpt and ": " .. reply.excerpt or ""), { excerpt = reply.excerpt })
   elseif failure.errno == 2 then
     return problem("missing", path, "ffmpeg is not on the path: install the package ffmpeg (Debian: "
@@ -89,17 +102,32 @@ local function make(ctx, path, target, options)
     leave()
     return nil, problem("exists", target, target .. " exists already; pass overwrite = true to replace it")
   end
-  local part = target .. ".part"
-  local cleanup = ctx.scheduler:on_drop { drop = function() os.remove(part) end }
-  err = run(ctx, path, part, options)
+  local sink
+  sink, err = scarce.patiently(ctx, function() return targets.open(target, true) end)
+  if not sink then
+    leave()
+    return nil, problem(err.code, target, err.message)
+  end
+  local part = sink:path()
+  local function drop()
+    unfinished.remove(part)
+    sink:close()
+  end
+  local cleanup = ctx.scheduler:on_drop { drop = drop }
+  err = run(ctx, path, sink, options)
   ctx.scheduler:settled(cleanup)
   leave()
   if not err then
-    local moved, why = os.rename(part, target)
-    if moved then return { path = target, columns = options.columns, rows = options.rows } end
+    local moved, why = nil, part .. " was replaced by another file meanwhile"
+    if sink:stands() then moved, why = core.rename(part, target) end
+    if moved then
+      unfinished.forget(part)
+      sink:close()
+      return { path = target, columns = options.columns, rows = options.rows }
+    end
     err = problem("io", target, why)
   end
-  os.remove(part)
+  drop()
   return nil, err
 end
 
@@ -111,6 +139,7 @@ end
 function M.preview(ctx, path, target, options)
   local obstacle = ctx.scheduler:obstacle()
   if obstacle then return nil, obstacle end
+  if not open then return nil, problem("missing", path, needs.sentence("reading a video", "io.open")) end
   if core.kind(path) ~= "file" then return nil, problem("io", path, path .. ": no such file") end
   return sheltered(ctx, make, ctx, path, target, options)
 end

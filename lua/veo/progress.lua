@@ -1,5 +1,8 @@
 --- Telling how far a transfer is: at most ten times a second, with its rate and the time that is left.
 
+local setmetatable = setmetatable
+local exp = math.exp
+
 local M = {}
 M.__index = M
 
@@ -13,14 +16,22 @@ local SMOOTH = 3
 ---@field left number|nil   seconds until the end, at this rate
 ---@field elapsed number    seconds
 ---@field resumed integer   bytes that were there at the start
+---@field offline number|nil  seconds without a connection, of a download that waits for one; `message` says so
+---@field message string|nil
 
 ---@param ctx table
 ---@param on_progress nil|fun(bytes: integer, total: integer|nil, info: veo.Progress)
 ---@param resumed integer|nil
-function M.new(ctx, on_progress, resumed)
+---@param taskId string|nil  whose lease in the ledger is kept meanwhile
+function M.new(ctx, on_progress, resumed, taskId)
   local now = ctx.now()
   return setmetatable({ ctx = ctx, fn = on_progress, began = now, at = now, bytes = resumed or 0,
-    resumed = resumed or 0 }, M)
+    resumed = resumed or 0, pulse = ctx.ledger and taskId and ctx.ledger.lease / 3 }, M)
+end
+
+---The heartbeat, when it is due. To be called at least every `pulse` seconds.
+function M:keep()
+  if self.pulse then self.ctx.ledger:beat() end
 end
 
 -- A file that started over has fewer bytes than before; that is no rate.
@@ -30,7 +41,7 @@ local function measure(self, bytes)
   self.at, self.bytes = now, bytes
   if came < 0 or passed <= 0 then return end
   local rate = came / passed
-  local share = 1 - math.exp(-passed / SMOOTH)
+  local share = 1 - exp(-passed / SMOOTH)
   self.rate = self.rate and self.rate + (rate - self.rate) * share or rate
 end
 
@@ -41,10 +52,19 @@ end
 function M:tell(bytes, total, last)
   if not self.fn or bytes == self.told and not last then return end
   measure(self, bytes)
-  self.told = bytes
+  self.told, self.whole = bytes, total
   local left = total and self.rate and self.rate > 0 and (total - bytes) / self.rate or nil
   self.fn(bytes, total, { rate = self.rate, left = last and 0 or left, elapsed = self.at - self.began,
     resumed = self.resumed })
+end
+
+---Tells why nothing comes.
+---@param message string
+---@param offline number  seconds without a connection
+function M:say(message, offline)
+  if not self.fn then return end
+  self.fn(self.told or self.bytes, self.whole, { elapsed = self.ctx.now() - self.began, resumed = self.resumed,
+    message = message, offline = offline })
 end
 
 ---Waits for a transfer's end, or for what `glance` sees, telling on the way.
@@ -56,7 +76,7 @@ end
 function M:follow(transfer, due, glance)
   local ctx = self.ctx
   while true do
-    local wake = self.fn and ctx.now() + EVERY
+    local wake = self.fn and ctx.now() + EVERY or self.pulse and ctx.now() + self.pulse
     if due and (not wake or due < wake) then wake = due end
     local why = ctx.scheduler:await(transfer, wake or nil)
     if why == "done" then
@@ -67,6 +87,7 @@ function M:follow(transfer, due, glance)
     elseif why ~= "timeout" or due and ctx.now() >= due then
       return why
     end
+    self:keep()
     if self.fn then
       local bytes, total = transfer:progress()
       if bytes then self:tell(bytes, total) end

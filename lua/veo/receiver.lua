@@ -8,7 +8,6 @@
 --- TLS is the business of the web server in front of it. Needs cqueues and luaossl.
 
 local errors = require "veo.errors"
-local webhook = require "veo.webhook"
 
 local M = {}
 
@@ -23,8 +22,11 @@ local ANSWER_WITHIN = 10
 -- More at once are not served, since nobody but the service has a reason to call. It says what it has to say in one go,
 -- so who has said nothing for longest makes room.
 local CONNECTIONS = 64
--- After an accept that failed, as it does at once and again and again while no descriptor is left (seconds).
-local REST = 0.1
+-- The service's callbacks have under 4 KiB. A body is decoded in one go before anybody knows whose it is: 64 KiB of the
+-- worst JSON take 2 ms.
+local MOST_BODY = 65536
+-- Where the client has no descriptor, nothing tells the loop of a job that others have spawned (seconds).
+local LOOK_AGAIN = 0.05
 
 local OPTIONS = { client = "table", host = "string", port = "number", path = "string", url = "string", loop = "any",
   on_status = "function" }
@@ -58,77 +60,42 @@ function M.new(options)
       message = "receiver: cqueues is needed: luarocks install cqueues, or on Debian apt-get install lua-cqueues" }
   end
   local host, path = options.host or "127.0.0.1", options.path or "/veo/callback"
-  local requests = require "veo.receiver.request"
-  local listener, why = requests.listen(host, options.port or 0)
+  local listener, why = require("veo.util.listener").new(host, options.port or 0, CONNECTIONS)
   if not listener then
     return nil, errors.new { code = "io", operation = "receiver",
       message = ("receiver: cannot listen on %s:%d: %s"):format(host, options.port or 0, why) }
   end
-  local _, _, port = listener:localname()
   local self = setmetatable({
-    client = options.client, listener = listener, port = port, path = path, on_status = options.on_status,
-    url = options.url or ("http://%s:%d%s"):format(host, port, path),
-    loop = options.loop or cqueues.new(), connections = 0, pending = 0,
-    silent = {}, -- connections whose request is not whole, the oldest first
+    client = options.client, listener = listener, port = listener.port, path = path, on_status = options.on_status,
+    url = options.url or ("http://%s:%d%s"):format(host, listener.port, path),
+    loop = options.loop or cqueues.new(), pending = 0, steps = 0,
     stepped = require("cqueues.condition").new(), -- signalled whenever the client has made a step
-    cqueues = cqueues, requests = requests, fd = options.client:pollfd(),
+    spawned = require("cqueues.condition").new(), -- ... and whenever it is to make one
+    cqueues = cqueues, requests = require "veo.receiver.request", fd = options.client:pollfd(),
   }, Receiver)
   self.loop:wrap(function() self:drive() end)
-  self.loop:wrap(function() self:accept() end)
+  self.loop:wrap(function() listener:run(self.loop, function(sock) self:serve(sock) end) end)
   return self
+end
+
+local function step(self)
+  self.pending = self.client:step(0) or self.pending
+  self.steps = self.steps + 1
+  self.stepped:signal()
 end
 
 -- The client's jobs go on inside the loop.
 function Receiver:drive()
   while not self.closed do
-    self.pending = self.client:step(0) or self.pending
-    self.stepped:signal()
+    step(self)
     if self.closed then return end
-    self.cqueues.poll(self.client)
-  end
-end
-
-local function forget(list, sock)
-  for i, other in ipairs(list) do
-    if other == sock then return table.remove(list, i) end
-  end
-end
-
--- Ends the connection that has been silent for longest; its coroutine notices. False when all are being answered.
-local function make_room(self)
-  local oldest = table.remove(self.silent, 1)
-  if oldest then oldest:shutdown "rw" end
-  return oldest ~= nil
-end
-
-function Receiver:accept()
-  local errno = require "cqueues.errno"
-  local knock = { pollfd = self.listener:pollfd(), events = "r" }
-  while not self.closed do
-    self.cqueues.poll(knock)
-    if self.closed then return end -- and the listener, too: it must not be asked any more
-    local sock, why = self.listener:accept(0)
-    -- What those that are there already have said is read first.
-    if sock and self.connections >= CONNECTIONS then self.cqueues.sleep(0) end
-    if not sock and why ~= errno.ETIMEDOUT then
-      self.cqueues.sleep(REST)
-    elseif sock and not self.closed and (self.connections < CONNECTIONS or make_room(self)) then
-      self.connections = self.connections + 1
-      table.insert(self.silent, sock)
-      self.loop:wrap(function()
-        self:serve(sock)
-        sock:close()
-        self.connections = self.connections - 1
-      end)
-    elseif sock then
-      sock:close()
-    end
+    self.cqueues.poll(self.client, self.spawned, not self.fd and LOOK_AGAIN or math.huge)
   end
 end
 
 -- HTTP status and message for what became of a callback.
 local ANSWERS = { unverified = { 401, "the signature does not hold" }, malformed = { 400, "not a callback" },
-  not_found = { 404, "no such task" }, expired = { 404, "no such task" } }
+  not_found = { 404, "no such task" }, expired = { 404, "no such task" }, rate_limited = { 503, "not now" } }
 
 -- Runs as a job of the client, whose calls can wait there.
 local function handle(self, request)
@@ -141,23 +108,39 @@ local function handle(self, request)
   return 200, "success"
 end
 
+-- One callback a step of the client's: a step runs all that is new, and 64 of the worst bodies are 100 ms. Somebody else
+-- may be stepping the client, which is not seen here.
+local function wait_for_turn(self)
+  local due = self.cqueues.monotime() + 0.1
+  while self.judged == self.steps and not self.closed do
+    local left = due - self.cqueues.monotime()
+    if left <= 0 then break end
+    self.stepped:wait(left)
+  end
+  self.judged = self.steps
+end
+
 function Receiver:serve(sock)
-  local request, code, message = self.requests.read(sock, webhook.max_body)
-  forget(self.silent, sock)
+  local connection = self.requests.connection(sock)
+  local request, code, message = self.requests.read(connection, MOST_BODY)
+  self.listener:has_spoken(sock)
   if not request then
-    if code then self.requests.answer(sock, code, message) end
+    if code then self.requests.answer(connection, code, message) end
     return
   end
-  if request.path ~= self.path then return self.requests.answer(sock, 404, "nothing here") end
-  if request.method ~= "POST" then return self.requests.answer(sock, 405, "POST expected") end
+  if request.path ~= self.path then return self.requests.answer(connection, 404, "nothing here") end
+  if request.method ~= "POST" then return self.requests.answer(connection, 405, "POST expected") end
+  wait_for_turn(self)
+  if self.closed then return end
   local job = self.client:spawn(handle, self, request)
+  self.spawned:signal()
   local deadline = self.cqueues.monotime() + ANSWER_WITHIN
   while job:status() == "pending" and self.cqueues.monotime() < deadline and not self.closed do
     self.stepped:wait(deadline - self.cqueues.monotime())
   end
-  if job:status() == "done" then return self.requests.answer(sock, job:result()) end
+  if job:status() == "done" then return self.requests.answer(connection, job:result()) end
   -- The service tries again; what is under way goes on meanwhile.
-  return self.requests.answer(sock, 503, "not now")
+  return self.requests.answer(connection, 503, "not now")
 end
 
 ---Runs the loop until every job of the client has ended, or for so many seconds.
@@ -165,11 +148,11 @@ end
 ---@return true|nil, veo.Error|nil
 function Receiver:run(seconds)
   local deadline = seconds and self.cqueues.monotime() + seconds
-  self.pending = self.client:step(0) or 0
+  step(self)
   while not self.closed do
     local left = deadline and deadline - self.cqueues.monotime() or math.huge
     if left <= 0 then return true end
-    if not deadline and self.pending == 0 and self.connections == 0 then return true end
+    if not deadline and self.pending == 0 and self.listener.connections == 0 then return true end
     local ok, why = self.loop:step(math.min(left, 1))
     if not ok then
       return nil, errors.new { code = "job_failed", operation = "receiver", message = "receiver: " .. tostring(why) }
@@ -183,9 +166,9 @@ function Receiver:close()
   if self.closed then return end
   self.closed = true
   if self.fd then self.cqueues.cancel(self.fd) end
-  self.cqueues.cancel(self.listener:pollfd())
   self.listener:close()
   self.stepped:signal()
+  self.spawned:signal()
 end
 
 return M

@@ -1,11 +1,19 @@
 --- The paper trail of one billable call: budget, ledger and evidence, behind one object, so that submit tells it what
 --- happens and need not know which of them there are. Everything is written before the call can return.
 
+local setmetatable, type = setmetatable, type
+local min = math.min
+local find, format, match = string.find, string.format, string.match
+
+local core = require "veo.core"
 local earlier_orders = require "veo.earlier"
 local errors = require "veo.errors"
 local free = require "veo.free"
 local gates = require "veo.gate"
+local goals = require "veo.download.goal"
 local money = require "veo.money"
+local once = require "veo.once"
+local parts = require "veo.download.part"
 
 local M = {}
 
@@ -13,8 +21,8 @@ local M = {}
 local Record = {}
 Record.__index = Record
 
--- The service takes a repeated 4K order for the same one, so that is what it is here.
-local ON_DUPLICATE = { get_4k = "join" }
+-- Nobody means a second upgrade of the same video, and of a 4K order the service says so itself.
+local ON_DUPLICATE = { get_1080p = "join", get_4k = "join" }
 -- Waiting for a slot is cut into pieces, so that the intent's lease is kept (seconds).
 local LONGEST_WAIT = 15
 
@@ -22,14 +30,18 @@ local LONGEST_WAIT = 15
 
 -- The reference goes into the query, before a fragment.
 local function with_reference(url, ref)
-  local base, fragment = url:match("^([^#]*)(.*)$")
-  return base .. (base:find("?", 1, true) and "&" or "?") .. "veo_ref=" .. ref .. fragment
+  local base, fragment = match(url, "^([^#]*)(.*)$")
+  return base .. (find(base, "?", 1, true) and "&" or "?") .. "veo_ref=" .. ref .. fragment
 end
 
 local function need_ledger(operation, name)
   return errors.new { code = "invalid", operation = operation, field = name, sent = "no",
-    expected = "a client with a ledger", message = ("%s: %s needs a ledger: veo.new { ledger = \"renders.db\" }")
-      :format(operation, name) }
+    expected = "a client with a ledger", message = format("%s: %s needs a ledger: veo.new { ledger = \"renders.db\" }",
+      operation, name) }
+end
+
+local function source_of(fields)
+  return fields.taskId or fields.task_id
 end
 
 -- Writes the intent. Nil, err; or nil, nil and the row of the earlier order that is to be joined.
@@ -37,7 +49,10 @@ local function write_intent(self, on_duplicate)
   local ctx, operation, given = self.ctx, self.operation, self.options.submit
   self.body.callBackUrl = self.callback -- what is compared has no reference in it
   local found, err = ctx.ledger:open { operation = operation, api = ctx.api.name, body = self.body, key = given.key,
+    alike = given.alike, path = given.path and core.absolute(given.path), overwrite = given.overwrite,
+    look = parts.look,
     price = self.price, day_limit = ctx.money.day, on_duplicate = on_duplicate, timeout = given.timeout,
+    repeats = self.first,
     source = operation == "extend" and self.source or nil, in_turn = gates.is_full(ctx.slots) }
   if not found then return nil, err end
   if found.kind == "new" then
@@ -47,9 +62,13 @@ local function write_intent(self, on_duplicate)
     return true
   end
   if found.kind == "budget" then return nil, money.day_passed(ctx.money, operation, self.price, found.spent) end
+  if found.kind == "held" then return nil, goals.held(operation, given.path, found.row) end
   if found.kind == "upgraded" then return nil, earlier_orders.upgraded(operation, self.source, found.what) end
   if found.kind == "other_body" then return nil, earlier_orders.other_body(found.row, operation, given.key) end
-  if not given.key and on_duplicate == "refuse" then return nil, earlier_orders.duplicate(found.row, operation) end
+  -- The same script again after a crash finds its order; once its video is saved, a second one may be meant.
+  if not given.key and (on_duplicate == "refuse" or not on_duplicate and found.row.state == "saved") then
+    return nil, earlier_orders.duplicate(found.row, operation)
+  end
   return nil, nil, found.row
 end
 
@@ -69,12 +88,17 @@ function M.open(ctx, operation, body, options)
   end
   local self = setmetatable({ ctx = ctx, operation = operation, body = body, options = options,
     callback = type(body.callBackUrl) == "string" and body.callBackUrl or nil,
-    source = body.taskId or type(body.input) == "table" and body.input.task_id or nil }, Record)
+    source = source_of(body) or type(body.input) == "table" and source_of(body.input) or nil }, Record)
   local err, opened, earlier
   self.price, err = money.reserve(ctx.money, operation, body)
   if err then return nil, err end
-  if not ctx.ledger then return self end
-  opened, err, earlier = write_intent(self, given.on_duplicate or ON_DUPLICATE[operation] or "refuse")
+  if not ctx.ledger then
+    earlier, err = once.take(ctx, self)
+    if not earlier and not err then return self end
+    money.release(ctx.money, self.price)
+    return nil, err, earlier
+  end
+  opened, err, earlier = write_intent(self, given.on_duplicate or ON_DUPLICATE[operation])
   if opened then return self end
   money.release(ctx.money, self.price)
   if not earlier then return nil, err end
@@ -94,9 +118,14 @@ end
 
 ---Seconds to wait before the next attempt may go; 0 when it may and its slot is taken.
 ---@return number|nil wait, veo.Error|nil
+---@return number|nil hold  seconds for which the service holds orders back
 function Record:reserve()
   local ctx = self.ctx
-  if not ctx.ledger then return ctx.window:reserve() end
+  if not ctx.ledger then
+    local wait, hold, taken = ctx.window:reserve()
+    self.taken = taken
+    return wait, nil, hold
+  end
   local wait = self.slot_at and self.slot_at - ctx.now() or 0 -- known from the intent's own commit
   self.slot_at = nil
   if wait <= 0 then
@@ -104,7 +133,7 @@ function Record:reserve()
     wait, err = ctx.ledger:reserve(self.request)
     if not wait then return nil, err end
   end
-  return math.min(wait, LONGEST_WAIT, ctx.ledger.lease / 3)
+  return min(wait, LONGEST_WAIT, ctx.ledger.lease / 3), nil, self.request.held
 end
 
 -- The balance, or nil: evidence is worth one look, not a failed call.
@@ -113,20 +142,60 @@ local function balance(self)
   return (free.call(self.ctx, "credits", {}, options))
 end
 
----Before the first attempt.
+---Before the first attempt. An error when the order may not be sent any more: the look at the balance took its time.
+---@return veo.Error|nil
 function Record:before()
-  if self.ctx.evidence and not self.credits_before then self.credits_before = balance(self) end
+  if not self.ctx.evidence or self.credits_before then return nil end
+  self.credits_before = balance(self)
+  return self.slot and not self:still_open() and self:stale() or nil
+end
+
+---Whether an order that waited since its slot was taken is still to be sent; if not, `gone` says why.
+---@return boolean
+function Record:still_open()
+  if not self.ctx.ledger then return true end
+  local open, err = self.ctx.ledger:confirm(self.request)
+  self.gone = err
+  return open == true
+end
+
+---The order was not sent, because it may not be any more.
+---@return veo.Error
+function Record:stale()
+  local err = self.gone
+  self.under_way, self.err, self.gone = false, err, nil
+  return err
 end
 
 ---From here on bytes may leave.
 function Record:sending()
-  self.under_way = true
+  self.under_way, self.err, self.sent = true, nil, nil
 end
 
----An answer came; what names a task is kept at once, whatever happens before it is accepted.
+---An answer came; what it says is kept at once, whatever happens before it is written.
 ---@param task { taskId: string }|nil
-function Record:answered(task)
-  self.task = task
+---@param err veo.Error|nil
+---@param verdict string|nil  the wire's
+function Record:answered(task, err, verdict)
+  self.task, self.err, self.unclear = task, err, verdict == "uncertain" or err ~= nil and err.charged ~= nil
+end
+
+---Whether the task is one of another order, here or in the ledger.
+---@param taskId string
+---@return boolean
+function Record:knows(taskId)
+  local ctx = self.ctx
+  if ctx.created[taskId] or not ctx.ledger then return ctx.created[taskId] ~= nil end
+  local found = ctx.ledger:find { taskId = taskId }
+  return found and found.ref ~= self.request.ref or false
+end
+
+---A refusal for the rate holds the client's other orders back, also one that is not repeated.
+---@param err veo.Error
+function Record:hold_back(err)
+  local ctx = self.ctx
+  if err.code ~= "rate_limited" then return end
+  if ctx.ledger then ctx.ledger:limited(err.retry_after) else ctx.window:refused(err.retry_after) end
 end
 
 ---The attempt brought nothing, and may be repeated after a pause.
@@ -134,25 +203,24 @@ end
 function Record:idle(err)
   local ctx = self.ctx
   self.under_way = false
-  if ctx.ledger then
-    ctx.ledger:idle(self.request, err)
-  elseif err.code == "rate_limited" then
-    ctx.window:refused(err.retry_after)
-  end
+  if ctx.ledger then return ctx.ledger:idle(self.request, err) end
+  if err.sent == "no" then ctx.window:give_back(self.taken) end
+  self:hold_back(err)
 end
 
----The attempt may have been charged and is repeated by the caller's explicit word: it stays in the ledger as what it is,
----and the next one is an order of its own, with its own price.
----@param err veo.Error
+---The last attempt may have been charged and is repeated by the caller's explicit word: it stays in the ledger as what it
+---is, with its key, and the next one is an order of its own, with its own price.
 ---@return true|nil, veo.Error|nil
----@return table|nil earlier  the order that another process made meanwhile, under the key that was free
-function Record:reopen(err)
+---@return table|nil earlier  the order whose task became known meanwhile, or that somebody else made
+function Record:reopen()
   local ctx = self.ctx
-  self:uncertain(err, true)
   local price, refusal = money.reserve(ctx.money, self.operation, self.body)
   if refusal then return nil, refusal end
   self.closed, self.under_way = false, false
-  if not ctx.ledger then return true end
+  if not ctx.ledger then
+    once.note(self, { busy = true })
+    return true
+  end
   local opened, problem, row = write_intent(self, "allow")
   if opened then return true end
   self.closed = true
@@ -169,10 +237,16 @@ end
 ---@param task { taskId: string }
 function Record:accepted(task)
   local ctx = self.ctx
+  if task.made_before then -- by an order that is not known here: this one ordered nothing, and has no task of its own
+    task.made_before = nil
+    return self:refused(errors.new { code = "duplicate", operation = self.operation, taskId = task.taskId })
+  end
   if ctx.ledger then
     task.ref, task.key = self.request.ref, self.request.key
     local _, err = ctx.ledger:accepted(self.request, task.taskId)
     task.ledger_error = err -- the task is paid, so it is handed over all the same
+  else
+    once.note(self, { taskId = task.taskId })
   end
   self.closed = true -- not before: an error that comes meanwhile has `dropped` write it
 end
@@ -183,7 +257,7 @@ function Record:refused(err)
   local ctx = self.ctx
   self.closed = true
   money.release(ctx.money, self.price)
-  if ctx.ledger then ctx.ledger:refused(self.request, err) end
+  if ctx.ledger then ctx.ledger:refused(self.request, err) else once.note(self, nil) end
 end
 
 local function gather(self, err)
@@ -198,18 +272,27 @@ end
 
 ---It may have been ordered; the price stays reserved.
 ---@param err veo.Error
----@param free_key boolean|nil
-function Record:uncertain(err, free_key)
-  self.closed = true
+function Record:uncertain(err)
+  self.closed, self.standing = true, self.standing or err
   local ctx = self.ctx
   -- The intent gets its word before the balance is asked for: that may take seconds.
   if ctx.ledger then
     err.ref = self.request.ref
-    ctx.ledger:uncertain(self.request, err, nil, free_key)
+    self.first = self.first or err.ref
+    ctx.ledger:uncertain(self.request, err)
+  else
+    once.note(self, { err = err })
   end
   if not ctx.evidence then return end
   err.evidence = gather(self, err)
-  if ctx.ledger and err.evidence then ctx.ledger:uncertain(self.request, err, err.evidence, free_key) end
+  if ctx.ledger and err.evidence then ctx.ledger:uncertain(self.request, err, err.evidence) end
+end
+
+---What the call came to, over all its attempts.
+---@param err veo.Error  what ended it
+---@return veo.Error
+function Record:sum(err)
+  return money.overall(self.standing, err)
 end
 
 ---What a job is told that ends although its order was accepted: the task goes on, and is paid.
@@ -218,7 +301,7 @@ end
 function Record:last_word(task)
   return errors.new { code = "uncertain", operation = self.operation, taskId = task.taskId, ref = task.ref,
     sent = "yes", charged = "yes", cause = "cancelled",
-    message = ("%s was cancelled after it had been sent; the service accepted it as task %s"):format(self.operation,
+    message = format("%s was cancelled after it had been sent; the service accepted it as task %s", self.operation,
       task.taskId) }
 end
 
@@ -227,23 +310,30 @@ end
 ---@param how string
 ---@return veo.Error|nil err
 function Record:dropped(how)
-  if self.closed then return nil end
+  if self.closed and (self.task or not self.standing) then return nil end
   if self.task then
     self:accepted(self.task)
     return self:last_word(self.task)
   end
   local ref = self.request and self.request.ref
-  if not self.under_way then
+  -- Also between an attempt that may have been charged and the next.
+  if not self.under_way or self.closed or self.sent and not self.sent.starting then
     local err = errors.new { code = how == "closed" and "closed" or "cancelled", operation = self.operation,
-      sent = "no", ref = ref, message = self.operation .. " ended before it was sent" }
-    self:refused(err)
-    return err
+      sent = "no", ref = ref,
+      message = format("%s ended before it was sent%s", self.operation, self.closed and " again" or "") }
+    if not self.closed then self:refused(err) end
+    return self:sum(err)
   end
-  local err = errors.new { code = "uncertain", operation = self.operation, sent = "maybe", cause = how,
-    ref = ref, message = self.operation .. " ended while its answer was under way" }
+  local err = self.err or errors.new { code = "uncertain", operation = self.operation, sent = "maybe", cause = how,
+    message = self.operation .. " ended while its answer was under way" }
+  err.ref = ref
+  if self.err and not self.unclear then
+    self:refused(err)
+    return self:sum(err)
+  end
   self.closed = true
-  if self.ctx.ledger then self.ctx.ledger:uncertain(self.request, err) end
-  return err
+  if self.ctx.ledger then self.ctx.ledger:uncertain(self.request, err) else once.note(self, { err = err }) end
+  return self:sum(err)
 end
 
 return M

@@ -1,25 +1,28 @@
 --- Takes up what a crash, a restart or another machine left: every open task of the ledger is claimed, waited for, saved,
 --- and handed over. What a worker holds is kept by a heartbeat; one that lost a claim drops the task without a word.
 
-local core = require "veo.core"
-local downloads = require "veo.download"
-local errors = require "veo.errors"
+local ipairs, pairs, type = ipairs, pairs, type
+local max, min = math.max, math.min
+local remove = table.remove
+local format = string.format
+local time = os and os.time
+
 local free = require "veo.free"
 local adopt = require "veo.adopt"
+local downloads = require "veo.download"
 local ledgers = require "veo.ledger"
-local patterns = require "veo.pattern"
+local saves = require "veo.resume.save"
 local sheltered = require "veo.sheltered"
+local targets = require "veo.download.target"
 local waits = require "veo.wait"
 
 local M = {}
 
--- The service forgets a task after 14 days; older ones can no longer be waited for.
-local KEPT = 14 * 24 * 3600
--- Claimed at once, so that a commit pays for many and a fleet still shares.
-local PAGE = 200
 -- How often the loop looks around while tasks run, and whether others' tasks have become free (seconds).
 local LOOK = 1
 local CLAIM = 5
+-- Steps in one commit.
+local STEPS = 100
 -- A ledger out of reach is tried again after this long (seconds).
 local AGAIN = 2
 -- Errors that every further task would meet too.
@@ -29,13 +32,13 @@ local FATAL = { unauthorized = true, forbidden = true, key_limit = true }
 
 -- A step in the ledger: queued, so that one commit serves all tasks that come to a step in one turn (a commit costs a
 -- disk's sync, and 10,000 finished tasks would wait for 20,000 of them one after the other).
--- True, or nil when the task is no longer ours.
+-- True, or nil when the task is no longer ours; and the other task that has the name of a file.
 local function step(run, row, fields)
   local entry = { row = row, fields = fields, waiter = {}, deadline = run.ctx.now() + run.ctx.ledger.lease }
   run.queue[#run.queue + 1] = entry
   if run.waiter then run.ctx.scheduler:wake(run.waiter, "done") end
   run.ctx.scheduler:await(nil, nil, entry.waiter)
-  return entry.mine
+  return entry.mine, entry.held
 end
 
 local function answer(run, entry, mine)
@@ -45,46 +48,19 @@ end
 
 -- Makes the queued steps. While the ledger is out of reach they are tried again until their claims would have lapsed.
 local function flush(run)
-  local ctx, queue = run.ctx, run.queue
-  if #queue == 0 or ctx.now() < run.flush_at then return end
-  run.queue = {}
-  local mine, err = ctx.ledger:steps(queue)
-  if mine then
-    for i, entry in ipairs(queue) do answer(run, entry, mine[i]) end
-    return
-  end
+  local ctx, queue, began = run.ctx, run.queue, run.ctx.now()
+  if not queue[1] or began < run.commit_at then return end
+  local tried = min(STEPS, #queue)
+  local mine, err = ctx.ledger:steps(queue, tried)
+  run.commit_at = ctx.ledger:turn(began)
+  for i = 1, mine and #mine or 0 do answer(run, remove(queue, 1), mine[i]) end
+  if mine then return end
   run.ledger_error = err
-  run.flush_at = ctx.now() + AGAIN
-  for _, entry in ipairs(queue) do
-    if ctx.now() > entry.deadline then answer(run, entry, nil) else run.queue[#run.queue + 1] = entry end
+  run.commit_at = ctx.now() + AGAIN
+  for _ = 1, tried do
+    local entry = remove(queue, 1)
+    if ctx.now() > entry.deadline then answer(run, entry, nil) else queue[#queue + 1] = entry end
   end
-end
-
--- Saves a finished task. The path is in the ledger before a file of that name can appear, and only a name that was free
--- is put there: a file that stands under it after a crash is therefore whole, and ours. Nil without an error: the claim
--- is lost.
-local function save(run, row, record, status)
-  local options = run.options
-  local path = record.path
-  if not path or core.kind(path) ~= "file" then
-    path = type(options.path) == "function" and options.path(record, status) or patterns.fill(options.path, record)
-    if type(path) ~= "string" then
-      error("resume: path: the function returned " .. type(path) .. " instead of a file name", 0)
-    end
-    if core.kind(path) == "file" and not options.download.overwrite then
-      if not step(run, row, { state = "done", status = status }) then return nil end
-      return nil, errors.new { code = "exists", operation = "resume", path = path, taskId = record.taskId,
-        message = path .. " exists already, and is not known to be this task's video" }
-    end
-    local noted = not options.download.overwrite and path or nil
-    if not step(run, row, { state = "done", status = status, path = noted }) then return nil end
-    local file, err = downloads.download(run.ctx, status, path, options.download)
-    if not file then return nil, err end
-    if not step(run, row, { state = "saved", path = path }) then return nil end
-    return file
-  end
-  if not step(run, row, { state = "saved", status = status, path = path }) then return nil end
-  return { path = path, taskId = record.taskId, already = true }
 end
 
 local function count(run, what)
@@ -102,9 +78,10 @@ end
 local function see_to(run, row)
   local ctx, record = run.ctx, ledgers.record(row)
   local taskId = record.taskId
-  local age = math.max(0, run.now - record.created)
+  local age = max(0, run.now - record.created)
   if age < run.options.wait.grace and not ctx.created[taskId] then ctx.created[taskId] = ctx.now() - age end
-  local status, err = waits.wait(ctx, taskId, run.options.wait, true)
+  local status, err = run.options.path and saves.here(ctx, record), nil
+  if not status then status, err = waits.wait(ctx, taskId, run.options.wait, true) end
   if not status then
     if err.code == "cancelled" or err.code == "closed" then return end
     if err.code == "failed" or err.code == "expired" then
@@ -128,7 +105,7 @@ local function see_to(run, row)
     return
   end
   local file
-  file, err = save(run, row, record, status)
+  file, err = saves.save(ctx, run.options, record, status, function(fields) return step(run, row, fields) end)
   if file then
     record.state = "saved"
     count(run, "saved")
@@ -144,33 +121,58 @@ end
 
 -- All of them ---------------------------------------------------------------------------------------------------------
 
--- An uncertain order whose reply named a task needs only the service's word for it.
+-- An uncertain order whose answer named a task is that task when the service knows it, and its record does not say
+-- otherwise.
 local function confirm_named(run)
   local ctx = run.ctx
   local found = ctx.ledger:tasks { state = "uncertain" }
   for _, record in ipairs(found or {}) do
     local status = record.taskId and free.look(ctx, record.taskId, ctx.now() + ctx.timeout)
-    if status and adopt.name(ctx, record.ref, record.taskId, status) then count(run, "adopted") end
+    local why = status and adopt.contradiction(record, record.taskId, status)
+    if why and ctx.log then
+      ctx.log { event = "warning", operation = "resume", taskId = record.taskId,
+        message = format("task %s is not adopted for the order %s: %s", record.taskId, record.ref, why) }
+    end
+    if status and not why and adopt.name(ctx, record.ref, record.taskId) then count(run, "adopted") end
   end
+end
+
+-- Whether another call of this client sees to the task now. A claim of another `resume` of this client goes on under the
+-- token that this one has just put in its place.
+local function is_attended(run, row)
+  local taskId = row.task_id
+  local held = run.ctx.resuming[taskId]
+  if held then held.claim = row.claim end
+  return held ~= nil or waits.is_watched(run.ctx, taskId) or downloads.is_saving(run.ctx, taskId)
 end
 
 -- Claims what is free and starts a job for each. Returns how many were begun and claimed; nil without the ledger.
 local function take_more(run)
-  local room = math.min(run.options.limit - run.running, PAGE)
+  local room = run.options.limit - run.running
   if room < 1 then return 0, 0 end
   local ctx = run.ctx
-  local rows, err = ctx.ledger:claim { limit = room, since = KEPT, round = run.round }
+  run.claim.limit = room
+  local from = ctx.now()
+  local rows, err = ctx.ledger:claim(run.claim)
+  run.commit_at = ctx.ledger:turn(from)
   if not rows then
-    run.ledger_error = err
+    run.ledger_error, run.commit_at = err, ctx.now() + AGAIN
     return nil
   end
-  local begun = 0
+  local begun, new = 0, 0
   for _, row in ipairs(rows) do
-    if ctx.ledger:is_active(row.task_id) then
-      count(run, "busy") -- another call of this client sees to it
+    local taskId = row.task_id
+    if is_attended(run, row) then
+      if not run.met[taskId] then
+        count(run, "busy")
+        new = new + 1
+      end
+      run.met[taskId] = true
     else
-      begun = begun + 1
+      begun, new = begun + 1, new + 1
+      run.met[taskId] = true
       run.running = run.running + 1
+      ctx.resuming[taskId] = row
       local job
       job = ctx.scheduler:spawn(function()
         see_to(run, row)
@@ -180,15 +182,20 @@ local function take_more(run)
       run.jobs[job] = row
     end
   end
-  return begun, #rows
+  return begun, new
+end
+
+local function let_go(run, job)
+  run.ctx.resuming[run.jobs[job].task_id] = nil
+  run.jobs[job] = nil
+  run.running = run.running - 1
 end
 
 -- Takes an ended job out; one that raised (in a function of the user's) is reported and leaves its task open.
 local function take_out(run, job)
   local row = run.jobs[job]
   if not row then return end
-  run.jobs[job] = nil
-  run.running = run.running - 1
+  let_go(run, job)
   if job:status() == "failed" then
     local _, err = job:result()
     run.failure = run.failure or err
@@ -214,8 +221,8 @@ local function stop(run)
   for job, row in pairs(run.jobs) do
     job:cancel()
     run.ctx.ledger:release(row)
+    let_go(run, job)
   end
-  run.jobs, run.running = {}, 0
 end
 
 -- Until a job ends, or some seconds have passed. False when this call itself is to end.
@@ -237,14 +244,13 @@ local function work(run)
     if not ctx.ledger:beat() then run.unheard = run.unheard or ctx.now() else run.unheard = nil end
     -- Out of reach for as long as a lease lasts: others may have taken over, so what was begun is left to them.
     if run.unheard and ctx.now() - run.unheard > ctx.ledger.lease then return stop(run) end
-    local begun, claimed = 0, 0
-    if ctx.now() >= claim_at then
-      begun, claimed = take_more(run)
-      if not begun and run.running == 0 then return end
-      if (claimed or 0) < PAGE or run.running >= run.options.limit then claim_at = ctx.now() + CLAIM end
+    if ctx.now() >= max(claim_at, run.commit_at) then
+      local begun, new = take_more(run)
+      if run.running == 0 and (not begun or begun + new == 0 and not run.claim.more) then return end
+      if begun and (not run.claim.more or run.running >= run.options.limit) then claim_at = ctx.now() + CLAIM end
     end
-    if run.running == 0 and (begun or 0) == 0 and (claimed or 0) == 0 then return end
-    if (begun or 0) == 0 and not pause(run, LOOK) then return stop(run) end
+    local due = run.queue[1] and run.commit_at or max(claim_at, run.commit_at)
+    if not pause(run, min(LOOK, max(0, due - ctx.now()))) then return stop(run) end
   end
 end
 
@@ -262,10 +268,16 @@ end
 function M.resume(ctx, options)
   local obstacle = ctx.scheduler:obstacle()
   if obstacle then return nil, obstacle end
+  local wrong = type(options.path) == "string" and targets.folder(options.path, options.download.mkdir, true)
+  if wrong then
+    wrong.operation = "resume"
+    return nil, wrong
+  end
   local run = { ctx = ctx, options = options, jobs = {}, ended = {}, running = 0, scan_at = 0, queue = {},
-    flush_at = 0,
-    round = ledgers.nonce(4), now = os.time(),
-    summary = { saved = 0, done = 0, failed = 0, open = 0, lost = 0, busy = 0, adopted = 0 } }
+    commit_at = 0,
+    claim = { round = ledgers.nonce(4) }, now = time(),
+    met = {}, -- taskId → true: counted in the summary
+    summary = { saved = 0, done = 0, failed = 0, open = 0, lost = 0, busy = 0, elsewhere = 0, adopted = 0 } }
   local uncertain, err = ctx.ledger:tasks { state = "uncertain" }
   if not uncertain then return nil, err end
   sheltered(ctx, work_on, run)
@@ -274,6 +286,8 @@ function M.resume(ctx, options)
   uncertain, err = ctx.ledger:tasks { state = "uncertain" }
   if not uncertain then return nil, run.ledger_error or err end
   run.summary.uncertain = uncertain
+  local held = ctx.ledger:seen_to() or { others = 0, mine = 0 }
+  run.summary.elsewhere, run.summary.busy = held.others, run.summary.busy + held.mine
   return run.summary
 end
 

@@ -1,5 +1,9 @@
 --- When a call is repeated, how long before, and from which budget. The numbers stand here and nowhere else.
 
+local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
+local huge, min = math.huge, math.min
+local format = string.format
+
 local errors = require "veo.errors"
 
 local M = {}
@@ -24,7 +28,7 @@ M.defaults = {
 M.retry_after_limit = 120
 
 local function finite(value)
-  return type(value) == "number" and value == value and value ~= math.huge and value ~= -math.huge
+  return type(value) == "number" and value == value and value ~= huge and value ~= -huge
 end
 
 -- Rule of each option: test, and what it expects.
@@ -54,7 +58,7 @@ local function overlay(prefix, defaults, rule_set, options)
       local given = type(value) == "number" and tostring(value) or "a " .. type(value) -- a text may be a secret
       return nil, errors.new {
         code = "invalid", field = field, given = given, expected = expected,
-        message = rule and ("%s: given %s, expected %s"):format(field, given, expected)
+        message = rule and format("%s: given %s, expected %s", field, given, expected)
           or "unknown option " .. field,
       }
     end
@@ -83,11 +87,11 @@ end
 ---@param retry_after number|nil    seconds the service asks for
 ---@return number|nil
 function M.delay(policy, n, random, retry_after)
-  local bound = math.min(policy.max, policy.base * 2 ^ (n - 1))
+  local bound = min(policy.max, policy.base * 2 ^ (n - 1))
   if finite(retry_after) and retry_after > 0 then
     if retry_after > M.retry_after_limit then return nil end
     -- Never earlier than asked, and not all at the same instant either.
-    return retry_after + random() * math.min(bound, policy.base)
+    return retry_after + random() * min(bound, policy.base)
   end
   return random() * bound
 end
@@ -108,7 +112,7 @@ end
 
 ---An exchange went well: gives a little back, up to the full budget.
 function Bucket:success()
-  if self.limit then self.tokens = math.min(self.limit, self.tokens + self.gain) end
+  if self.limit then self.tokens = min(self.limit, self.tokens + self.gain) end
 end
 
 ---@param options table|false|nil  `policy.budget`

@@ -5,27 +5,35 @@
 --- somebody wakes it; `waiter.why` says that it need not wait any more. A job is its own waiter, unless it has another
 --- one for somebody else to know: ten thousand tables less.
 
+local ipairs, next, pairs, setmetatable = ipairs, next, pairs, setmetatable
+local huge = math.huge
+
 local errors = require "veo.errors"
 local interrupted = require "veo.interrupted"
 local jobs = require "veo.job"
 local places = require "veo.places"
 local timers = require "veo.timers"
+local yieldable = require "veo.yieldable"
 
 local M = {}
 local Scheduler = {}
 Scheduler.__index = Scheduler
 
 local running = coroutine.running
+local cannot_yield = yieldable.obstacle
 
 ---@param core userdata           a veo.core client
 ---@param now fun(): number       its clock
----@param options { pause: fun()|nil, log: fun(event: table)|nil, timeout: number|nil }
+---@param options { pause: fun()|nil, log: fun(event: table)|nil, on_job_error: fun(err: veo.Error, job: veo.Job)|nil, teller: table|nil, timeout: number|nil, upkeep: table|nil }  the two functions raise nothing: a teller wrapped them
 function M.new(core, now, options)
   return setmetatable({
     core = core,
     now = now,
     pause = options.pause,
     log = options.log,
+    on_job_error = options.on_job_error,
+    teller = options.teller,
+    upkeep = options.upkeep, -- `beat` is called when it is `due`, whatever the jobs wait for
     timers = timers.new(),
     changing = false,  -- several fields that belong together: an error that comes now leaves work for `mend`
     ready = {},        -- waiters of jobs to resume, from `first` to `last`; false before and behind
@@ -84,9 +92,14 @@ end
 ---Nil when the caller may wait here, else the error that says why not.
 ---@return veo.Error|nil
 function Scheduler:obstacle()
-  if self.telling then return busy("a call from a log function: make it from a job") end
+  local teller = self.teller
+  if teller and teller.co and teller:is_telling() then
+    return busy("a call from a function that is told of something, as a log function: make it from a job")
+  end
   if self.current then
     if running() == self.current.co then
+      local why = cannot_yield()
+      if why then return busy(why) end
       if self.current.cancelling and not self.current.shielded then jobs.suspend() end -- it ends here
       return nil
     end
@@ -95,13 +108,20 @@ function Scheduler:obstacle()
   if self.stepping then
     return busy("a call from inside step, as from a log function: make it from a job")
   end
-  return nil
+  local why = self.pause and yieldable.foreign_obstacle() -- pause is there to yield
+  return why and busy(why) or nil
 end
 
 ---Whether the caller is alone: no job to serve, no foreign loop to leave room to.
 ---@return boolean
 function Scheduler:is_idle()
   return self.count == 0 and not self.pause and not self.stepping
+end
+
+---Whether anybody waits, for whatever.
+---@return boolean
+function Scheduler:is_waiting()
+  return self.count > 0 or next(self.drivers) ~= nil
 end
 
 ---Has a waiter woken by the end of a transfer, and by no other one's.
@@ -131,9 +151,12 @@ function Scheduler:await(transfer, due, waiter)
   waiter.job = job
   if transfer and not self:attach(transfer, waiter) then return "done" end -- it ended while nobody waited for it
   waiter.due = due
+  if job then
+    if job.waiter.at then self.timers:remove(job.waiter) end -- an error ended its last wait before it began
+    job.waiter = waiter
+  end
   if due then self.timers:add(waiter) end
   if not job then return self:drive(waiter) end
-  job.waiter = waiter
   return jobs.suspend()
 end
 
@@ -172,9 +195,17 @@ end
 ---Makes an exchange: waits for one of the places, starts it, waits for its end.
 ---@param due number|nil    it ends then at the latest; on the clock of `now`
 ---@param operation string  and what follows as for the core's `start`
+---@param sent table|nil    as for the places' `exchange`
 ---@return table|nil reply, table|nil failure
-function Scheduler:exchange(due, operation, request, options)
-  return self.places:exchange(self, due, operation, request, options)
+function Scheduler:exchange(due, operation, request, options, sent)
+  return self.places:exchange(self, due, operation, request, options, sent)
+end
+
+---Starts what needs no place, as the core does; nil and a failure too when a function of the user's closed the client.
+---@return userdata|nil transfer, table|nil failure
+function Scheduler:start(operation, request, options)
+  if self.closed then return nil, { reason = "closed", sent = "no", message = "the client was closed" } end
+  return self.core:start(operation, request, options)
 end
 
 -- Ending --------------------------------------------------------------------------------------------------------------
@@ -198,7 +229,7 @@ function Scheduler:close()
     job.shielded = false
     jobs.cancel(job, "closed")
   end
-  jobs.report(self, math.huge)
+  jobs.report(self, huge)
 end
 
 return M

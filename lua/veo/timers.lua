@@ -1,6 +1,8 @@
 --- A binary heap of deadlines. Entries know their place, so that one can be taken out before it is due: ten thousand
 --- sleeping waits cost nothing until the first of them is.
 
+local pairs, setmetatable, type = pairs, setmetatable, type
+
 local M = {}
 M.__index = M
 

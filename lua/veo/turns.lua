@@ -1,6 +1,9 @@
 --- Turn by turn: what a step does, and how a plain call or `run` makes steps until there is nothing left to wait for.
 --- Methods of the scheduler.
 
+local error, pairs = error, pairs
+local huge = math.huge
+
 local errors = require "veo.errors"
 local jobs = require "veo.job"
 
@@ -51,15 +54,24 @@ local function collect(self)
   end
 end
 
--- When something is to be done that nobody else tells of; nil for never.
-local function next_due(self)
+-- When a wait may be over that nobody else tells of; nil for never.
+local function next_end(self)
   local first, due = self.timers[1], self.places.due
   if first and first.due < due then due = first.due end
-  if due < math.huge then return due end
+  if due < huge then return due end
+end
+
+-- When something is to be done that nobody else tells of; nil for never.
+local function next_due(self)
+  local due, upkeep = next_end(self) or huge, self.upkeep
+  local at = upkeep and upkeep:due() or huge
+  if at < due then due = at end
+  if due < huge then return due end
 end
 
 local function expire(self)
-  local now = self.now()
+  local now, upkeep = self.now(), self.upkeep
+  if upkeep and upkeep:due() <= now then upkeep:beat() end
   if self.places.due <= now then self.places:expire(self) end
   local waiter = self.timers:pop(now)
   while waiter do
@@ -115,7 +127,7 @@ end
 
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  return self.first > self.last and not next_due(self) and not self.places:have_room(self)
+  return self.first > self.last and not next_end(self) and not self.places:have_room(self)
     and (self.core:under_way() == 0 or not is_awaited(self))
 end
 
@@ -195,7 +207,7 @@ return function(Scheduler)
       turn(self, self.pause and 0 or LONG)
       if self.pause and self.count > 0 and self.first > self.last then pause(self, waiter) end
     end
-    jobs.report(self, math.huge)
+    jobs.report(self, huge)
     return true
   end
 end

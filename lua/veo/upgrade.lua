@@ -1,8 +1,11 @@
 --- 1080P and 4K versions of a finished video. The service extends no video that was upgraded, so an upgrade is noted and
 --- an extension of that video refused before it is sent: extend first, upgrade last.
 
+local format = string.format
+
 local errors = require "veo.errors"
 local money = require "veo.money"
+local outages = require "veo.outage"
 local retry = require "veo.retry"
 local wire = require "veo.wire"
 
@@ -28,14 +31,14 @@ function M.refusal(ctx, operation, params)
   if not what then return nil end
   return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = params.taskId,
     given = "a video that was upgraded to " .. what, expected = "a video that was not upgraded",
-    message = ("%s: task %s was upgraded to %s, and the service extends no upgraded video (extend first, upgrade last)")
-      :format(operation, params.taskId, what) }
+    message = format("%s: task %s was upgraded to %s, and the service extends no upgraded video "
+      .. "(extend first, upgrade last)", operation, params.taskId, what) }
 end
 
 local function not_yet(taskId, options, err, charged)
   return errors.new { code = "timeout", operation = "get_1080p", taskId = taskId, cause = err and err.code,
     service_code = err and err.service_code, service_msg = err and err.service_msg, charged = charged,
-    message = ("the 1080P version of task %s is not ready after %g s%s; %s"):format(taskId, options.upgrade.timeout,
+    message = format("the 1080P version of task %s is not ready after %g s%s; %s", taskId, options.upgrade.timeout,
       err and err.service_msg and (" (the service says: " .. err.service_msg .. ")") or "",
       charged == "no" and "nothing was ordered" or "asking again costs nothing more") }
 end
@@ -55,6 +58,11 @@ local function look(ctx, request, options, state, charge)
     ctx.log { event = "poll", operation = "get_1080p", taskId = request.query.taskId, ready = found and found.ready,
       err = err or found.err }
   end
+  if not found and outages.met(err) then
+    local pause = state.outage:pause(ctx, options.retry, err, state.deadline)
+    return nil, not pause and err or nil, pause, err
+  end
+  state.outage:over()
   if found then
     M.note(ctx, request.query.taskId, "1080P")
     state.errors = 0
@@ -71,7 +79,7 @@ end
 -- Reserves the price: the first call orders, asking again costs nothing more. A ledger knows what others have ordered.
 -- What may have been ordered stays reserved.
 local function reserve(ctx, fields)
-  local ref = ("get_1080p %s %d"):format(fields.taskId, fields.index or 0)
+  local ref = format("get_1080p %s %d", fields.taskId, fields.index or 0)
   local charge = ctx.charges[ref]
   if charge then return charge end
   local price, err = money.reserve(ctx.money, "get_1080p", fields)
@@ -118,7 +126,7 @@ function M.get_1080p(ctx, params, options)
   if over then return nil, over end
   local spec = ctx.api.operations.get_1080p
   local request = { method = spec.method, path = spec.path, query = fields }
-  local state = { errors = 0, deadline = ctx.now() + options.upgrade.timeout }
+  local state = { errors = 0, outage = outages.new(), deadline = ctx.now() + options.upgrade.timeout }
   charge.asking = charge.asking + 1 -- a job that is dropped never takes it back, and its price stays reserved
   while true do
     local found, err, pause, why = look(ctx, request, options, state, charge)
@@ -132,14 +140,26 @@ function M.get_1080p(ctx, params, options)
     if err then
       leave(ctx, charge)
       err.taskId = err.taskId or fields.taskId
+      if charge.ordered then err.charged = "maybe" end -- by an earlier look, whatever this one met
       return nil, err
     end
     local ended = ctx.scheduler:sleep_until(ctx.now() + pause)
     if ended ~= "timeout" then
       return nil, errors.new { code = ended == "closed" and "closed" or "cancelled", operation = "get_1080p",
-        taskId = fields.taskId, message = "asking for the 1080P version of " .. fields.taskId .. " was " .. ended }
+        taskId = fields.taskId, charged = charge.ordered and "maybe" or nil,
+        message = "asking for the 1080P version of " .. fields.taskId .. " was " .. ended }
     end
   end
+end
+
+---After a submit: the upgrade is noted when it is or may be ordered.
+---@param ctx table
+---@param taskId string   the video that was upgraded
+---@param what "1080P"|"4K"
+---@param task table|nil  what the submit returned
+---@param err veo.Error|nil
+function M.ordered(ctx, taskId, what, task, err)
+  if task or err.code == "uncertain" or err.charged == "maybe" then M.note(ctx, taskId, what) end
 end
 
 ---After a 4K submit: notes it and says what is known already.
@@ -148,7 +168,7 @@ end
 ---@param task table|nil  what the submit returned
 ---@param err veo.Error|nil
 function M.after_4k(ctx, taskId, task, err)
-  if task or err and err.code == "uncertain" then M.note(ctx, taskId, "4K") end
+  M.ordered(ctx, taskId, "4K", task, err)
   if task and task.resultUrls then
     task.video_url, task.state, task.done, task.resolution = task.resultUrls[1], "succeeded", true, "4k"
   end

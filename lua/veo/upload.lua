@@ -1,10 +1,14 @@
 --- Uploads: an image for `generate`, from a file (read piece by piece while it is sent) or from a URL that the service
 --- fetches. Free, so repeated like every free call. The service keeps uploads for some days only.
 
+local select = select
+local open = io and io.open
+
 local core = require "veo.core"
 local errors = require "veo.errors"
 local free = require "veo.free"
 local progress = require "veo.progress"
+local scarce = require "veo.scarce"
 local sheltered = require "veo.sheltered"
 local wire = require "veo.wire"
 
@@ -20,8 +24,13 @@ end
 local function check_file(path)
   local kind = core.kind(path)
   if kind == "file" then
-    local file, why = io.open(path, "rb")
-    if not file then return wrong("io", "path", why, path) end
+    if not open then return nil end -- the core says what it cannot read
+    local file, why, errno = open(path, "rb")
+    if not file then
+      local err = wrong("io", "path", why, path)
+      err.errno = errno
+      return err
+    end
     file:close()
     return nil
   end
@@ -31,7 +40,7 @@ end
 
 -- One try: the whole file goes out again.
 local function send(ctx, request, options, due)
-  local transfer, failure = ctx.core:start("upload", request, { timeout = options.upload.timeout or 0 })
+  local transfer, failure = ctx.scheduler:start("upload", request, { timeout = options.upload.timeout or 0 })
   if not transfer then return nil, failure end
   local cleanup = ctx.scheduler:on_drop { drop = function() transfer:cancel() end }
   local teller = progress.new(ctx, options.upload.on_progress)
@@ -50,14 +59,16 @@ local function upload_file(ctx, params, options)
   local fields = { uploadPath = params.uploadPath or FOLDER, fileName = params.fileName }
   local checked, err = wire.check(ctx.api, "upload_file", fields)
   if not checked then return nil, err end
-  err = check_file(params.path)
+  err = select(2, scarce.patiently(ctx, function() return nil, check_file(params.path) end))
   if err then return nil, err end
   local spec = ctx.api.operations.upload_file
   local request = { url = ctx.upload_url .. spec.path, path = params.path, part = spec.multipart, fields = checked,
     file_name = params.fileName }
-  local given = { free = { deadline = options.upload.deadline }, retry = options.retry }
+  -- An answer that cannot be read came after the whole file had gone: 20 MiB are not sent again for it.
+  local given = { free = { deadline = options.upload.deadline, final = "malformed", patient = true },
+    retry = options.retry }
   return free.repeated(ctx, "upload", given, function(due)
-    local reply, failure = send(ctx, request, options, due)
+    local reply, failure = scarce.patiently(ctx, function() return send(ctx, request, options, due) end)
     return wire.free(ctx.api, "upload_file", reply, failure)
   end)
 end
@@ -75,7 +86,7 @@ function M.upload(ctx, params, options)
       .. " too (the key would go to another service otherwise)")
   end
   if params.url ~= nil then
-    local given = { free = { deadline = options.upload.deadline, timeout = options.upload.timeout },
+    local given = { free = { deadline = options.upload.deadline, timeout = options.upload.timeout, patient = true },
       retry = options.retry }
     return free.call(ctx, "upload_url", { fileUrl = params.url, uploadPath = params.uploadPath or FOLDER,
       fileName = params.fileName }, given)

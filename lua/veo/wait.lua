@@ -1,8 +1,13 @@
 --- Waiting for a task: when to look again, when to give up. A *watch* is one wait as plain data, judged look by look, so
 --- that a single wait (here) and thousands of them (wait_each) follow the same rules.
 
+local pairs, setmetatable, type = pairs, setmetatable, type
+local huge, max, min = math.huge, math.max, math.min
+local format = string.format
+
 local errors = require "veo.errors"
 local free = require "veo.free"
+local outages = require "veo.outage"
 local sheltered = require "veo.sheltered"
 local wire = require "veo.wire"
 
@@ -15,7 +20,7 @@ local M = {}
 local Watch = {}
 Watch.__index = Watch
 -- At the beginning of each.
-Watch.looks, Watch.errors, Watch.empty, Watch.grace = 0, 0, 0, -math.huge
+Watch.looks, Watch.errors, Watch.empty, Watch.grace = 0, 0, 0, -huge
 
 -- Success without a URL happens; it is asked for this many times more before it is reported.
 local ASK_AGAIN_FOR_URL = 2
@@ -44,9 +49,22 @@ end
 local function timed_out(watch)
   local status, state = watch.status, "its state is unknown"
   if status then state = "it was " .. status.state end
+  if watch.since then state = state .. "; no answer for " .. outages.clock(watch.ctx.now() - watch.since) end
   return errors.new { code = "timeout", operation = "wait", taskId = watch.taskId, status = status, cause = watch.err,
-    message = ("task %s has not ended after %g s (%s); it goes on, and waiting again is free"):format(watch.taskId,
+    message = format("task %s has not ended after %g s (%s); it goes on, and waiting again is free", watch.taskId,
       watch.options.timeout, state) }
+end
+
+-- A look that has its turn only so many seconds after the deadline is not made.
+local LATE = 1
+
+---Whether a wait ends at its deadline, for a look may be made only so much later: of many waits, or where the service said
+---so, for up to two minutes.
+---@param watch veo.Watch
+---@param at number  when the look may be made
+---@return veo.Error|nil err  what it ends with
+function M.too_late(watch, at)
+  return at > watch.deadline + LATE and timed_out(watch) or nil
 end
 
 -- Settles when to look next; nil, or the error when there is no time left.
@@ -60,8 +78,8 @@ local function look_later(ctx, watch, least)
   if least and least > pause then pause = least end
   watch.stretched = stretched or nil
   -- The last look is made at the deadline.
-  watch.due = math.min(now + pause, watch.deadline)
-  watch.interval = math.min(wanted * options.growth, math.max(options.max_interval, wanted))
+  watch.due = min(now + pause, watch.deadline)
+  watch.interval = min(wanted * options.growth, max(options.max_interval, wanted))
   return nil
 end
 
@@ -69,12 +87,12 @@ local function failed(watch, status)
   local text = status.errorMessage or "no reason given"
   return errors.new { code = "failed", operation = "wait", taskId = watch.taskId, status = status,
     service_code = type(status.errorCode) == "number" and status.errorCode or nil, service_msg = text,
-    message = ("task %s failed: %s"):format(watch.taskId, wire.printable(text, 200)) }
+    message = format("task %s failed: %s", watch.taskId, wire.printable(text, 200)) }
 end
 
 local function judge_status(ctx, watch, status)
   watch.status = status
-  if watch.err then watch.errors, watch.err = 0, nil end
+  if watch.err then watch.errors, watch.err, watch.since = 0, nil, nil end
   if status.state == "failed" then return nil, failed(watch, status) end
   if status.state == "succeeded" then
     if status.video_url then return status end
@@ -90,17 +108,38 @@ end
 local function judge_error(ctx, watch, err)
   err.taskId, err.status = err.taskId or watch.taskId, watch.status
   if err.code == "not_found" and ctx.now() < watch.grace then
-    watch.err = "not visible yet"
+    watch.err, watch.since = "not visible yet", nil
     return nil, look_later(ctx, watch)
   end
   if not wire.repeatable(err) then return nil, err end
-  watch.errors, watch.err = watch.errors + 1, err.code
-  if watch.errors > watch.options.max_errors then
+  watch.errors, watch.err, watch.since = watch.errors + 1, err.code, watch.since or ctx.now()
+  local most = watch.options.max_errors
+  if most and watch.errors > most then
     err.attempts = watch.errors
     return nil, err
   end
   if err.code == "rate_limited" then ctx.polls:refused(err.retry_after) end
   return nil, look_later(ctx, watch, err.retry_after)
+end
+
+---@class veo.WaitInfo
+---@field elapsed number       seconds
+---@field looks integer
+---@field next number|nil      seconds until the next look
+---@field stretched boolean|nil  it is later than the wait would have it, for the sake of the rate
+---@field offline number|nil   seconds without an answer; the status is the last one, its state `unknown` before the first
+---@field message string|nil   says so
+---@field err veo.Error|nil    of the last look
+
+-- Whoever watches the progress hears of each look that brought a state, and of each one that brought no answer; before
+-- the first answer the state is unknown.
+local function tell(ctx, watch, status, err, over)
+  local offline = watch.since and ctx.now() - watch.since
+  if not status and (over or not offline) then return end
+  status = status or watch.status or { taskId = watch.taskId, state = "unknown", done = false }
+  watch.options.on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
+    next = not over and watch.due - ctx.now() or nil, stretched = watch.stretched,
+    offline = offline, err = offline and err, message = offline and outages.words(err, offline) or nil })
 end
 
 ---Judges a look. Both nil: look again at `watch.due`.
@@ -119,12 +158,9 @@ function M.judge(ctx, watch, status, err)
     ctx.log { event = "state", taskId = watch.taskId, state = status.state }
   end
   if ctx.ledger and not watch.quiet then
-    if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:watching(watch.taskId, watch.due) end
+    if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:beat() end
   end
-  if status and on_progress then
-    on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
-      next = not done and not why and watch.due - ctx.now() or nil, stretched = watch.stretched })
-  end
+  if on_progress then tell(ctx, watch, status, err, done or why) end
   return done, why
 end
 
@@ -142,8 +178,16 @@ local function sleep(ctx, watch)
     why = scheduler:await(nil, watch.due)
     watch.sleeper = nil
   end
-  local booked = why == "timeout" and ctx.polls:reserve(ctx.watching) or 0
-  if booked > 0 then why = scheduler:sleep_until(ctx.now() + booked) end
+  local polls, changes = ctx.polls, nil
+  while why == "timeout" and changes ~= polls.changes do -- anew where a look was refused meanwhile
+    changes = polls.changes
+    local booked = polls:reserve(ctx.watching)
+    if booked <= 0 then break end
+    local at = ctx.now() + booked
+    local late = M.too_late(watch, at)
+    why = scheduler:sleep_until(late and watch.deadline or at)
+    if late and why == "timeout" then return timed_out(watch) end
+  end
   return why ~= "timeout" and ended(watch, why) or nil
 end
 
@@ -157,6 +201,27 @@ function M.poke(ctx, taskId)
     if watch.sleeper then ctx.scheduler:wake(watch.sleeper, "timeout") end
     watch = watch.other
   end
+  for run in pairs(ctx.each) do
+    watch = run.open[taskId]
+    if watch and run.sleeping:has(watch) then
+      run.sleeping:remove(watch)
+      watch.due = ctx.now()
+      run.sleeping:add(watch)
+      ctx.scheduler:wake(run.waiter, "done")
+    end
+  end
+end
+
+---Whether a call of this client waits for the task just now.
+---@param ctx table
+---@param taskId string
+---@return boolean
+function M.is_watched(ctx, taskId)
+  if ctx.watches[taskId] then return true end
+  for run in pairs(ctx.each) do
+    if run.open[taskId] then return true end
+  end
+  return false
 end
 
 local function enter(ctx, watch)
@@ -177,7 +242,8 @@ end
 
 -- The last word of a dropped job.
 function Watch:drop(how)
-  leave(self.ctx, self)
+  if not self.left then leave(self.ctx, self) end -- not twice, should an error come right behind it
+  self.left = true
   return ended(self, how)
 end
 
@@ -215,6 +281,8 @@ function M.wait(ctx, taskId, options, quiet)
   if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(taskId, "wait")
   if not ok then return nil, err end
+  -- A job's plain wait calls nobody back, so that nothing of it can be caught; ten thousand of them are slim.
+  if ctx.scheduler.current and not options.on_progress then return see_to(ctx, taskId, options, quiet) end
   return sheltered(ctx, see_to, ctx, taskId, options, quiet)
 end
 

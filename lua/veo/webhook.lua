@@ -5,7 +5,17 @@
 --- that task lately. Believe client:status(event.taskId), which client:callback asks for.
 --- Documentation: "Webhook Verification" and "Veo 3.1 Video Callbacks" of docs.kie.ai.
 
+local error, pairs, pcall, require = error, pairs, pcall, require
+local setmetatable, tonumber, tostring, type = setmetatable, tonumber, tostring, type
+local abs = math.abs
+local byte, find, format, gsub = string.byte, string.find, string.format, string.gsub
+local lower, match, sub = string.lower, string.match, string.sub
+local concat = table.concat
+local time = os and os.time
+
 local errors = require "veo.errors"
+local named = require "veo.wire.named"
+local recent = require "veo.util.recent"
 local replies = require "veo.wire.reply"
 local text = require "veo.wire.text"
 local urls = require "veo.wire.urls"
@@ -17,8 +27,12 @@ M.window = 300
 ---Bytes of a callback's body at most; the service's have under 4 KiB.
 M.max_body = 1024 * 1024
 
--- More callbacks than this within the window are not remembered one by one.
-local REMEMBERED = 10000
+-- A callback has two dozen values; more commas and brackets than this make none. Whoever has no key may send a body, and
+-- decoding 64 KiB of empty lists takes 5 ms, and the collector as long again.
+local MOST_VALUES = 4096
+
+-- Of more callbacks than this the oldest are forgotten early: handling one twice does no harm.
+local REMEMBERED = 20000
 
 local function wrong(code, message)
   return errors.new { code = code, operation = "callback", message = "callback: " .. message }
@@ -39,6 +53,19 @@ end
 ---@field timestamp integer|nil  of the signature
 ---@field replay boolean|nil    it was handled before
 
+-- Plain finds: one pattern for all three takes as long as decoding does.
+local function is_small(body)
+  local left = MOST_VALUES
+  for i = 1, 3 do
+    local at = 0
+    repeat
+      at, left = find(body, sub("[{,", i, i), at + 1, true), left - 1
+      if left < 0 then return false end
+    until not at
+  end
+  return true
+end
+
 ---Reads a callback's body. Whether it is genuine is another question: verify answers it.
 ---@param body string
 ---@return veo.webhook.Event|nil event
@@ -46,10 +73,11 @@ end
 function M.parse(body)
   if type(body) ~= "string" then return nil, wrong("malformed", "a body as a string expected, got " .. type(body)) end
   if #body > M.max_body then return nil, wrong("malformed", "the body is longer than 1 MiB") end
-  local raw = body:find("^%s*{") and urls.decode(body)
+  local raw = is_small(body) and (find(body, "^%s*{") or find(body, "^\239\187\191%s*{")) and urls.decode(body)
   if type(raw) ~= "table" then return nil, wrong("malformed", "the body is not a JSON object") end
-  local data = type(raw.data) == "table" and raw.data or raw
-  local taskId = replies.task_id(data)
+  local data, text_of_data = named.opened(raw.data, body)
+  if type(data) ~= "table" then data, text_of_data = raw, body end
+  local taskId = replies.task_id(data, text_of_data) or replies.task_id(raw, body)
   if not taskId then return nil, wrong("malformed", "the body names no task") end
   local info = type(data.info) == "table" and data.info or type(data.response) == "table" and data.response or data
   local code = replies.integer(raw.code)
@@ -69,19 +97,19 @@ local ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 local function base64(bytes)
   local out = {}
   for i = 1, #bytes, 3 do
-    local a, b, c = bytes:byte(i, i + 2)
+    local a, b, c = byte(bytes, i, i + 2)
     local number = a * 65536 + (b or 0) * 256 + (c or 0)
     local digits = {}
     for place = 4, 1, -1 do
       local digit = number % 64
       number = (number - digit) / 64
-      digits[place] = ALPHABET:sub(digit + 1, digit + 1)
+      digits[place] = sub(ALPHABET, digit + 1, digit + 1)
     end
     if not b then digits[3] = "=" end
     if not c then digits[4] = "=" end
-    out[#out + 1] = table.concat(digits)
+    out[#out + 1] = concat(digits)
   end
-  return table.concat(out)
+  return concat(out)
 end
 
 ---The signature of a task and a time: base64(HMAC-SHA256(key, taskId .. "." .. timestamp)).
@@ -104,26 +132,42 @@ local function equal(a, b)
   if #a ~= #b then return false end
   local difference = 0
   for i = 1, #a do
-    local d = a:byte(i) - b:byte(i)
+    local d = byte(a, i) - byte(b, i)
     difference = difference + d * d
   end
   return difference == 0
 end
 
--- A header by its name in lower case; nil when it is missing or there are two.
+-- A header's one value as text: servers hand out a string, a number or a list of one.
+local function one(value)
+  if type(value) == "table" and value[2] == nil then value = value[1] end
+  if type(value) == "number" then return text.number(value) end
+  return type(value) == "string" and value or nil
+end
+
+-- As CGI and WSGI spell them: HTTP_X_WEBHOOK_TIMESTAMP.
+local function plain(name)
+  return (gsub(gsub(lower(name), "^http[_-]", ""), "_", "-"))
+end
+
+-- A header by its name in lower case; nil when it is missing or there are two. lua-http's headers are an object whose
+-- each() goes through them.
 local function header(headers, wanted)
-  local found
-  for name, value in pairs(headers) do
-    if type(name) == "string" and name:lower() == wanted then
-      if found ~= nil or type(value) ~= "string" then return nil end
-      found = value
-    end
+  local found, count = nil, 0
+  local function look(name, value)
+    if type(name) ~= "string" or plain(name) ~= wanted then return end
+    count, found = count + 1, one(value)
   end
-  return found and found:match("^%s*(%S+)%s*$")
+  if type(headers.each) == "function" then
+    for name, value in headers:each() do look(name, value) end
+  else
+    for name, value in pairs(headers) do look(name, value) end
+  end
+  return count == 1 and found and match(found, "^%s*(%S+)%s*$") or nil
 end
 
 ---Whether a callback is genuine: signed with the account's key, and lately.
----@param headers table<string, string>  as the web server has them; the case of the names does not matter
+---@param headers table<string, string|string[]|number>|table  as the web server has them: names in any case or as CGI's HTTP_X_…, values as lists of one; or lua-http's headers object
 ---@param body string
 ---@param key string                     the account's webhookHmacKey
 ---@param options { now: integer|nil, window: number|nil }|nil  unix seconds instead of os.time(); seconds instead of 300
@@ -137,16 +181,19 @@ function M.verify(headers, body, key, options)
   if not event then return nil, err end
   local stamp, given = header(headers, "x-webhook-timestamp"), header(headers, "x-webhook-signature")
   if not stamp or not given then return nil, wrong("unverified", "it is not signed, or signed twice") end
-  if not stamp:find("^%d+$") or #stamp > 12 then return nil, wrong("unverified", "its timestamp is no unix time") end
+  if not find(stamp, "^%d+$") or #stamp > 12 then return nil, wrong("unverified", "its timestamp is no unix time") end
   local wanted
   wanted, err = M.signature(key, event.taskId, stamp)
   if not wanted then return nil, err end
+  if not (options.now or time) then
+    return nil, wrong("missing", "how old a callback is takes os.time, which this Lua does not have: give `now`")
+  end
   -- The signature first: whoever has no key learns nothing of our clock.
   if not equal(wanted, given) then return nil, wrong("unverified", "its signature does not hold") end
-  local age = (options.now or os.time()) - tonumber(stamp)
-  if math.abs(age) > (options.window or M.window) then
-    return nil, wrong("unverified", ("its signature is %s s %s; this machine's clock may be wrong"):format(
-      text.printable(tostring(math.abs(age)), 20), age > 0 and "old" or "early"))
+  local age = (options.now or time()) - tonumber(stamp)
+  if abs(age) > (options.window or M.window) then
+    return nil, wrong("unverified", format("its signature is %s s %s; this machine's clock may be wrong",
+      text.printable(tostring(abs(age)), 20), age > 0 and "old" or "early"))
   end
   event.verified, event.timestamp = true, tonumber(stamp)
   return event
@@ -164,8 +211,10 @@ Memory.__index = Memory
 ---@return veo.webhook.Memory
 function M.memory(options)
   options = options or {}
-  return setmetatable({ now = options.now or os.time, window = options.window or M.window, handled = {}, count = 0 },
-    Memory)
+  if not (options.now or time) then error("memory: now: needed where there is no os.time", 2) end
+  -- A signature is good from `window` before its time to `window` after it.
+  local seconds = 2 * (options.window or M.window) + 1
+  return setmetatable({ handled = recent.new(options.now or time, seconds, REMEMBERED) }, Memory)
 end
 
 local function key_of(event)
@@ -176,28 +225,15 @@ end
 ---@param event veo.webhook.Event
 ---@return any
 function Memory:recall(event)
-  local entry = self.handled[key_of(event) or false]
-  return entry and entry.value
+  local key = key_of(event)
+  return key and self.handled:get(key)
 end
 
 ---@param event veo.webhook.Event  a verified one
 ---@param value any|nil            given back by recall; true unless given
 function Memory:remember(event, value)
   local key = key_of(event)
-  if not key then return end
-  -- A signature is good from `window` before its time to `window` after it.
-  local now = self.now()
-  if self.count >= REMEMBERED then
-    for old, entry in pairs(self.handled) do
-      if entry.until_when < now then
-        self.handled[old] = nil
-        self.count = self.count - 1
-      end
-    end
-  end
-  if self.count >= REMEMBERED then return end -- handling one twice does no harm
-  if not self.handled[key] then self.count = self.count + 1 end
-  self.handled[key] = { value = value == nil and true or value, until_when = event.timestamp + self.window + 1 }
+  if key then self.handled:set(key, value == nil and true or value) end
 end
 
 return M

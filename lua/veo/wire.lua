@@ -2,15 +2,22 @@
 ---
 ---   wire/veo.lua, wire/jobs.lua   endpoints and parameter rules     wire/fields.lua  how rules are checked
 ---   wire/codes.lua                the code table                    wire/reply.lua   how a reply becomes an error
+---   wire/named.lua                which task an answer names
 ---   wire/status.lua               how a record becomes a status     wire/urls.lua, wire/time.lua  irregular forms
+
+local ipairs, next, pairs, require = ipairs, next, pairs, require
+local tonumber, tostring, type = tonumber, tostring, type
+local find, format, lower = string.find, string.format, string.lower
 
 local codes = require "veo.wire.codes"
 local fields = require "veo.wire.fields"
+local named = require "veo.wire.named"
 local replies = require "veo.wire.reply"
 local statuses = require "veo.wire.status"
 local text = require "veo.wire.text"
 local times = require "veo.wire.time"
 local urls = require "veo.wire.urls"
+local visible = require "veo.util.visible"
 
 local M = {
   veo = require "veo.wire.veo",
@@ -21,6 +28,10 @@ local M = {
 ---URL list in any of its forms → list of http(s) URLs, or nil when there is none.
 ---@type fun(value: any): string[]|nil
 M.urls = urls.list
+
+---A link as it can be asked for, its blanks escaped; nil for what is no http(s) URL.
+---@type fun(value: any): string|nil
+M.link = urls.link
 
 ---A time of the service → epoch seconds when that is certain, else nil.
 ---@type fun(value: any): number|nil
@@ -34,6 +45,9 @@ M.task_id = fields.task_id
 ---@type fun(s: string, limit: integer|nil): string
 M.printable = text.printable
 
+---A text of any length, with what would steer a terminal as escapes.
+M.visible = visible
+
 ---A URL without user, query and fragment, for messages and logs.
 ---@type fun(url: string): string
 M.bare_url = text.bare_url
@@ -42,7 +56,7 @@ local function operation_of(api, operation)
   local spec = api.operations[operation]
   if not spec then
     return nil, fields.invalid(operation, "api", api.name, "an API that has the call " .. operation, nil,
-      ("the API \"%s\" has no call %s"):format(api.name, operation))
+      format("the API \"%s\" has no call %s", api.name, operation))
   end
   return spec
 end
@@ -57,6 +71,19 @@ local function layout(body, flat)
     target[body.names[name] or name] = value
   end
   return out
+end
+
+-- The fields of a GET, whose place is in its address.
+local function in_query(operation, flat)
+  for name, value in pairs(flat) do
+    if type(value) == "table" then
+      return nil, fields.invalid(operation, "extra." .. name, "a table",
+        "text, a number, true or false: this call has no body")
+    end
+    if type(value) == "number" and name ~= "index" then flat[name] = text.number(value) end
+    if type(value) == "boolean" then flat[name] = tostring(value) end
+  end
+  return flat
 end
 
 ---Checks the parameters of a call.
@@ -79,7 +106,19 @@ function M.check(api, operation, params)
     end
     flat = layout(spec.body, flat)
   end
+  if spec.method == "GET" then
+    local query, problem = in_query(operation, flat)
+    if not query then return nil, problem end
+  end
   return flat, warnings
+end
+
+-- What had come when the client was closed may be the whole answer.
+local function read_of_closed(failure)
+  local body = failure.reason == "closed" and failure.text and urls.decode(failure.text)
+  if type(body) ~= "table" or body[1] ~= nil then return nil end
+  return { code = body.code, msg = body.msg, data = body.data, body = body, text = failure.text,
+    excerpt = failure.excerpt, sent = "yes", complaint = failure.message }
 end
 
 ---Judges the answer to a billable call.
@@ -87,28 +126,31 @@ end
 ---@param operation string
 ---@param reply table|nil      as veo.core gives it
 ---@param failure table|nil
----@return { taskId: string, raw: table|nil, resultUrls: string[]|nil, processing: boolean|nil }|nil accepted
+---@param source string|nil    the task that the order starts from
+---@return { taskId: string, raw: table|nil, resultUrls: string[]|nil, processing: boolean|nil, complaint: string|nil, made_before: boolean|nil }|nil accepted  `complaint`: of the transport, behind the whole reply
 ---@return veo.Error|nil err
 ---@return "repeat"|"refused"|"uncertain"|nil verdict
-function M.accepted(api, operation, reply, failure)
+function M.accepted(api, operation, reply, failure, source)
+  if failure then reply = read_of_closed(failure) end
   if reply then
     local code = replies.code(reply)
-    local data = reply.data
-    local taskId = replies.task_id(data)
+    local data = named.opened(reply.data)
+    local taskId = named.plainly(reply)
+    local list = type(data) == "table" and urls.list(data.resultUrls) or nil
     if code == 200 and taskId then
-      return { taskId = taskId, raw = reply.body, resultUrls = urls.list(data.resultUrls) }
+      return { taskId = taskId, raw = reply.body, resultUrls = list, complaint = reply.complaint }
     end
     local spec = api.operations[operation]
     if spec and spec.not_ready and spec.not_ready[code] and type(data) == "table" then
       -- 4K asked for again answers 422 both while it works ("processing") and when it is done (links filled in).
-      local list = urls.list(data.resultUrls)
-      local working = type(reply.msg) == "string" and reply.msg:lower():find("processing", 1, true) ~= nil
+      local working = type(reply.msg) == "string" and find(lower(reply.msg), "processing", 1, true) ~= nil
       if list or working and taskId then
-        return { taskId = taskId, raw = reply.body, resultUrls = list, processing = not list or nil }
+        return { taskId = taskId or source, raw = reply.body, resultUrls = list, processing = not list or nil,
+          complaint = reply.complaint, made_before = not taskId or nil }
       end
     end
   end
-  local err, verdict = replies.submit_error(operation, reply, failure)
+  local err, verdict = replies.submit_error(operation, reply, not reply and failure or nil, source)
   return nil, err, verdict
 end
 
@@ -158,7 +200,7 @@ local results = {}
 
 function results.number(data)
   if type(data) == "number" then return data end
-  return type(data) == "string" and #data < 40 and data:find("^%-?%d+%.?%d*$") and tonumber(data) or nil
+  return type(data) == "string" and #data < 40 and find(data, "^%-?%d+%.?%d*$") and tonumber(data) or nil
 end
 
 function results.url(data)
@@ -168,10 +210,8 @@ end
 
 function results.downloadUrl(data)
   if type(data) ~= "table" then return nil end
-  -- A file's name may hold blanks, and then so does its link.
-  local url = data.downloadUrl
-  if type(url) == "string" and url:find("^https?://[^ ]* ") then data.downloadUrl = url:gsub(" ", "%%20") end
-  return results.url(data.downloadUrl) and data or nil
+  data.downloadUrl = results.url(data.downloadUrl)
+  return data.downloadUrl and data or nil
 end
 
 ---Judges the answer to another free call (credits, download_url, …).
@@ -193,6 +233,19 @@ function M.free(api, operation, reply, failure)
   return data
 end
 
+-- The link of a 1080P version: in `data` or a string of JSON there, in the one object of a list, or at the top; `data`
+-- itself only when it came with success.
+local function link_of(reply, code)
+  local data = named.opened(reply.data)
+  if code == 200 and type(data) == "string" then return results.url(data) end
+  if type(data) == "table" and type(data[1]) == "table" then data = data[1] end
+  for _, place in ipairs { data or false, reply.body or false } do
+    local url = type(place) == "table" and (results.url(place.resultUrl) or results.url(place.resultUrls))
+    if url then return url end
+  end
+  return nil
+end
+
 ---Judges the answer to get_1080p: the link, or that it is not ready (400, 404 and 422 have been seen for that).
 ---@param api table
 ---@param operation string
@@ -205,13 +258,12 @@ function M.upgrade(api, operation, reply, failure)
   local spec = api.operations[operation]
   if reply then
     local code = replies.code(reply)
-    local data = reply.data
-    local url = type(data) == "table" and (results.url(data.resultUrl) or results.url(data.resultUrls)) or nil
+    local url = link_of(reply, code)
     if url and (code == 200 or spec.not_ready[code]) then return { ready = true, url = url, raw = reply.body } end
     if code == 200 or spec.not_ready[code] then
       local err = code ~= 200 and replies.free_error(operation, reply)
         or replies.malformed(operation, reply, "the reply holds no link yet")
-      -- Records over 14 days and the gateway's own pages do not become ready.
+      -- Records that are too old and the gateway's own pages do not become ready.
       if err.code ~= "expired" and err.code ~= "unavailable" then
         return { ready = false, err = err, raw = reply.body }
       end
@@ -222,11 +274,11 @@ function M.upgrade(api, operation, reply, failure)
   return nil, replies.free_error(operation, reply, failure), verdict == "uncertain"
 end
 
----Whether a free call that ended so may simply be made again.
+---Whether a free call that ended so may simply be made again. Not one whose connection waiting does not mend.
 ---@param err veo.Error
 ---@return boolean
 function M.repeatable(err)
-  return codes.repeatable[err.code] == true
+  return codes.repeatable[err.code] == true and not replies.is_lasting(err)
 end
 
 ---Whether every further call would end the same way: bad key, no credits, blocked, bad parameter.

@@ -3,8 +3,11 @@
 local cjson = require "cjson"
 local socket = require "socket"
 
+local containers = require "spec.crash.container"
 local kit = require "spec.support.kit"
 local ledgers = require "spec.support.ledgers"
+local media = require "veo.simulator.media"
+local patterns = require "veo.pattern"
 local simulator = require "veo.simulator"
 
 local M = {}
@@ -24,14 +27,14 @@ local function dump(settings)
   return table.concat(out, "\n")
 end
 
----@param options { kills: integer, ledger: string|nil, seed: integer|nil, say: fun(text: string)|nil }
+---@param options { kills: integer, ledger: string|nil, seed: integer|nil, containers: integer|nil, say: fun(text: string)|nil }  `containers`: that many workers at once, each in a PID namespace of its own, as in a container
 function M.new(options)
   local self = setmetatable({ options = options, say = options.say or function() end, figures = {
     kills = 0, runs = 0, ["killed in submit"] = 0, ["killed in wait"] = 0, ["killed in save"] = 0,
-    ["killed in chain"] = 0, ["killed in resume"] = 0, ["ended before the kill"] = 0,
+    ["killed in chain"] = 0, ["killed in resume"] = 0, ["ended before the kill"] = 0, ["wrong files"] = 0,
   }, problems = {} }, Loop)
   math.randomseed(options.seed or os.time())
-  self.sim = simulator.start { speed = 1000, rate = false, credits = 100000000, script = {
+  self.sim = simulator.start { speed = 1000, rate = false, credits = 100000000, own_bytes = true, script = {
     { on = "extend", delay = 0.015 }, -- half of the kills in submit hit an order that is under way
     { on = "media", drip = 200000 },
   } }
@@ -45,6 +48,8 @@ function M.new(options)
     ledger = self.ledger, callback = ("http://127.0.0.1:%s/hook"):format(port), orders = 40 }
   self.settings_file = self.folder .. "/settings.lua"
   kit.write(self.settings_file, dump(self.settings))
+  self.containers = {}
+  for n = 1, options.containers or 0 do self.containers[n] = containers.start() end
   return self
 end
 
@@ -54,29 +59,58 @@ function Loop:problem(...)
   self.say("PROBLEM: " .. text)
 end
 
--- A worker; killed after `after` seconds when that is given. Returns what it said, and whether it came to its end.
-function Loop:work(mode, id, after)
-  local pipe = io.popen(ledgers.script(kit.lua(), "spec/crash/worker.lua", mode, id, self.settings_file) .. " 2>&1")
+-- Starts a worker; one of several in the container that it has by its number.
+function Loop:start(mode, id)
+  local container = self.containers[1] and self.containers[id % #self.containers + 1]
+  local command = ledgers.script(kit.lua(), "spec/crash/worker.lua", mode, id, self.settings_file) .. " 2>&1"
+  local pipe = io.popen(container and container:inside(command) or command)
   local pid = pipe:read("*l")
   if not tostring(pid):find("^%d+$") then error("the worker did not start: " .. tostring(pid)) end
-  if after then
-    socket.sleep(after)
-    os.execute("kill -9 " .. pid .. " 2>/dev/null")
-  end
-  local text = pipe:read("*a")
-  pipe:close()
+  return { pipe = pipe, pid = pid, mode = mode, id = id, container = container }
+end
+
+-- Waits for its end. Returns whether it came to it by itself.
+function Loop:finish(worker)
+  local text = worker.pipe:read("*a")
+  worker.pipe:close()
   self.figures.runs = self.figures.runs + 1
   for line in text:gmatch("[^\n]+") do
     local code = line:match("^bad\t(%S+)")
-    if code and code ~= "uncertain" or not code and line ~= "good" and line ~= "end" then
-      self:problem("%s %s: %s", mode, id, line)
+    -- Another container's dead cannot be told from its living, so what they had under way is waited for in vain.
+    local fine = code == "uncertain" or worker.container and code == "busy"
+    if code and not fine or not code and line ~= "good" and line ~= "end" then
+      self:problem("%s %s: %s", worker.mode, worker.id, line)
     end
   end
-  return text, text:find("\nend\n", 1, true) ~= nil or text:find("^end\n") ~= nil
+  return text:find("\nend\n", 1, true) ~= nil or text:find("^end\n") ~= nil
+end
+
+function Loop:work(mode, id) return self:finish(self:start(mode, id)) end
+
+-- Starts workers and kills each after its seconds.
+function Loop:kill(list)
+  local began, workers = socket.gettime(), {}
+  for i, one in ipairs(list) do
+    workers[i] = self:start(one.mode, one.id)
+    workers[i].at = began + one.after
+  end
+  table.sort(workers, function(a, b) return a.at < b.at end)
+  for _, worker in ipairs(workers) do
+    socket.sleep(math.max(0, worker.at - socket.gettime()))
+    local command = "kill -9 " .. worker.pid .. " 2>/dev/null"
+    os.execute(worker.container and worker.container:inside(command) or command)
+  end
+  for _, worker in ipairs(workers) do
+    local ended = self:finish(worker)
+    local what = ended and "ended before the kill" or "killed in " .. worker.mode
+    if not ended then self.figures.kills = self.figures.kills + 1 end
+    self.figures[what] = self.figures[what] + 1
+  end
 end
 
 local function rows(self)
-  local ok, found = pcall(ledgers.query, self.ledger, "SELECT ref, state, task_id, body, path FROM veo_tasks")
+  local ok, found = pcall(ledgers.query, self.ledger, "SELECT ref, state, task_id, body, path, intent_key "
+    .. "FROM veo_tasks")
   if ok then return found end
   -- The first worker may be killed before it has made the tables.
   found = tostring(found)
@@ -107,39 +141,67 @@ function Loop:check()
   return { charges = #list, unknown = unknown, twice = twice, charged = seen }
 end
 
--- Every file under a final name is whole: one of the simulator's clips, byte for byte.
+-- Every file under a final name is whole, and the one that was made for its task, byte for byte.
 function Loop:check_files()
-  local whole, count = {}, 0
-  for hop = 1, 3 do whole[kit.read(("lua/veo/simulator/clips/hop%d.mp4"):format(hop))] = hop end
+  local made, count = {}, 0
+  for _, task in ipairs(self.sim:tasks()) do
+    made[task.taskId] = media.clip(media.clip_of_hop(task.hop)) .. media.mark(task.taskId)
+  end
+  local ours, earlier, whose = {}, {}, {}
+  for _, row in ipairs(rows(self)) do
+    if row.state == "saved" and row.path then ours[row.path] = row.task_id end
+    -- A row has the last place alone: a chain saves once more what a resume had saved before it.
+    if row.intent_key then
+      earlier[self.folder .. "/" .. patterns.fill("resumed-{key}.mp4", { key = row.intent_key, created = 0 })] =
+        row.task_id
+    end
+  end
+  for taskId, bytes in pairs(made) do whose[bytes] = taskId end
   for _, name in ipairs(kit.list(self.folder)) do
     if name:find("%.mp4$") then
       count = count + 1
-      local hop = whole[kit.read(self.folder .. "/" .. name)]
-      if not hop then self:problem("not whole: %s", name) end
-      -- What a chain that stopped had finished says so in its name.
-      local wanted = tonumber(name:match("^chain%-%d+%-hop(%d)%.mp4$")) or name:find("^chain%-") and 3
-      if wanted and hop ~= wanted then self:problem("%s is hop %s", name, tostring(hop)) end
+      local path = self.folder .. "/" .. name
+      local taskId = whose[kit.read(path)]
+      if not taskId then self:problem("not whole: %s", name) end
+      -- What a chain that stopped had finished has no row of its own.
+      local owner = ours[path] or earlier[path]
+      if not owner and not name:find("^chain%-.*%-hop%d") or owner and owner ~= taskId then
+        self.figures["wrong files"] = self.figures["wrong files"] + 1
+        self:problem("%s is the file of %s, not of %s", name, tostring(taskId), tostring(owner))
+      end
+      ours[path] = nil
     end
   end
+  for path in pairs(ours) do self:problem("saved, and not there: %s", path) end
   return count
 end
 
 -- Until so many were really killed: a worker that was quicker than its killer does not count.
 function Loop:kill_all()
-  local n = 0
+  local n, told = 0, 0
   while self.figures.kills < self.options.kills do
-    n = n + 1
+    local list = {}
+    for i = 1, math.max(#self.containers, 1) do
+      n = n + 1
+      local mode = MODES[(n - 1) % #MODES + 1]
+      list[i] = { mode = mode, id = n, after = math.random() * LASTS[mode] }
+    end
     self.turns = n
-    local mode = MODES[(n - 1) % #MODES + 1]
-    local _, ended = self:work(mode, n, math.random() * LASTS[mode])
-    if not ended then self.figures.kills = self.figures.kills + 1 end
-    local what = ended and "ended before the kill" or "killed in " .. mode
-    self.figures[what] = self.figures[what] + 1
+    self:kill(list)
     socket.sleep(0.03) -- an order that was cut may still be carried out
     if n <= 20 or n % 10 == 0 then self:check() end
-    if mode ~= "resume" and math.random() < 0.7 then self:work(mode, n) end
-    if n % 50 == 0 then self.say(("%d kills, %d charges"):format(self.figures.kills, self:check().charges)) end
+    local again = {}
+    for _, one in ipairs(list) do
+      if one.mode ~= "resume" and math.random() < 0.7 then again[#again + 1] = self:start(one.mode, one.id) end
+    end
+    for _, worker in ipairs(again) do self:finish(worker) end
+    if n - told >= 50 then
+      told = n
+      self.say(("%d kills, %d charges"):format(self.figures.kills, self:check().charges))
+    end
   end
+  -- Each container sees to its own dead.
+  for i = 1, #self.containers do self:work("resume", i) end
 end
 
 local function count_uncertain(self, charged)
@@ -191,7 +253,7 @@ function Loop:run()
   self:check()
   self:settle()
   for n = 1, self.turns do self:work(MODES[(n - 1) % #MODES + 1], n) end
-  self:work("resume", "last")
+  for i = 1, math.max(#self.containers, 1) do self:work("resume", i) end
   local last = self:check()
   self.figures.charges, self.figures["charged twice"] = last.charges, last.twice
   self.figures["charged and unknown"] = last.unknown
@@ -209,6 +271,7 @@ function Loop:run()
 end
 
 function Loop:stop()
+  for _, container in ipairs(self.containers) do container:stop() end
   os.execute("kill " .. self.receiver.pid)
   self.receiver.pipe:close()
   self.sim:stop()

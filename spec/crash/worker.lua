@@ -52,8 +52,6 @@ function work.save()
       if found and found[1] and found[1].state == "saved" then return tell(true) end
       local saved
       saved, err = client:download(status, path)
-      -- The last crash came between the name and the ledger's word.
-      if not saved and err.code == "exists" and found[1].path == path then return tell(true) end
       tell(saved, err)
     end)
   end

@@ -97,6 +97,15 @@ function Server:connections(listener)
   return count
 end
 
+---Freezes every connection that a relay has so far; those to come work.
+function Server:freeze()
+  local last = 0
+  for _, entry in ipairs(self:seen()) do last = math.max(last, entry.connection) end
+  local file = assert(io.open(self.log .. ".freeze", "w"))
+  file:write(last)
+  file:close()
+end
+
 ---Forgets what was seen so far.
 function Server:forget()
   assert(io.open(self.log, "w")):close()
@@ -111,6 +120,7 @@ function Server:stop()
   self.pipe:close()
   self.pipe = nil
   os.remove(self.log)
+  os.remove(self.log .. ".freeze")
   os.remove(self.ca_file)
 end
 

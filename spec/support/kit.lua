@@ -19,6 +19,12 @@ local function merge(base, more)
   return out
 end
 
+---Where a process that a spec starts finds its modules: never the core that a memory checker watches, which needs the
+---checker's library in front of all others.
+function M.cpath()
+  return (package.cpath:gsub("build/asan/", "build/5.4/"))
+end
+
 ---A client of a simulator (or of any address) whose pauses are short.
 function M.client(sim, more)
   return veo.new(merge({
@@ -29,6 +35,7 @@ function M.client(sim, more)
     wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 10 },
     rate = { count = 10000, window = 0.1, polls = 1000 },
     timeout = 10,
+    on_job_error = function() end, -- or jobs that are to fail fill standard error
   }, more))
 end
 
@@ -39,6 +46,12 @@ function M.step_until(client, check, seconds)
     if core.now() > deadline then error("nothing came of it within " .. (seconds or 5) .. " s", 2) end
     client:step(5)
   end
+end
+
+---Sets the collector's pause and step, and returns what they were.
+function M.collector(pause, step)
+  if _VERSION < "Lua 5.5" then return collectgarbage("setpause", pause), collectgarbage("setstepmul", step) end
+  return collectgarbage("param", "pause", pause), collectgarbage("param", "stepmul", step)
 end
 
 local made = {}
@@ -111,12 +124,16 @@ end
 
 ---Raises "interrupted!" at the `n`th instruction of a source file, in the coroutine that calls this and in no other:
 ---LuaJIT has one hook for all, and none in what it has compiled. Returns whether it did so by now. `debug.sethook()`
----ends it.
-function M.interrupt(n, file)
-  local here, left = coroutine.running(), n
+---ends it. `anywhere`: also in coroutines made meanwhile.
+function M.interrupt(n, file, anywhere)
+  local here, left, inside = coroutine.running(), n, {}
+  local getinfo, current = debug.getinfo, coroutine.running
   if rawget(_G, "jit") then require("jit").flush() end
   debug.sethook(function()
-    if coroutine.running() ~= here or not debug.getinfo(2, "S").source:find(file, 1, true) then return end
+    if not anywhere and current() ~= here then return end
+    local fn = getinfo(2, "f").func
+    if inside[fn] == nil then inside[fn] = getinfo(fn, "S").source:find(file, 1, true) ~= nil end
+    if not inside[fn] then return end
     left = left - 1
     if left == 0 then error("interrupted!", 0) end
   end, "", 1)

@@ -70,11 +70,49 @@ return function(sim, where, busted)
     end)
 
     it("is refused when nothing of it left", function()
-      local client = kit.client("http://127.0.0.1:1", { ledger = place, retry = { attempts = 2 } })
+      local client = kit.client("http://127.0.0.1:1", { ledger = place, deadline = 0.3 })
       clients[#clients + 1] = client
       local _, err = client:extend(shot())
       assert.equal("network", err.code)
       assert.equal("refused", states())
+    end)
+
+    it("fails when the client's last one is not there any more: an earlier copy was put in its place", function()
+      local client = new()
+      assert(client:extend(shot("a"), { key = "a" }))
+      assert(client:extend(shot("b"), { key = "b" }))
+      ledgers.query(place, "DELETE FROM veo_tasks WHERE intent_key = 'b'")
+      for _, key in ipairs { "b", "a" } do
+        local _, err = client:extend(shot(key), { key = key })
+        assert.same({ "ledger", "gone", "no" }, { err.code, err.cause, err.sent })
+      end
+      assert.same({ 2, 2, 0 }, { ledgers.charged(sim()) })
+    end)
+
+    -- A look through an address that was spelt wrong, or an order that never left, locked the owner out of paid tasks.
+    it("pins the address when something comes of it, and not before", function()
+      local function elsewhere() return new { base_url = "http://127.0.0.1:1", deadline = 0 } end
+      local function address()
+        local noted = ledgers.query(place, "SELECT value FROM veo_meta WHERE name = 'base_url'")[1]
+        return noted and noted.value
+      end
+      assert(elsewhere():tasks())
+      assert.is_nil(address())
+      local typo = elsewhere()
+      assert.equal("network", select(2, typo:extend(shot("a"), { key = "a" })).code)
+      assert.equal("http://127.0.0.1:1", address())
+      local task = assert(new():extend(shot("a"), { key = "a" }))
+      assert.equal(sim().url, address())
+      for _, client in ipairs { typo, elsewhere() } do -- one of them was open all the time
+        assert.equal("account", select(2, client:extend(shot("a"), { key = "a" })).cause)
+      end
+      -- As an earlier lua-veo left it, with its orders; then one through the wrong address.
+      ledgers.query(place, "DELETE FROM veo_meta WHERE name LIKE 'base_url%'")
+      assert(elsewhere():tasks())
+      assert.equal("network", select(2, elsewhere():extend(shot("b"), { key = "b" })).code)
+      assert.equal(task.taskId, assert(new():extend(shot("a"), { key = "a" })).taskId)
+      assert(new():extend(shot("b"), { key = "b" }))
+      assert.same({ 2, 2, 0 }, { ledgers.charged(sim()) })
     end)
 
     it("is done, then saved", function()
@@ -141,12 +179,13 @@ return function(sim, where, busted)
     assert.equal("k'\"?\206\177", task.key)
   end)
 
-  it("goes on after a file's name that it cannot keep", function()
-    local client, folder = new(), kit.folder()
+  it("keeps a file's name of whatever bytes", function()
+    local client, path = new(), kit.folder() .. "/\233t\233.mp4"
     local status = assert(client:extend_and_wait(shot()))
-    assert(client:download(status, folder .. "/\233t\233.mp4"))
+    assert(client:download(status, path))
     assert(client:extend(shot("another")))
     assert.equal("saved accepted", states())
+    assert.equal(path, client:tasks({ state = "saved" })[1].path)
   end)
 
   it("never holds the API key", function()
@@ -219,7 +258,8 @@ return function(sim, where, busted)
     sim():script { { on = "extend", delay = 0.4 } }
     local job = client:spawn(client.extend, client, shot())
     kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
-    assert(other:settle(row().ref, sim().source))
+    sim():add { taskId = "named-by-a-person" }
+    assert(other:settle(row().ref, "named-by-a-person"))
     client:run()
     local task = assert(job:result())
     local found = assert(other:tasks { taskId = task.taskId })
@@ -228,6 +268,60 @@ return function(sim, where, busted)
     client:close()
     assert(other:resume())
     assert.equal("done", other:tasks({ taskId = task.taskId })[1].state)
+  end)
+
+  describe("a callback with the order's own reference", function()
+    local HOOK = "http://127.0.0.1:1/hook?user=7"
+
+    -- A task of an order whose answer was lost, and the target that the service calls.
+    local function lost(client)
+      sim():script { { on = "extend", close = "unanswered", charge = true, times = 1 } }
+      local _, err = client:extend(shot("the boat turns", { callBackUrl = HOOK }), { key = "shot" })
+      local _, list = sim():charges()
+      assert(client:wait(list[#list].taskId)) -- so that the record says the end
+      return err.ref, list[#list].taskId, list[#list].callBackUrl:match "^http://[^/]*(.*)$"
+    end
+
+    local function call_back(client, taskId, target)
+      local body = ('{"code":200,"msg":"success","data":{"taskId":"%s"}}'):format(taskId)
+      return client:callback({}, body, { target = target })
+    end
+
+    for word, state in pairs { lost = "lost", task = "done", saved = "saved" } do
+      it("has its task recorded beside an order that was settled as " .. word, function()
+        local client = new { webhook_key = false }
+        local ref, taskId, target = lost(client)
+        if word ~= "lost" then
+          sim():add { taskId = "another", prompt = "the boat turns" }
+          assert(client:settle(ref, "another"))
+        end
+        if word ~= "task" then assert(client:settle(ref, word)) end
+        for _ = 1, 2 do assert(call_back(client, taskId, target)) end
+        local all = client:tasks()
+        assert.equal(2, #all)
+        local first = client:tasks({ ref = ref })[1]
+        local beside = client:tasks({ taskId = taskId })[1]
+        assert.same({ state, "done", 60, "the boat turns" },
+          { first.state, beside.state, beside.price, beside.params.prompt })
+        assert.equal(word == "lost" and first.key or nil, beside.key)
+        local folder, saved = kit.folder(), {}
+        assert(client:resume { path = folder .. "/{taskId}.mp4", on_result = function(_, task, _, file)
+          saved[task.taskId] = file and file.path
+        end })
+        assert.equal(folder .. "/" .. taskId .. ".mp4", saved[taskId])
+        assert.equal("saved", client:tasks({ taskId = taskId })[1].state)
+        local _, list = sim():charges()
+        assert.equal(1, #list)
+      end)
+    end
+
+    it("changes nothing where its task is known as another order's", function()
+      local client = new { webhook_key = false }
+      local task = assert(client:extend(shot("mine")))
+      local ref, _, target = lost(client)
+      assert(call_back(client, task.taskId, target))
+      assert.same({ "uncertain", 2 }, { client:tasks({ ref = ref })[1].state, #client:tasks() })
+    end)
   end)
 
   it("believes an answer that comes after the intent was given up", function()
@@ -316,6 +410,42 @@ return function(sim, where, busted)
       assert(a:extend(shot("a")))
       assert.is_true(kit.now() - began >= 0.8)
     end)
+
+    -- A day's Retry-After was a day without orders, of all processes, each pending beyond its deadline.
+    it("ends orders whose deadline a hold outlasts, and is held for two minutes at most", function()
+      local a, b = new { retry = { attempts = 1 } }, new { rate = { count = 1, window = 0.8 } }
+      assert(b:extend(shot("first")))
+      local patient = b:spawn(b.extend, b, shot("patient"), { deadline = 1000 })
+      b:step(20) -- it waits for the window, and the other behind it
+      local hasty = b:spawn(b.extend, b, shot("in line"), { deadline = 5 })
+      b:step(20)
+      sim():script { { on = "extend", code = 429, retry_after = 500000, times = 1 } }
+      local _, err = a:extend(shot("a"))
+      assert.same({ "rate_limited", 500000 }, { err.code, err.retry_after })
+      for _, job in ipairs { hasty, b:spawn(b.extend, b, shot("c"), { deadline = 5 }) } do
+        local _, held = job:wait(3)
+        assert.same({ "rate_limited", "no", true }, { held.code, held.sent,
+          held.retry_after ~= nil and held.retry_after > 100 and held.retry_after <= 120 })
+      end
+      assert.equal("pending", patient:status())
+      ledgers.query(place, "DELETE FROM veo_meta WHERE name LIKE 'hold%'")
+      patient:cancel()
+      assert(new():extend(shot("c")))
+      assert.same({ 2, 3 }, { #select(2, sim():charges()), sim():count("POST", kit.EXTEND) })
+      b:run()
+      assert.equal("accepted refused refused refused refused accepted", states())
+    end)
+
+    it("holds nobody back for longer than was asked, when the clock that noted it was ahead", function()
+      sim():script { { on = "extend", code = 429, retry_after = 1, times = 1 } }
+      local a, b = new(), new { retry = { attempts = 1 } }
+      assert.equal("rate_limited", select(2, b:extend(shot("b"))).code)
+      ledgers.query(place, "UPDATE veo_meta SET value = CAST(CAST(value AS DOUBLE PRECISION) + 590 AS TEXT) "
+        .. "WHERE name = 'hold'")
+      local job = a:spawn(a.extend, a, shot("a"))
+      kit.step_until(a, function() return job:status() ~= "pending" end)
+      assert(job:result())
+    end)
   end)
 
   it("refuses to extend a video that another client upgraded", function()
@@ -328,6 +458,57 @@ return function(sim, where, busted)
     _, err = new():chain { taskId = task.taskId, prompts = { "more" } }
     assert.equal("invalid", err.code)
     assert.is_true(errors.is(err))
+  end)
+
+  it("keeps what the service says it took, and sums it up", function()
+    local client = new { prices = { generate = 80 } }
+    local first = assert(client:extend(shot("a")))
+    sim():script { { on = "status", task = first.taskId, consumed = 57.25 } }
+    assert(client:wait(first))
+    assert.same({ 60, 57.25 }, { client:tasks()[1].price, client:tasks()[1].consumed })
+    local second = assert(client:extend(shot("b")))
+    sim():script { { on = "status", task = second.taskId, consumed = "30.5" } }
+    assert.equal(2, assert(client:resume { on_result = function() end }).done)
+    assert(client:extend(shot("c", { model = "lite" })))
+    assert(client:generate { prompt = "d" })
+    assert(client:generate({ prompt = "e" }))
+    ledgers.query(place, "UPDATE veo_tasks SET price = NULL WHERE body LIKE '%\"e\"%'")
+    ledgers.query(place, "UPDATE veo_tasks SET day = day - 1, created = created - 86400 WHERE task_id = ?",
+      first.taskId)
+    sim():script { { on = "extend", code = 402, times = 1 },
+      { on = "extend", close = "unanswered", charge = true, times = 1 } }
+    client:extend(shot("refused"))
+    client:extend(shot("uncertain"))
+    assert(client:get_1080p(first, { timeout = 30, interval = 0.05 }))
+
+    local function without(list, name)
+      local out = {}
+      for i, entry in ipairs(list) do out[i] = { entry[name], entry.credits, entry.orders } end
+      return out
+    end
+    local all = assert(client:spent())
+    assert.same({ 262.75, 87.75, 175, 7, 1 }, { all.credits, all.consumed, all.reserved, all.orders, all.unpriced })
+    local day = os.date("!%Y-%m-%d", os.time() - 86400)
+    local days = assert(client:spent { by = "day" })
+    assert.same({ { day, 57.25, 1 }, { os.date "!%Y-%m-%d", 205.5, 6 } }, without(days, "day"))
+    assert.equal(262.75, days.credits)
+    assert.same({ { "extend", 177.75, 4 }, { "generate", 80, 2 }, { "get_1080p", 5, 1 } },
+      without(assert(client:spent { by = "operation" }), "operation"))
+    assert.same({ 205.5, 6 }, { assert(client:spent { since = os.time() - 3600 }).credits,
+      assert(client:spent { since = os.time() - 3600 }).orders })
+    assert.has_error(function() client:spent { by = "week" } end)
+    assert.has_error(function() client:spent { form = "day" } end)
+  end)
+
+  it("counts a day's credits in thousandths", function()
+    local limited = { max_credits = { day = 0.3 }, prices = { extend = 0.1, get_1080p = 0.1 } }
+    local a, b = new(limited), new(limited)
+    local status = assert(a:extend_and_wait(shot("a")))
+    assert(b:extend(shot("b")))
+    assert(a:get_1080p(status, { timeout = 30, interval = 0.05 }))
+    local _, err = b:extend(shot("c"))
+    assert.same({ "budget", 0.1, 0.3, 0.3 }, { err.code, err.price, err.spent, err.limit })
+    assert.equal(2, sim():count("POST", kit.EXTEND))
   end)
 
   it("counts a 1080P version once, in the day of all clients", function()

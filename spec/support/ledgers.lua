@@ -1,5 +1,6 @@
 --- What the ledger's specs share: looking into a ledger from outside, over a connection of their own.
 local dbi = require "DBI"
+local kit = require "spec.support.kit"
 
 local M = {}
 
@@ -15,7 +16,11 @@ end
 function M.query(where, sql, ...)
   local connection = type(where) == "string" and M.connect(where) or where
   local statement = assert(connection:prepare(sql))
-  assert(statement:execute(...))
+  local ok, why = statement:execute(...)
+  if not ok then
+    statement:close() -- left open, it would keep the transaction of the next one open too
+    error(why, 2)
+  end
   local out = {}
   if #(statement:columns() or {}) > 0 then
     for row in statement:rows(true) do
@@ -52,7 +57,7 @@ end
 function M.script(lua, path, ...)
   local arguments = {}
   for i, value in ipairs { ... } do arguments[i] = "'" .. tostring(value):gsub("'", "'\\''") .. "'" end
-  return ("LUA_PATH='%s' LUA_CPATH='%s' exec %s %s %s"):format(package.path, package.cpath, lua, path,
+  return ("LUA_PATH='%s' LUA_CPATH='%s' exec %s %s %s"):format(package.path, kit.cpath(), lua, path,
     table.concat(arguments, " "))
 end
 

@@ -5,6 +5,7 @@
  *                                                                   calls fn while the nth allocation and all later fail
  *   native.threads(code, count) -> list of what code returned, each in a state and a thread of its own
  *   native.fork(fn) -> what fn returned in a child process, exit status (128 + signal when it was killed)
+ *   native.headless() -> the id of a process whose main thread has ended, and another one has not
  *   native.cpu() -> seconds of CPU that this thread alone has used; os.clock counts the threads that save as well
  */
 #include <lauxlib.h>
@@ -135,7 +136,11 @@ static int native_sweep(lua_State *L)
   lua_State *state;
   int ok;
   left.nth = (long)luaL_checkinteger(L, 2);
+#if LUA_VERSION_NUM >= 505
+  state = lua_newstate(allocate, &left, 0);
+#else
   state = lua_newstate(allocate, &left);
+#endif
   if(!state) {
     lua_pushnil(L);
     lua_pushliteral(L, "no state with an allocator of its own here");
@@ -234,6 +239,25 @@ static int native_cpu(lua_State *L)
   return 1;
 }
 
+static void *live_on(void *nothing)
+{
+  sleep(20); /* or until it is killed */
+  _exit(0);
+  return nothing;
+}
+
+static int native_headless(lua_State *L)
+{
+  pid_t pid = fork();
+  if(pid == 0) {
+    pthread_t heir;
+    pthread_create(&heir, NULL, live_on, NULL);
+    pthread_exit(NULL);
+  }
+  lua_pushinteger(L, pid);
+  return 1;
+}
+
 int luaopen_native(lua_State *L)
 {
   lua_newtable(L);
@@ -245,5 +269,7 @@ int luaopen_native(lua_State *L)
   lua_setfield(L, -2, "threads");
   lua_pushcfunction(L, native_fork);
   lua_setfield(L, -2, "fork");
+  lua_pushcfunction(L, native_headless);
+  lua_setfield(L, -2, "headless");
   return 1;
 }

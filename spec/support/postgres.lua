@@ -41,13 +41,24 @@ function M.start()
 end
 
 function M:up()
-  local settings = ("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s"):format(self.port, self.folder)
+  -- What is killed here are processes, not the machine: what is written is there without a sync.
+  local settings = ("-p %d -c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s"):format(
+    self.port, self.folder)
   self:run("pg_ctl", ("-D %s/data -w -l %s/log -o '%s' start"):format(self.folder, self.folder, settings))
 end
 
 ---@param how "fast"|"immediate"|nil
 function M:down(how)
   self:run("pg_ctl", ("-D %s/data -w -m %s stop"):format(self.folder, how or "fast"))
+end
+
+---Stops or goes on with the server and everybody who serves a connection.
+---@param name "STOP"|"CONT"
+function M:signal(name)
+  local file = assert(io.open(self.folder .. "/data/postmaster.pid"))
+  local pid = file:read "*l"
+  file:close()
+  os.execute(("kill -%s %s $(ps -o pid= --ppid %s)"):format(name, pid, pid))
 end
 
 function M:stop()

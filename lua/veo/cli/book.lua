@@ -1,4 +1,4 @@
---- The commands around the ledger: tasks, resume, settle.
+--- The commands around the ledger: tasks, resume, settle, prune, doctor.
 
 local clean = require("veo.cli.terminal").clean
 local core = require "veo.core"
@@ -8,9 +8,10 @@ local words = require "veo.cli.words"
 
 local M = {}
 
-local KEPT = { "ref", "state", "operation", "key", "taskId", "price", "created", "updated", "video_url", "path",
-  "params", "err", "evidence" }
-local COUNTS = { "saved", "done", "failed", "open", "busy", "lost", "adopted" }
+local KEPT = { "ref", "state", "operation", "key", "taskId", "price", "consumed", "created", "updated", "video_url",
+  "path", "params", "err", "evidence" }
+local COUNTS = { "saved", "done", "failed", "open", "busy", "elsewhere", "lost", "adopted" }
+local COUNTED = { elsewhere = "held by other processes" } -- where the name alone says too little
 
 local function record_of(record)
   local out = {}
@@ -27,22 +28,35 @@ local function line_of(record)
   return clean(table.concat(parts, "  "))
 end
 
+-- Lines are printed a page at a time, so that a long list is never held.
+local PAGE = 200
+
 ---@param session veo.cli.Session
 ---@param client veo.Client
 function M.tasks(session, client)
   local args = session.args
-  local found, err = client:tasks { open = args.open or nil, state = args.state }
-  if not found then return nil, err end
+  local each, err = client:each_task { open = args.open or nil, state = args.state }
+  if not each then return nil, err end
   local lines, list = {}, {}
-  for i, record in ipairs(found) do lines[i], list[i] = line_of(record), record_of(record) end
-  return { text = #lines > 0 and table.concat(lines, "\n") or nil, json = { tasks = list } }
+  local function print_page()
+    local written = not lines[1] or session.term:result(table.concat(lines, "\n"))
+    lines = {}
+    client:sleep(0) -- Ctrl-C is heard
+    return written
+  end
+  for record, why in each do
+    if not record then return nil, why end
+    if args.json then list[#list + 1] = record_of(record) else lines[#lines + 1] = line_of(record) end
+    if #lines == PAGE and not print_page() then return { exit = 2 } end
+  end
+  return { text = lines[1] and table.concat(lines, "\n") or nil, json = { tasks = list } }
 end
 
 -- What is left to say after a resume, and the exit code that goes with it.
 local function sum_up(session, summary)
   local parts = {}
   for _, name in ipairs(COUNTS) do
-    if summary[name] > 0 then parts[#parts + 1] = ("%d %s"):format(summary[name], name) end
+    if summary[name] > 0 then parts[#parts + 1] = ("%d %s"):format(summary[name], COUNTED[name] or name) end
   end
   local uncertain = #summary.uncertain
   if uncertain > 0 then parts[#parts + 1] = uncertain .. " uncertain" end
@@ -79,7 +93,8 @@ function M.resume(session, client)
   session:showing("resuming", function()
     return ("resuming for %s, %s ended"):format(words.clock(core.now() - began), words.count(ended, "task"))
   end)
-  local summary, err = client:resume { path = args.output, wait = wait, download = { overwrite = args.force },
+  local summary, err = client:resume { path = args.output, wait = wait,
+    download = { overwrite = args.force, mkdir = args.mkdir },
     -- Without a file to save to nothing is handed over: the ledger goes on to list what is finished.
     on_result = args.output and function(_, record, why, file)
       ended = ended + 1
@@ -104,10 +119,30 @@ end
 ---@param client veo.Client
 function M.settle(session, client)
   local args = session.args
-  local record, err = client:settle(args.ref, args.word)
+  local record, err = client:settle(args.ref, args.word, { force = args.force })
   if not record then return nil, err end
   session.term:note(("settled: %s is %s"):format(record.ref, record.state))
   return { text = record.taskId or record.state, json = record_of(record) }
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.doctor(session, client)
+  local whole, err = client:check_ledger()
+  if not whole then return nil, err end
+  session.term:note("the ledger is whole")
+  return { json = { whole = true } }
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.prune(session, client)
+  local args = session.args
+  session:showing("pruning", function() return "pruning" end)
+  local found, err = client:prune { days = args.days, dry_run = args.dry_run or nil }
+  if not found then return nil, err end
+  return { json = found, text = ("%s%s, %s of text"):format(args.dry_run and "would prune " or "pruned ",
+    words.count(found.pruned, "order"), words.bytes(found.bytes)) }
 end
 
 return M

@@ -1,5 +1,6 @@
 --- What every order comes to: waiting for a task, and its video under its name.
 
+local clean = require("veo.cli.terminal").clean
 local words = require "veo.cli.words"
 
 local M = {}
@@ -21,8 +22,16 @@ function M.save(session, client, status, task)
   session.state = status.state
   local file, err = client:download(status, path, session:download_options(path))
   if not file then return nil, err end
-  session.term:note(("saved: %s, %d bytes"):format(path, file.bytes))
+  session.term:note(("%s: %s, %d bytes"):format(file.already and "saved before" or "saved", path, file.bytes))
   return outcome_of(status, file, task)
+end
+
+---The video of the same order is there already.
+---@param session veo.cli.Session
+---@param task table
+function M.before(session, task)
+  session.term:note(("saved before: %s, %d bytes"):format(task.path, task.bytes))
+  return outcome_of({ taskId = task.taskId, state = "succeeded" }, task, task)
 end
 
 ---@param session veo.cli.Session
@@ -35,7 +44,8 @@ function M.wait_and_save(session, client, taskId, task)
   if session.args.output then return M.save(session, client, status, task) end
   local outcome = outcome_of(status, nil, task)
   -- Ordered here, its id is what the next order needs; waited for by its id, only the link is news.
-  outcome.text = task and status.taskId or status.video_url
+  local text = task and status.taskId or status.video_url
+  outcome.text = text and clean(text)
   if task then
     session.term:note(("succeeded; links die, so save it soon: veo download %s -o FILE"):format(
       words.quote(status.taskId)))

@@ -1,22 +1,30 @@
 --- The commands that cost credits: extend, generate, chain.
 
-local check_target = require "veo.download.target".try
+local clean = require("veo.cli.terminal").clean
+local core = require "veo.core"
 local finish = require "veo.cli.finish"
 
 local M = {}
 
+-- What cannot be saved is not ordered.
 local function how(args)
-  return { key = args.key, on_duplicate = args.on_duplicate }
+  return { key = args.key, on_duplicate = args.on_duplicate, path = args.output, overwrite = args.force or nil,
+    mkdir = args.mkdir }
 end
 
 -- Waits for an order and saves it, or leaves that to another day.
 local function see_to(session, client, task, err)
   if not task then return nil, err end
+  if task.already then return finish.before(session, task) end
   if session.args.no_wait then
-    return { text = task.taskId, json = { taskId = task.taskId, ref = task.ref, key = task.key, joined = task.joined,
-      state = task.state } }
+    return { text = clean(task.taskId), json = { taskId = task.taskId, ref = task.ref, key = task.key,
+      joined = task.joined, state = task.state } }
   end
   session.taskId = task.taskId
+  -- Whether the file is its own the download knows. Nothing is asked of the service, which may have forgotten the task.
+  if task.joined and task.video_url and core.kind(session.args.output or "") == "file" and not session.args.force then
+    return finish.save(session, client, { taskId = task.taskId, video_url = task.video_url, state = "succeeded" }, task)
+  end
   return finish.wait_and_save(session, client, task.taskId, task)
 end
 
@@ -24,8 +32,6 @@ end
 ---@param client veo.Client
 function M.extend(session, client)
   local args = session.args
-  local problem = check_target(args.output, args.force)
-  if problem then return nil, problem end
   session:showing("ordering", function() return "ordering" end, true)
   return see_to(session, client, client:extend({ taskId = args.task, prompt = args.prompt, model = args.model,
     seeds = args.seeds, watermark = args.watermark, callBackUrl = args.callback }, how(args)))
@@ -35,8 +41,6 @@ end
 ---@param client veo.Client
 function M.generate(session, client)
   local args = session.args
-  local problem = check_target(args.output, args.force)
-  if problem then return nil, problem end
   session:showing("ordering", function() return "ordering" end, true)
   return see_to(session, client, client:generate({ prompt = args.prompt, model = args.model,
     imageUrls = args.image and args.image[1] and args.image or nil, generationType = args.type,
@@ -49,7 +53,7 @@ local function outcome_of(result)
   for i, hop in ipairs(result.hops) do
     hops[i] = { hop = hop.hop, taskId = hop.taskId, path = hop.path, joined = hop.joined, ref = hop.ref }
   end
-  return { text = result.path or result.taskId, json = { taskId = result.taskId, path = result.path,
+  return { text = result.path or clean(result.taskId), json = { taskId = result.taskId, path = result.path,
     bytes = result.bytes, state = "succeeded", hops = hops, video_url = result.status and result.status.video_url } }
 end
 
@@ -57,8 +61,6 @@ end
 ---@param client veo.Client
 function M.chain(session, client)
   local args = session.args
-  local problem = check_target(args.output, args.force)
-  if problem then return nil, problem end
   session.hop, session.hops = 1, #args.prompts
   local wait = session:wait_options()
   session.waiting = nil -- not before something is ordered
@@ -75,7 +77,7 @@ function M.chain(session, client)
     seeds = args.seeds, watermark = args.watermark, callBackUrl = args.callback,
     wait = { timeout = wait.timeout, first = wait.first, interval = wait.interval, max_interval = wait.max_interval,
       growth = wait.growth, jitter = wait.jitter, on_progress = look },
-    download = download and { on_progress = download.on_progress },
+    download = { on_progress = download and download.on_progress, mkdir = args.mkdir },
     on_progress = function(info)
       session.hop = info.hop
       if info.state == "submitting" then
@@ -87,7 +89,9 @@ function M.chain(session, client)
       end
     end }
   if not result then return nil, err end
-  if result.path and result.bytes then
+  if result.path and result.already then
+    session.term:note("saved before: " .. result.path)
+  elseif result.path and result.bytes then
     session.term:note(("saved: %s, %d bytes"):format(result.path, result.bytes))
   end
   return outcome_of(result)

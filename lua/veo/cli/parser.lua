@@ -53,6 +53,8 @@ end
 local function network(command)
   command:flag("--json", "Print the outcome as one JSON object.")
   command:option("--api", "The service's family of calls."):choices { "veo", "jobs" }:argname("FAMILY")
+  command:option("--deadline", "Give up after this many seconds without a connection (300)."):argname("S")
+    :convert(seconds "--deadline")
   -- Somebody will try: the session refuses it, and says that the process list has shown the key.
   command:option("--api-key"):hidden(true):args("?")
 end
@@ -70,6 +72,7 @@ end
 local function output(command, about)
   command:option("-o --output", about):argname("FILE"):convert(file)
   command:flag("--force", "Replace a file of that name.")
+  command:flag("--mkdir", "Make the folder it is to stand in.")
 end
 
 local function ordering(command)
@@ -153,15 +156,31 @@ local function books(parser)
   resume:option("-o --output", "Save them by this pattern: {taskId}, {key}, {ref}, {operation}, {day}.")
     :argname("PATTERN"):convert(file)
   resume:flag("--force", "Replace files of those names.")
+  resume:flag("--mkdir", "Make the folders they are to stand in.")
   waiting(resume)
   ledger(resume)
   network(resume)
 
+  local doctor = parser:command("doctor", "Read all of the ledger and say whether it is whole. Free.")
+  ledger(doctor)
+  network(doctor)
+
   local settle = parser:command("settle", "Say what became of an order without an answer.")
   settle:argument("ref", "The order, as `veo tasks` names it.")
   settle:argument("word", "Its taskId; lost: nothing was ordered; saved: its video is safe elsewhere.")
+  settle:flag("--force", "Also where the task's record contradicts the order, or the service knows a lost one.")
   ledger(settle)
   network(settle)
+end
+
+local function pruning(parser)
+  local prune = parser:command("prune", "Shrink old closed orders to what money needs to know: no key becomes payable "
+    .. "again. Free.")
+  prune:option("--days", "Those that nobody has touched for so many days."):argname("N"):convert(number("--days", 0,
+    "days")):count(1)
+  prune:flag("--dry-run", "Only count them.")
+  ledger(prune)
+  network(prune)
 end
 
 local function here(parser)
@@ -188,6 +207,7 @@ function M.new(argparse, version)
   orders(parser)
   tasks(parser)
   books(parser)
+  pruning(parser)
   here(parser)
   return parser
 end

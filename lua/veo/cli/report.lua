@@ -2,6 +2,9 @@
 
 local cjson = require "cjson.safe"
 
+local canonical = require "veo.ledger.canonical"
+local money = require "veo.money"
+local places = require "veo.ledger.place"
 local terminal = require "veo.cli.terminal"
 local wire = require "veo.wire"
 local words = require "veo.cli.words"
@@ -11,9 +14,19 @@ local M = {}
 -- Nothing of cjson's shared state is touched.
 local json = cjson.new()
 
+local function as_json(_, code)
+  if code < 65536 then return ("\\u%04x"):format(code) end
+  code = code - 65536
+  return ("\\u%04x\\u%04x"):format(0xD800 + math.floor(code / 1024), 0xDC00 + code % 1024)
+end
+
+-- A task id may be of any bytes; JSON is UTF-8, and may be read on a terminal.
+local function encode(value) return wire.visible(canonical.readable(json.encode(value)), as_json) end
+
 -- What an error tells a program; never what may hold a secret.
 local FIELDS = { "code", "message", "operation", "field", "given", "expected", "suggestion", "sent", "http_status",
-  "service_code", "service_msg", "curl_code", "retry_after", "attempts", "path", "ref", "hop" }
+  "service_code", "service_msg", "curl_code", "retry_after", "attempts", "path", "ref", "hop",
+  "candidate", "recordId", "charged", "location" }
 
 -- These mean that money may be gone and that the task may still come to something.
 local UNSETTLED = { uncertain = true, timeout = true, no_result = true, job_failed = true }
@@ -24,7 +37,7 @@ local WRONG_USE = { invalid = true, missing = true }
 ---@return integer
 function M.exit_code(err, session)
   if err.code == "failed" then return 4 end
-  if UNSETTLED[err.code] or #session.orders > 0 or session.sending then return 3 end
+  if UNSETTLED[err.code] or err.charged == "maybe" or #session.orders > 0 or session.sending then return 3 end
   -- A task that is known to be there is paid, and its video is not here.
   if session.state == "succeeded" or session.state == "generating" then return 3 end
   if session.waiting and (session.interrupted or wire.repeatable(err)) then return 3 end
@@ -45,22 +58,30 @@ local function rest_of_chain(session, err, options)
   return table.concat(parts, " ") .. options
 end
 
+-- No password of a database, which is printed and stands in log files: from the environment it comes again by itself.
+local function ledger_of(session)
+  local where = session.args.ledger
+  local shown = where and places.shown(where)
+  if not shown or shown ~= where and session.ledger_from_environment then return "" end
+  return " --ledger " .. words.quote(shown)
+end
+
 ---The command that goes on from here, if there is one.
 ---@param session veo.cli.Session
 ---@param err veo.Error
 ---@return string|nil
 function M.go_on(session, err)
   local args = session.args
-  local ledger = args.ledger and " --ledger " .. words.quote(args.ledger) or ""
+  local ledger = ledger_of(session)
   local path = args.output and args.command ~= "resume" and args.output
   if err.code == "exists" then path = "OTHER.mp4" end
   local options = (path and " -o " .. words.quote(path) or "") .. (args.force and path and " --force" or "") .. ledger
   local taskId = type(err.taskId) == "string" and err.taskId or session.taskId
-  if args.command == "chain" and session.taskId and (err.code ~= "uncertain" or err.taskId) then
+  if args.command == "chain" and session.taskId and (err.code ~= "uncertain" or err.taskId and not err.candidate) then
     if args.ledger then return err.code ~= "failed" and "the same command again" or nil end
     if #session.orders > 0 then return rest_of_chain(session, err, options) end
   end
-  if err.code == "uncertain" and err.ref then
+  if (err.code == "uncertain" or err.charged == "maybe") and err.ref then
     return ("veo settle %s %s%s"):format(err.ref, taskId and words.quote(taskId) or "TASK", ledger)
       .. (taskId and "" or "   (lost in place of TASK when there is none)")
   end
@@ -98,7 +119,7 @@ function M.done(session, outcome)
   if not session.args.json then return print_result(session, outcome.text, exit) end
   outcome.json.ok = exit == 0
   if exit ~= 0 then outcome.json.exit = exit end
-  return print_result(session, json.encode(outcome.json), exit)
+  return print_result(session, encode(outcome.json), exit)
 end
 
 -- What Ctrl-C came to; nil when something else went wrong as well.
@@ -117,6 +138,7 @@ end
 function M.failed(session, err)
   local term = session.term
   local exit = M.exit_code(err, session)
+  if session.orders[1] then money.paid(err) end
   local text = session.interrupted and interruption(session, err, exit) or words.explain(err)
   term:note(term:fold("veo: " .. terminal.clean(text), "  "))
   if err.code == "job_failed" and err.traceback then term:note(err.traceback) end
@@ -128,7 +150,7 @@ function M.failed(session, err)
   if known then term:note("  task:     " .. terminal.clean(known)) end
   local next_command = M.go_on(session, err)
   if next_command then term:note("  to go on: " .. terminal.clean(next_command)) end
-  if session.args.json then print_result(session, json.encode(error_of(err, session, exit)), exit) end
+  if session.args.json then print_result(session, encode(error_of(err, session, exit)), exit) end
   return exit
 end
 
@@ -140,7 +162,7 @@ end
 function M.misused(term, args, problem)
   term:note("veo: " .. problem)
   if args and args.json then
-    term:result(json.encode { ok = false, exit = 1, error = { code = "invalid", message = problem } })
+    term:result(encode { ok = false, exit = 1, error = { code = "invalid", message = problem } })
   end
   return 1
 end

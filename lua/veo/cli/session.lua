@@ -1,6 +1,7 @@
 --- One run of a command that talks to the service: its client, what was ordered, and what is shown meanwhile. The command
 --- runs as a job, so that the progress line moves, and Ctrl-C is heard, while it waits.
 
+local clean = require("veo.cli.terminal").clean
 local core = require "veo.core"
 local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"
@@ -19,6 +20,7 @@ local M = {}
 ---@field sending string|nil    the billable call that has no answer yet
 ---@field waiting boolean|nil   a task is waited for that this run need not have ordered
 ---@field interrupted boolean|nil
+---@field offline number|nil    since when there has been no connection
 local Session = {}
 Session.__index = Session
 
@@ -31,6 +33,11 @@ local LISTEN = 1000
 
 local hear = {}
 
+-- Something answered, or there was no connection.
+local function heard(self, err)
+  self.offline = err and err.code == "network" and (self.offline or core.now()) or nil
+end
+
 function hear.request(self, event)
   self.sending = event.operation
 end
@@ -38,19 +45,28 @@ end
 -- The moment a task is paid is the moment its id is shown, whatever happens next.
 function hear.reply(self, event)
   self.sending = nil
+  heard(self, event.err)
   if not event.taskId then return end
   self.orders[#self.orders + 1] = event.taskId
   self.taskId, self.state = event.taskId, nil
   local hop = self.hop and (" (hop %d of %d)"):format(self.hop, self.hops) or ""
-  self.term:note(("accepted: task %s%s"):format(event.taskId, hop))
+  self.term:note(("accepted: task %s%s"):format(clean(event.taskId), hop))
 end
 
 function hear.joined(self, event)
   self.taskId, self.state = event.taskId, nil
-  self.term:note(("ordered before: task %s; not ordered again"):format(event.taskId))
+  self.term:note(("ordered before: task %s; not ordered again"):format(clean(event.taskId)))
 end
 
 function hear.retry(self, event)
+  if event.offline then
+    -- Told with its cause when it begins, so that whoever misspelt an address sees it; from then on by the progress line.
+    heard(self, event.err)
+    if event.offline == 0 then
+      self.term:note("no connection, trying again until there is one (Ctrl-C ends it): " .. tostring(event.err))
+    end
+    return
+  end
   if event.delay < 1 then return end
   self.term:note(("trying again in %s: %s"):format(words.clock(event.delay), tostring(event.err)))
 end
@@ -74,9 +90,10 @@ end
 
 -- A look that failed is no news when the next one comes through; the first of several is told.
 function hear.poll(self, event)
+  heard(self, event.err)
   local code = event.err and wire.repeatable(event.err) and event.err.code
   if code and code ~= self.trouble then
-    self.term:note(("no answer about task %s, looking again: %s"):format(event.taskId, tostring(event.err)))
+    self.term:note(("no answer about task %s, looking again: %s"):format(clean(event.taskId), tostring(event.err)))
   end
   self.trouble = code
 end
@@ -95,7 +112,7 @@ local function environment(name)
   return value ~= "" and value or nil
 end
 
-local NEEDS_LEDGER = { tasks = true, resume = true, settle = true }
+local NEEDS_LEDGER = { tasks = true, resume = true, settle = true, prune = true, doctor = true }
 
 ---Makes the client. Nil, or what is wrong.
 ---@return string|nil problem
@@ -113,14 +130,15 @@ function Session:open()
     return "--key names an order, and is kept in the ledger; the API key does not belong there: withdraw it, the "
       .. "process list has shown it"
   end
-  args.ledger = args.ledger or environment("VEO_LEDGER")
+  if not args.ledger then args.ledger, self.ledger_from_environment = environment("VEO_LEDGER"), true end
   if NEEDS_LEDGER[args.command] and not args.ledger then
     return args.command .. " needs a ledger: --ledger FILE, or VEO_LEDGER"
   end
-  local ok, client = pcall(veo.new, { api = args.api, ledger = args.ledger, log = function(event)
+  local function log(event)
     local fn = hear[event.event]
     if fn then fn(self, event) end
-  end })
+  end
+  local ok, client = pcall(veo.new, { api = args.api, deadline = args.deadline, ledger = args.ledger, log = log })
   if not ok and interrupt.is(client) then error(client, 0) end
   if not ok then return words.commands((tostring(client):gsub("^veo%.new: ", ""))) end
   self.client = client
@@ -141,7 +159,12 @@ local function paint(self)
   if not self.text then return end
   -- A mistake in what is shown must not end a wait for something paid.
   local ok, text = pcall(self.text)
-  self.term:progress(ok and text or self.key, self.key, self.minor)
+  text = ok and text or self.key
+  if self.offline then
+    -- It comes first: a narrow window shows what changes.
+    text = ("no connection for %s, trying again: %s"):format(words.clock(core.now() - self.offline), text)
+  end
+  self.term:progress(text, self.offline and "offline" or self.key, self.minor or self.offline ~= nil)
 end
 
 ---Options of a wait that keep the progress line going.
@@ -168,6 +191,10 @@ function Session:wait_options()
   end
   self:showing("waiting " .. tostring(self.taskId), text, true)
   function options.on_progress(status, info)
+    if info.err then
+      next_at = now() + info.next
+      return
+    end
     self.taskId, self.state = status.taskId, status.state
     state, next_at = status.state, info.next and now() + info.next
     self:showing(status.state .. " " .. status.taskId, text)
@@ -194,7 +221,10 @@ function Session:download_options(path)
     end
     return table.concat(text, " ")
   end, true)
-  return { overwrite = self.args.force, on_progress = function(...) bytes, total, info = ... end }
+  return { overwrite = self.args.force, mkdir = self.args.mkdir, on_progress = function(...)
+    bytes, total, info = ...
+    if not info.offline then self.offline = nil end
+  end }
 end
 
 -- Running --------------------------------------------------------------------------------------------------------------

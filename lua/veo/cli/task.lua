@@ -4,16 +4,29 @@ local check_target = require "veo.download.target".try
 local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
 local finish = require "veo.cli.finish"
+local tasks = require "veo.download.task"
 
 local M = {}
+
+-- The end of a task whose own video may be the file that is there: the download knows its file, and nothing is asked of
+-- the service, which may have forgotten the task.
+local function saved_before(client, taskId, problem)
+  if not problem or problem.code ~= "exists" then return nil end
+  local known = client:tasks { taskId = taskId }
+  local record = known and known[#known]
+  return record and record.digest and record.video_url
+    and { taskId = taskId, video_url = record.video_url, state = "succeeded" } or nil
+end
 
 ---@param session veo.cli.Session
 ---@param client veo.Client
 function M.wait(session, client)
   local args = session.args
-  local problem = check_target(args.output, args.force)
-  if problem then return nil, problem end
+  local problem = check_target(args.output, args.force, args.mkdir)
   session.taskId = args.task
+  local before = saved_before(client, args.task, problem)
+  if before then return finish.save(session, client, before) end
+  if problem then return nil, problem end
   return finish.wait_and_save(session, client, args.task)
 end
 
@@ -38,22 +51,6 @@ function M.status(session, client)
   return { text = table.concat(lines, "\n"), json = json }
 end
 
--- A task that has not ended well cannot be saved.
-local function obstacle(status)
-  local taskId = status.taskId
-  if status.state == "failed" then
-    return errors.new { code = "failed", operation = "download", taskId = taskId, status = status,
-      message = ("task %s failed: %s"):format(taskId, clean(status.errorMessage or "no reason given")) }
-  elseif status.state ~= "succeeded" then
-    return errors.new { code = "timeout", operation = "download", taskId = taskId, status = status,
-      message = ("task %s has not ended (it is %s)"):format(taskId, status.state) }
-  elseif not status.video_url then
-    return errors.new { code = "no_result", operation = "download", taskId = taskId, status = status,
-      message = "task " .. taskId .. " succeeded, but the service names no video" }
-  end
-  return nil
-end
-
 ---@param session veo.cli.Session
 ---@param client veo.Client
 function M.download(session, client)
@@ -61,9 +58,11 @@ function M.download(session, client)
   if not args.output then
     return nil, errors.new { code = "invalid", field = "output", message = "download needs -o FILE", sent = "no" }
   end
-  local problem = check_target(args.output, args.force)
+  local problem = check_target(args.output, args.force, args.mkdir)
+  local before = saved_before(client, args.source, problem)
+  if before then return finish.save(session, client, before) end
   if problem then return nil, problem end
-  if args.source:find("^[hH][tT][tT][pP][sS]?://") then
+  if not tasks.named(args.source) then
     local file, err = client:download(args.source, args.output, session:download_options(args.output))
     if not file then return nil, err end
     session.term:note(("saved: %s, %d bytes"):format(args.output, file.bytes))
@@ -72,7 +71,7 @@ function M.download(session, client)
   session.taskId = args.source
   local status, err = client:status(args.source)
   if not status then return nil, err end
-  err = obstacle(status)
+  err = tasks.obstacle(status)
   if err then return nil, err end
   return finish.save(session, client, status)
 end

@@ -1,6 +1,8 @@
 --- What a person sees. Results go to standard output and nothing else does; on a terminal one line of standard error
 --- follows what is going on, in a log file only what changed is written.
 
+local wire = require "veo.wire"
+
 local M = {}
 
 ---@class veo.cli.Terminal
@@ -17,7 +19,8 @@ local STILL = 60
 local function look()
   local dumb = os.getenv("TERM")
   if dumb == nil or dumb == "" or dumb == "dumb" then return nil end
-  local pipe = io.popen("test -t 2 && { stty size <&2 2>/dev/null || echo 24 80; }")
+  local pipe = io.popen("unset KIE_API_KEY KIE_WEBHOOK_KEY VEO_LEDGER; "
+    .. "test -t 2 && { stty size <&2 2>/dev/null || echo 24 80; }")
   if not pipe then return nil end
   local size = pipe:read("*a")
   pipe:close()
@@ -37,7 +40,7 @@ end
 ---@param text any
 ---@return string
 function M.clean(text)
-  return (tostring(text):gsub("%c", "?"))
+  return wire.visible(tostring(text))
 end
 
 -- The first `width` characters, not bytes: a cut character would be shown as rubbish.
@@ -59,11 +62,11 @@ function Terminal:wipe()
   self.shown = false
 end
 
----A line that stays.
+---Lines that stay.
 ---@param text string
 function Terminal:note(text)
   self:wipe()
-  io.stderr:write(text, "\n")
+  io.stderr:write((text:gsub("[^\n\t]+", M.clean)), "\n")
 end
 
 ---What is going on. The text may change all the time; where no line can be overwritten it is written when `key` changes,

@@ -11,10 +11,12 @@ local AS_COMMANDS = {
   { "client:status(taskId)", "`veo status TASK`" },
   { "client:wait(err.taskId)", "`veo wait TASK`" },
   { "client:settle(err.ref, taskId or \"lost\")", "`veo settle REF TASK`, or lost in place of TASK" },
+  { "client:settle(err.ref, \"lost\")", "`veo settle REF lost`" },
   { "this client has no ledger", "no ledger is named" },
   { "veo.new { ledger = \"renders.db\" }", "--ledger FILE, or VEO_LEDGER" },
   { "pass overwrite = true", "use --force" },
   { "pass a key of its own or on_duplicate = \"allow\"", "give it a --key of its own or --on-duplicate allow" },
+  { "force = true settles it", "--force settles it" },
   { "with repeat_failed = true it is ordered again", "with --repeat-failed it is ordered again" },
   { "the earlier task named in err.taskId", "the earlier task" },
   { "the traceback in err.traceback", "the traceback" },
@@ -62,14 +64,8 @@ function M.quote(word)
 end
 
 ---Seconds, as 0:07, 12:30 or 1:02:03.
----@param seconds number
----@return string
-function M.clock(seconds)
-  seconds = math.floor(math.max(seconds, 0) + 0.5)
-  local hours, minutes = math.floor(seconds / 3600), math.floor(seconds / 60) % 60
-  if hours > 0 then return ("%d:%02d:%02d"):format(hours, minutes, seconds % 60) end
-  return ("%d:%02d"):format(minutes, seconds % 60)
-end
+---@type fun(seconds: number): string
+M.clock = require("veo.outage").clock
 
 ---@param count number
 ---@return string

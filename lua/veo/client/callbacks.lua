@@ -1,37 +1,63 @@
 --- Callbacks that come to a client: verified, then believed only as far as the service's own record goes.
 
-local lazy = require "veo.lazy"
+local pairs, tostring, type = pairs, tostring, type
+local time = os and os.time
+
+local lazy = require("veo.lazy").room
+local adopt = lazy "veo.adopt"
 local free = require "veo.free"
+local unsigned = lazy "veo.unsigned"
 local waits = require "veo.wait"
 local webhook = lazy "veo.webhook"
 
 -- What the caller may say of a callback beside headers and body.
 local KNOWN = { target = "string", now = "number" }
 
--- The record as it is now. A callback that was handled before is answered from memory.
-local function handle(ctx, event, target)
-  local memory = ctx.callbacks_handled
-  if not memory then
-    memory = webhook.memory()
-    ctx.callbacks_handled = memory
-  end
-  local known = memory:recall(event)
-  if known then
-    event.replay = true
-    return known, nil
-  end
+-- What is remembered of callbacks that were handled, once the first has come.
+local function memory_of(ctx)
+  ctx.callbacks_handled = ctx.callbacks_handled or webhook.memory { now = time or ctx.now }
+  return ctx.callbacks_handled
+end
+
+-- The record as the service has it now.
+local function look(ctx, event, target)
   local status, err = free.status(ctx, event.taskId, { free = ctx.defaults.free, retry = ctx.retry })
   if not status then return nil, err end
   if ctx.ledger then
     -- An order whose answer was lost finds its task through the reference in the target.
-    local _, trouble = require("veo.adopt").callback(ctx, event.taskId, status, target)
+    local _, trouble = adopt.callback(ctx, event.taskId, status, target)
     if trouble then return nil, trouble end
   end
-  if status.done then
-    memory:remember(event, status)
-    waits.poke(ctx, event.taskId)
-  end
+  if status.done then waits.poke(ctx, event.taskId) end
   return status
+end
+
+-- A verified callback. One that was handled before is answered from memory.
+local function handle(ctx, event, target)
+  local memory = memory_of(ctx)
+  local known = memory:recall(event)
+  event.replay = known and true or nil
+  if known then return known end
+  local status, err = look(ctx, event, target)
+  if status and status.done then memory:remember(event, status) end
+  return status, err
+end
+
+-- One that anybody may have sent.
+local function handle_unsigned(ctx, event, target)
+  local guard, err = ctx.unsigned, nil
+  if not guard then guard, err = unsigned.new(ctx) end
+  if not guard then return nil, err end -- its room is not loaded and cannot be
+  ctx.unsigned = guard
+  local subject, problem, quiet = guard:admit(event.taskId, target)
+  if not subject then return nil, problem, quiet end
+  local known = guard.ends:get(subject)
+  event.replay = known and true or nil
+  if known then return known end
+  local status
+  status, err = look(ctx, event, target)
+  if status and status.done then guard.ends:set(subject, status) end
+  return status, err
 end
 
 ---@param Client veo.Client   the class
@@ -40,12 +66,13 @@ return function(Client, tools)
   local context, misuse = tools.context, tools.misuse
 
   ---A callback came: verifies it, asks for the task's status and returns that. Waits for the task look at once. Handling
-  ---one twice does no harm; answer the service with success whenever this returns a status.
+  ---one twice does no harm; answer the service with success whenever this returns a status. Without a webhook key only
+  ---tasks that this client or its ledger knows are looked at, each five times in 10 s, all together a hundred times.
   ---@param headers table<string, string>
   ---@param body string
   ---@param given { target: string|nil, now: integer|nil }|nil  the path and query that were called; unix seconds
   ---@return veo.Status|nil status
-  ---@return veo.webhook.Event|veo.Error event  what the callback says; without a status the error: unverified, malformed, …
+  ---@return veo.webhook.Event|veo.Error event  what the callback says; without a status the error: unverified, malformed, rate_limited, …
   function Client:callback(headers, body, given)
     local ctx = context(self, "callback")
     if ctx.webhook_key == nil then
@@ -65,9 +92,13 @@ return function(Client, tools)
     else
       event, err = webhook.parse(body)
     end
-    local status
-    if event then status, err = handle(ctx, event, given.target) end
-    if ctx.log then
+    local status, quiet
+    if event and event.verified then
+      status, err = handle(ctx, event, given.target)
+    elseif event then
+      status, err, quiet = handle_unsigned(ctx, event, given.target)
+    end
+    if ctx.log and not quiet then
       ctx.log { event = "callback", taskId = event and event.taskId, state = status and status.state, err = err,
         replay = event and event.replay }
     end

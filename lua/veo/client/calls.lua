@@ -1,9 +1,13 @@
 --- The client's main calls: extend, status, credits, wait, download.
 
+local type = type
+
 local downloads = require "veo.download"
 local free = require "veo.free"
+local money = require "veo.money"
 local options = require "veo.options"
 local submits = require "veo.submit"
+local texts = require "veo.wire.text"
 local waits = require "veo.wait"
 
 local SUBMIT = { submit = options.submit }
@@ -19,11 +23,12 @@ return function(Client, tools)
   local context, misuse, split, task_id_of = tools.context, tools.misuse, tools.split, tools.task_id_of
 
   ---Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
+  ---With a ledger an identical order is joined until its video is saved, and a `duplicate` for 24 hours from its end.
   ---Documentation: POST /api/v1/veo/extend.
   ---@param params { taskId: string, prompt: string, seeds: integer|nil, model: string|nil, watermark: string|nil, callBackUrl: string|nil, extra: table|nil }
-  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, key: string|nil, on_duplicate: "refuse"|"join"|"allow"|nil }|nil  seconds; one exchange 60, the whole call 300
-  ---@return { taskId: string, raw: table|nil, ref: string|nil, joined: boolean|nil }|nil task
-  ---@return veo.Error|nil err  invalid, uncertain, insufficient_credits, rejected, duplicate, budget, ledger, …
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, key: string|nil, on_duplicate: "refuse"|"join"|"allow"|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; one exchange 60, the whole call 300. `path`: where the video is going to be saved; what cannot be is not ordered
+  ---@return { taskId: string, raw: table|nil, ref: string|nil, joined: boolean|nil, already: boolean|nil }|nil task  `already`: the same order's video is at `path`
+  ---@return veo.Error|nil err  exists, busy, io, invalid, uncertain, insufficient_credits, rejected, duplicate, budget, ledger, …
   function Client:extend(params, given)
     local ctx = context(self, "extend")
     if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
@@ -58,7 +63,7 @@ return function(Client, tools)
 
   ---Waits until a task has succeeded. On a timeout the task goes on; waiting again is free.
   ---@param task string|table  a taskId, or what extend returned
-  ---@param given { timeout: number|nil, first: number|nil, interval: number|nil, growth: number|nil, max_interval: number|nil, jitter: number|nil, grace: number|nil, max_errors: integer|nil, on_progress: nil|fun(status: veo.Status, info: { elapsed: number, looks: integer, next: number|nil, stretched: boolean|nil }) }|nil  seconds
+  ---@param given { timeout: number|nil, first: number|nil, interval: number|nil, growth: number|nil, max_interval: number|nil, jitter: number|nil, grace: number|nil, max_errors: integer|false|nil, on_progress: nil|fun(status: veo.Status, info: veo.WaitInfo) }|nil  seconds
   ---@return veo.Status|nil status
   ---@return veo.Error|nil err  timeout, failed, no_result, not_found, … with the taskId
   function Client:wait(task, given)
@@ -82,24 +87,27 @@ return function(Client, tools)
     if not opts then misuse("extend_and_wait", problem) end
     local task, err = submits.submit(ctx, "extend", params, opts)
     if not task then return nil, err end
-    return waits.wait(ctx, task.taskId, opts.wait)
+    local status
+    status, err = waits.wait(ctx, task.taskId, opts.wait)
+    if err and not task.joined then money.paid(err) end
+    return status, err
   end
 
   ---Saves a finished video. Until it is whole it stands in `target .. ".part"`; a later download goes on from there.
   ---With a function as target, it gets the bytes piece by piece, may wait itself, and ends the download by returning false.
-  ---@param source veo.Status|string|{ url: string, taskId: string|nil }  a succeeded status, or a URL; with the taskId a dead link is made anew
+  ---@param source veo.Status|string|{ url: string, taskId: string|nil }|{ taskId: string }  a succeeded status, a URL (with the taskId a dead link is made anew), or a task: its taskId, what extend returned, a ledger's record; one look then says where its video is, and nothing is waited for
   ---@param target string|fun(chunk: string): false|nil
-  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil, info: veo.Progress), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil, stall: integer|nil }|nil  `stall`: a try ends after so many seconds under 1 KiB/s, 60 unless given
-  ---@return { path: string|nil, bytes: integer, taskId: string|nil, requests: integer, resumed: integer|nil }|nil file
-  ---@return veo.Error|nil err  exists, busy, io, expired, not_video, too_large, changed, network, …
+  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil, info: veo.Progress), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil, stall: integer|nil, verify: boolean|nil, mkdir: boolean|nil }|nil  `stall`: a try ends after so many seconds under 1 KiB/s, 60 unless given; `verify = false`: the boxes of an MP4 are not looked at; `mkdir`: makes the folder
+  ---@return { path: string|nil, bytes: integer, taskId: string|nil, requests: integer, resumed: integer|nil, already: boolean|nil, verified: boolean|nil }|nil file  `verified`: true when the boxes of an MP4 fill it, false when it may be cut; `already`: with a ledger, the task's own video was there
+  ---@return veo.Error|nil err  exists, busy, io, expired, not_video, too_large, changed, network, …; of a task `timeout`: it has not ended, and failed, no_result, not_found, …
   function Client:download(source, target, given)
     local ctx = context(self, "download")
     if type(source) ~= "string" and type(source) ~= "table" then
-      misuse("download", "a status or a URL expected, got " .. type(source))
+      misuse("download", "a status, a task or a URL expected, got " .. type(source))
     end
-    if type(target) ~= "function" and (type(target) ~= "string" or target == "" or target:find("[%z\r\n]")) then
-      misuse("download", "path: a non-empty file name, or a function, expected")
-    end
+    local unusable = type(target) ~= "function" and texts.path_problem(target)
+    if unusable and type(target) ~= "string" then unusable = "a non-empty file name, or a function, expected" end
+    if unusable then misuse("download", "path: " .. unusable) end
     local opts, problem = split(ctx, DOWNLOAD, given)
     if not opts then misuse("download", problem) end
     return downloads.download(ctx, source, target, opts.download)

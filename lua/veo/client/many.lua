@@ -1,5 +1,7 @@
 --- The client's calls over many tasks at once.
 
+local ipairs, type = ipairs, type
+
 local many = require "veo.many"
 local options = require "veo.options"
 

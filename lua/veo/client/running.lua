@@ -1,5 +1,7 @@
 --- What a host needs to run a client: jobs, steps, and the descriptor its own loop watches.
 
+local type = type
+
 local errors = require "veo.errors"
 local options = require "veo.options"
 
@@ -23,7 +25,9 @@ return function(Client, tools)
     return nil, errors.new { code = why == "closed" and "closed" or "cancelled", message = "the sleep was " .. why }
   end
 
-  ---Runs `fn(...)` as a job: its calls of this client yield, and go on in step or run.
+  ---Runs `fn(...)` as a job: its calls of this client yield, and go on in step or run. A call that would have to wait where
+  ---Lua cannot yield, as inside gsub or sort, is `busy`. What `fn` raises is the job's error: `job:result()`, or the option
+  ---`on_job_error`; where an order of the job's may be paid, it has the taskId or the ref of it.
   ---@return veo.Job
   function Client:spawn(fn, ...)
     local ctx = context(self, "spawn")
@@ -60,10 +64,11 @@ return function(Client, tools)
     return context(self, "events").core:events()
   end
 
-  ---Seconds until step wants to be called, or nil.
+  ---Seconds until step wants to be called, or nil. Where there is no descriptor, 0.02 at most while anybody waits.
   ---@return number|nil
   function Client:timeout()
-    return context(self, "timeout").core:timeout()
+    local ctx = context(self, "timeout")
+    return ctx.core:timeout(ctx.scheduler:is_waiting())
   end
 
   ---Connects ahead of time, and reads certificates (3 ms of CPU, or 22 for a bundle) outside of any frame.

@@ -1,11 +1,15 @@
 --- The calls around extend: generation, upgrades, links, uploads.
 
-local lazy = require "veo.lazy"
+local pairs, tostring, type = pairs, tostring, type
+
+local lazy = require("veo.lazy").room
 local free = require "veo.free"
 local options = require "veo.options"
 local previews = lazy "veo.preview"
 local submits = require "veo.submit"
+local texts = require "veo.wire.text"
 local upgrades = require "veo.upgrade"
+local upgrade_tasks = require "veo.upgrade.task"
 local uploads = lazy "veo.upload"
 
 local SUBMIT = { submit = options.submit }
@@ -14,13 +18,10 @@ local UPGRADE = { upgrade = options.upgrade }
 local UPLOAD = { upload = options.upload }
 local PREVIEW = { preview = options.preview }
 
-local function is_path(value)
-  return type(value) == "string" and value ~= "" and not value:find("[%z\r\n]")
-end
-
 -- The parameters of an upgrade: its own, or the taskId of a task or status.
 local function upgrade_params(task)
   if type(task) ~= "table" then return { taskId = task } end
+  if task.source then return { taskId = task.source } end -- of a 1080P version that is a task of its own
   if task.upgrade == "1080P" then return { taskId = task.taskId, index = task.index } end
   if task.state ~= nil or task.raw ~= nil then return { taskId = task.taskId } end
   return task
@@ -32,9 +33,9 @@ return function(Client, tools)
   local context, misuse, split = tools.context, tools.misuse, tools.split
 
   ---Generates a video. Billable, under the same rules as extend.
-  ---Documentation: POST /api/v1/veo/generate.
+  ---Documentation: POST /api/v1/veo/generate; jobs: the model veo-3-1, which takes no `model`.
   ---@param params { prompt: string, imageUrls: string[]|nil, model: string|nil, generationType: string|nil, aspect_ratio: string|nil, resolution: string|nil, duration: integer|nil, seeds: integer|nil, watermark: string|nil, enableTranslation: boolean|nil, callBackUrl: string|nil, extra: table|nil }
-  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; `path` as for extend
   ---@return { taskId: string, raw: table }|nil task
   ---@return veo.Error|nil err
   function Client:generate(params, given)
@@ -46,24 +47,27 @@ return function(Client, tools)
   end
 
   ---The 1080P version of a finished video. The first call orders it (and costs once); this one asks until it is there.
-  ---The video can no longer be extended afterwards. The result can be given to download.
-  ---Documentation: GET /api/v1/veo/get-1080p-video.
-  ---@param task string|{ taskId: string, index: integer|nil }|veo.Status
+  ---The video can no longer be extended afterwards. The result can be given to download. In the jobs family it is an order
+  ---like extend, with a task of its own: `taskId` is that, `source` the video's.
+  ---Documentation: GET /api/v1/veo/get-1080p-video; jobs: the model veo/get-1080p-video.
+  ---@param task string|{ taskId: string, index: integer|nil, callBackUrl: string|nil }|veo.Status  `index` not in the jobs family, `callBackUrl` only there
   ---@param given { timeout: number|nil, interval: number|nil, retry: table|nil }|nil  seconds; 600 and 25 unless given
-  ---@return { taskId: string, url: string, video_url: string, raw: table }|nil result
+  ---@return { taskId: string, url: string, video_url: string, source: string|nil, ref: string|nil, joined: boolean|nil, creditsConsumed: number|nil, raw: table }|nil result
   ---@return veo.Error|nil err  timeout, …
   function Client:get_1080p(task, given)
     local ctx = context(self, "get_1080p")
     local opts, problem = split(ctx, UPGRADE, given, true)
     if not opts then misuse("get_1080p", problem) end
-    return upgrades.get_1080p(ctx, upgrade_params(task), opts)
+    local params = upgrade_params(task)
+    if ctx.api.operations.get_1080p.billable then return upgrade_tasks.get_1080p(ctx, params, opts) end
+    return upgrades.get_1080p(ctx, params, opts)
   end
 
   ---Orders the 4K version of a finished video. Billable. The task it returns is waited for like any other; where the
   ---service has it ready already, `video_url` is there at once. The video can no longer be extended afterwards.
-  ---Documentation: POST /api/v1/veo/get-4k-video.
+  ---Documentation: POST /api/v1/veo/get-4k-video; jobs: the model veo/get-4k-video, which takes no `index`.
   ---@param task string|{ taskId: string, index: integer|nil, callBackUrl: string|nil }|veo.Status
-  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; `path` as for extend
   ---@return { taskId: string, video_url: string|nil, resultUrls: string[]|nil, processing: boolean|nil, raw: table }|nil task
   ---@return veo.Error|nil err
   function Client:get_4k(task, given)
@@ -101,9 +105,8 @@ return function(Client, tools)
     if type(params) ~= "table" or (params.path == nil) == (params.url == nil) then
       misuse("upload", "a path, or a table with either path or url expected")
     end
-    if params.path ~= nil and not is_path(params.path) then
-      misuse("upload", "path: a non-empty file name expected")
-    end
+    local unusable = params.path ~= nil and texts.path_problem(params.path)
+    if unusable then misuse("upload", "path: " .. unusable) end
     for name in pairs(params) do
       if name ~= "path" and name ~= "url" and name ~= "uploadPath" and name ~= "fileName" then
         misuse("upload", "unknown field " .. tostring(name))
@@ -123,8 +126,10 @@ return function(Client, tools)
   function Client:preview(path, target, given)
     local ctx = context(self, "preview")
     if type(target) == "table" and given == nil then target, given = nil, target end
-    if not is_path(path) then misuse("preview", "path: a non-empty file name expected") end
-    if target ~= nil and not is_path(target) then misuse("preview", "target: a non-empty file name expected") end
+    local unusable = texts.path_problem(path)
+    if unusable then misuse("preview", "path: " .. unusable) end
+    unusable = target ~= nil and texts.path_problem(target)
+    if unusable then misuse("preview", "target: " .. unusable) end
     local opts, problem = split(ctx, PREVIEW, given)
     if not opts then misuse("preview", problem) end
     return previews.preview(ctx, path, target or path .. ".png", opts.preview)

@@ -1,51 +1,60 @@
---- The unfinished file: `NAME.part`, locked against everybody else, and `NAME.part.meta`, which says of what it is a part.
---- With both, a download that a crash ended goes on at its last byte. The notes are only touched under the file's lock.
+--- The unfinished file: locked against everybody else, and noted of what it is a part. So a download that a crash ended
+--- goes on at its last byte. The notes are only touched under the file's lock.
 
+local setmetatable = setmetatable
+local find = string.find
+
+local core = require "veo.core"
+local scarce = require "veo.scarce"
 local targets = require "veo.download.target"
+local unfinished = require "veo.download.unfinished"
 
 local M = {}
 local Part = {}
 Part.__index = Part
 
-local HEAD = "lua-veo download 1"
-
--- Links can be secrets, so the notes hold a hash of what identifies the file: 48 bits are plenty to tell targets apart.
-local function hash(text)
-  local a, b = 7, 11
-  for i = 1, #text do
-    local byte = text:byte(i)
-    a = (a * 257 + byte) % 16777213
-    b = (b * 263 + byte) % 16777183
-  end
-  return ("%06x%06x"):format(a, b)
+-- All of it has come, by its notes.
+local function is_all(notes, size)
+  return notes.validator ~= nil and notes.total ~= nil and notes.total > 0 and size == notes.total
 end
 
-local function read_notes(path)
-  local file = io.open(path, "rb")
-  if not file then return {} end
-  local text = file:read(4096) or ""
-  file:close()
-  local notes = {}
-  if text:sub(1, #HEAD + 1) ~= HEAD .. "\n" then return notes end
-  for name, value in text:gmatch("([%w_]+)=([^\n]*)\n") do notes[name] = value end
-  notes.total = tonumber(notes.total)
-  return notes
+---What is in the unfinished file, seen from outside: somebody writes to it just now, or it holds a whole video.
+---@param path string
+---@return "locked"|"whole"|nil
+function M.look(path)
+  local name = unfinished.find(path)
+  if not name then return nil end
+  local sink, failure = core.sink(name, { resume = true })
+  if not sink then return (failure.reason == "busy" or scarce.is(failure)) and "locked" or nil end
+  local notes, unknown = unfinished.read(name)
+  local whole = is_all(notes or {}, sink:size())
+  sink:close()
+  return unknown and "locked" or whole and "whole" or nil
 end
 
 ---Opens the unfinished file for a target, and looks first: a target that cannot be written must fail before a fetch.
 ---@param source veo.download.Source
 ---@param path string
 ---@param options table  the `download` options
+---@param keeper veo.download.Keeper|nil
 ---@return veo.download.Part|nil, veo.Error|nil
-function M.open(source, path, options)
-  local sink, wrong = targets.open(path, options.overwrite)
+function M.open(source, path, options, keeper)
+  local sink, wrong, notes = targets.open(path, options.overwrite, options.mkdir)
   if not sink then
     wrong.operation = "download"
     return nil, wrong
   end
+  -- What is there may be another task's, so nothing of it is touched before the name is this one's.
+  local name = sink:path()
+  local id = unfinished.hash(source.name)
+  wrong = keeper and keeper:begin(notes.id ~= id and is_all(notes, sink:size()) and "whole" or nil)
+  if wrong then
+    if sink:size() == 0 then unfinished.remove(name) end
+    sink:close()
+    return nil, wrong
+  end
   ---@class veo.download.Part
-  local part = setmetatable({ path = path, sink = sink, id = hash(source.name) }, Part)
-  local notes = read_notes(path .. ".part.meta")
+  local part = setmetatable({ name = name, sink = sink, id = id, noted = notes.validator ~= nil }, Part)
   local size = sink:size()
   if size > 0 and notes.id == part.id and notes.validator and (not notes.total or size <= notes.total) then
     part.validator, part.total = notes.validator, notes.total
@@ -59,7 +68,8 @@ end
 function Part:start_over()
   self.sink:truncate(0)
   self.validator, self.total = nil, nil
-  os.remove(self.path .. ".part.meta")
+  if self.noted then unfinished.write(self.name) end
+  self.noted = false
 end
 
 ---Notes of which file the bytes are a part. That it cannot be written costs the resuming, not the download.
@@ -68,16 +78,8 @@ end
 function Part:note(validator, total)
   if validator == self.validator and total == self.total then return end
   self.validator, self.total = validator, total
-  local name = self.path .. ".part.meta"
-  if not validator or validator:find("[%z\r\n]") then
-    os.remove(name)
-    return
-  end
-  local file = io.open(name .. ".new", "wb")
-  if not file then return end
-  local written = file:write(HEAD, "\nid=", self.id, "\nvalidator=", validator, "\n",
-    total and ("total=%.0f\n"):format(total) or "")
-  if file:close() and written then os.rename(name .. ".new", name) else os.remove(name .. ".new") end
+  self.noted = validator ~= nil and not find(validator, "[%z\r\n]")
+  unfinished.write(self.name, self.id, self.noted and validator or nil, total)
 end
 
 ---The whole file is here already: a crash came between its last byte and its name.
@@ -91,15 +93,20 @@ function Part:leave()
   if self.sink:size() == 0 then self:remove() else self.sink:close() end
 end
 
+---Leaves what is no video: the next download asks the server once more.
+function Part:set_aside()
+  self:note(self.validator)
+  self.sink:close()
+end
+
 function Part:remove()
-  os.remove(self.path .. ".part")
-  os.remove(self.path .. ".part.meta")
+  unfinished.remove(self.name)
   self.sink:close()
 end
 
 ---After the file was moved to its name.
 function Part:done()
-  os.remove(self.path .. ".part.meta")
+  unfinished.forget(self.name)
   self.sink:close()
 end
 

@@ -1,5 +1,8 @@
 --- What is to be fetched: a link, the task it belongs to, and where a fresh link comes from when this one has died.
 
+local setmetatable, tostring, type = setmetatable, tostring, type
+local find, format, match = string.find, string.format, string.match
+
 local errors = require "veo.errors"
 local free = require "veo.free"
 local wire = require "veo.wire"
@@ -16,10 +19,10 @@ end
 -- Which file a task's link means, whatever the link looks like today.
 local function name_of(given, url)
   if type(given) == "table" and given.taskId then
-    return ("task %s %s %s"):format(given.taskId, given.upgrade or "", given.index or 0)
+    return format("task %s %s %s", given.taskId, given.upgrade or "", given.index or 0)
   end
   -- A query may sign the link, and be another one every day; it may name the file as well: see `identified`.
-  return "url " .. url:match("^[^?#]*")
+  return "url " .. match(url, "^[^?#]*")
 end
 
 ---@param given veo.Status|string|{ url: string, taskId: string|nil }
@@ -30,17 +33,19 @@ function M.new(given)
     url, taskId = given.video_url or given.url, given.taskId
     if not url then
       return nil, invalid("status", "a status without video_url", "a succeeded status or a URL",
-        ("download: the status of task %s names no video (it is %s)"):format(tostring(taskId), tostring(given.state)),
+        format("download: the status of task %s names no video (it is %s)", tostring(taskId), tostring(given.state)),
         taskId)
     end
   end
-  if type(url) ~= "string" or not url:find("^[hH][tT][tT][pP][sS]?://[^/]") or url:find("[%z\r\n ]") then
+  local link = type(url) == "string" and not find(url, "%s$") and not find(url, "[%z\r\n]") and wire.link(url)
+  if not link then
     return nil, invalid("url", type(url) == "string" and wire.printable(wire.bare_url(url), 80) or type(url),
       "an http or https URL on one line", "download: url: an http or https URL on one line expected", taskId)
   end
+  url = link
   ---@class veo.download.Source
   local source = { url = url, origin = url, taskId = taskId, name = name_of(given, url), renewals = 0,
-    identified = taskId ~= nil or not url:find("?", 1, true) }
+    identified = taskId ~= nil or not find(url, "?", 1, true) }
   if type(given) == "table" then source.upgrade, source.index = given.upgrade, given.index end
   return setmetatable(source, Source)
 end
@@ -49,6 +54,7 @@ end
 local function from_record(ctx, source, options)
   if source.upgrade then
     local spec = ctx.api.operations.get_1080p
+    if spec.billable then return nil end -- a result of the other family; here the call would order
     local request = { method = spec.method, path = spec.path,
       query = { taskId = source.taskId, index = source.index } }
     return free.repeated(ctx, "get_1080p", options, function(due)
@@ -66,7 +72,7 @@ end
 ---@return veo.Error|nil err
 function Source:renew(ctx)
   if not self.taskId or self.renewals >= 2 then return false end
-  local options = { free = ctx.defaults.free, retry = ctx.retry }
+  local options = { free = ctx.defaults.patient, retry = ctx.retry }
   self.renewals = self.renewals + 1
   local url, err
   if self.renewals == 1 then url, err = free.call(ctx, "download_url", { url = self.origin }, options) end

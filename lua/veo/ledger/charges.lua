@@ -2,28 +2,35 @@
 --- again for nothing. It counts in the day's limit like everything else. Beside it, what was upgraded. Methods of the
 --- ledger.
 
+local ipairs = ipairs
+local floor, min = math.floor, math.min
+
+local accounts = require "veo.ledger.account"
+local canonical = require "veo.ledger.canonical"
 local intents = require "veo.ledger.intents"
+local money = require "veo.money"
 
 local DAY = 24 * 3600
 
 local function reserve(db, charge, client)
   local now = db:time()
   local mine, others = false, false
-  local day = math.floor(now / DAY)
+  local day = floor(now / DAY)
   for _, row in ipairs(db:select("SELECT client, day FROM veo_charges WHERE ref = ?", charge.ref)) do
     if row.client == client then mine = true else others = true end
-    day = math.min(day, row.day) -- it is the first asker's, also when that one was refused
+    day = min(day, row.day) -- it is the first asker's, also when that one was refused
   end
   if not others and not mine and charge.day_limit then
     local spent = intents.spent(db, now)
-    if spent + charge.price > charge.day_limit then return { kind = "budget", spent = spent } end
+    if money.passes(spent, charge.price, charge.day_limit) then return { kind = "budget", spent = spent } end
   end
   -- The commit of a first try may have arrived although its answer did not.
   if not mine then
     db:run("INSERT INTO veo_charges (ref, client, price, day, at) VALUES (?, ?, ?, ?, ?)", charge.ref, client,
       charge.price, day, now)
   end
-  local upgraded = others and db:select("SELECT what FROM veo_upgrades WHERE task_id = ?", charge.taskId)[1]
+  local upgraded = others and db:select("SELECT what FROM veo_upgrades WHERE task_id = ?",
+    canonical.name(charge.taskId))[1]
   return { kind = others and "earlier" or "new", ordered = upgraded and upgraded.what == "1080P" }
 end
 
@@ -35,7 +42,10 @@ return function(Ledger, is_unsure)
   ---@param charge { ref: string, operation: string, taskId: string, price: number, day_limit: number|nil }
   ---@return { kind: "new"|"earlier"|"budget", ordered: boolean|nil, spent: number|nil }|nil, veo.Error|nil
   function Ledger:charge(charge)
-    local found, err = self:commit(charge.operation, function(db) return reserve(db, charge, self.client) end)
+    charge.ref = canonical.name(charge.ref)
+    local found, err = self:commit(charge.operation, function(db)
+      return accounts.order(db, self.account, function() return reserve(db, charge, self.client) end)
+    end)
     if not found and is_unsure(err) then self:uncharge(charge.ref) end -- nothing will be sent
     return found, err
   end
@@ -44,6 +54,7 @@ return function(Ledger, is_unsure)
   ---@param ref string
   function Ledger:uncharge(ref)
     local client = self.client
+    ref = canonical.name(ref)
     return self:note(function(db)
       return db:run("DELETE FROM veo_charges WHERE ref = ? AND client = ?", ref, client)
     end)
@@ -51,6 +62,7 @@ return function(Ledger, is_unsure)
 
   ---Notes a paid upgrade: an upgraded video cannot be extended any more.
   function Ledger:upgraded(taskId, what)
+    taskId = canonical.name(taskId)
     return self:note(function(db)
       if db:select("SELECT task_id FROM veo_upgrades WHERE task_id = ?", taskId)[1] then return 0 end
       return db:run("INSERT INTO veo_upgrades (task_id, what, at) VALUES (?, ?, ?)", taskId, what, db:time())

@@ -1,15 +1,70 @@
---- Holding tasks: the heartbeat for what this client sees to, and claims on what nobody does. Methods of the ledger.
+--- Holding orders and tasks: the heartbeat for what this client sees to, the last question before an order is sent, and
+--- claims on what nobody sees to. Methods of the ledger.
+
+local ipairs, next = ipairs, next
+local huge, max, min = math.huge, math.max, math.min
 
 local canonical = require "veo.ledger.canonical"
+local clocks = require "veo.ledger.clock"
+local errors = require "veo.errors"
+local files = require "veo.ledger.files"
+local intents = require "veo.ledger.intents"
 local leases = require "veo.ledger.lease"
 local list = require "veo.ledger.list"
+
+-- Rows written in one commit, so that an order of another process waits a few milliseconds for it.
+local BATCH = 100
 
 ---@param Ledger veo.Ledger   the class
 ---@param nonce fun(bytes: integer): string
 return function(Ledger, nonce)
+  ---When the next one of many commits may be made, so that orders of other processes get in between.
+  ---@param began number  when the last one did
+  ---@return number
+  function Ledger:turn(began)
+    local now, room = self.now(), self.db.engine.room
+    return room > 0 and now + max(room, now - began) or now
+  end
+
   function Ledger:hold()
     local at = self.now() + self.lease / 3
     if at < self.beat_at then self.beat_at = at end
+  end
+
+  ---Has something kept for as long as the client steps, however long it stands in line.
+  ---@param what string
+  function Ledger:tend(what)
+    self.tended[what] = true
+    self:hold()
+  end
+
+  ---When the next heartbeat is due for what is tended.
+  ---@return number
+  function Ledger:due()
+    return next(self.tended) and self.beat_at or huge
+  end
+
+  local function closed(request)
+    return errors.new { code = "ledger", operation = request.operation, sent = "no", cause = "lost",
+      message = request.operation .. ": another process closed this intent in the ledger while it waited" }
+  end
+
+  ---A slot for the next attempt: seconds to wait, 0 to go.
+  ---@return number|nil wait, veo.Error|nil
+  function Ledger:reserve(request)
+    local wait, err = self:commit(request.operation, function(db) return intents.reserve(db, request) or -1 end)
+    if wait ~= -1 then return wait, err end
+    return nil, closed(request)
+  end
+
+  ---Whether an order that stood in line is still to be sent: nobody settled it meanwhile, or thought its process dead.
+  ---@return true|nil, veo.Error|nil
+  function Ledger:confirm(request)
+    local changed, err = self:commit(request.operation, function(db)
+      return intents.keep(db, request, clocks.read(db), 1)
+    end)
+    if changed == 1 then return true end
+    return nil, err or closed(request)
   end
 
   ---The heartbeat, when it is due: one commit for everything this client holds. False when it could not be made.
@@ -19,48 +74,93 @@ return function(Ledger, nonce)
     self.beat_at = self.now() + self.lease / 3
     local held, err = self:commit(nil, function(db) return leases.beat(db, self.owner, self.lease) end)
     if held then
-      if held == 0 then self.beat_at = math.huge end
+      if held == 0 then self.beat_at = huge end
       return true
     end
-    self.beat_at = self.now() + math.min(self.lease / 10, 5)
+    self.beat_at = self.now() + min(self.lease / 10, 5)
     if self.log then self.log { event = "ledger", err = err, pending = #self.pending } end
     return false
   end
 
-  ---@param request { limit: integer, since: number, round: string }
+  ---Gives the intents of dead processes their last word.
+  ---@return string[]|nil owners  the dead that hold tasks
+  ---@return veo.Error|nil
+  function Ledger:bury(operation)
+    local left, err = self:read(operation, function(db) return leases.left(db, self.owner) end)
+    if not left then return nil, err end
+    for from = 1, #left.intents, BATCH do
+      local done
+      done, err = self:commit(operation, function(db)
+        for i = from, min(from + BATCH - 1, #left.intents) do leases.bury(db, left.intents[i]) end
+        return true
+      end, "bulk")
+      if not done then return nil, err end
+    end
+    return left.owners
+  end
+
+  -- Frees what the dead held. 0 when there was none.
+  local function free(self, owners)
+    for _, owner in ipairs(owners) do
+      local freed, err = self:commit("resume", function(db) return leases.free(db, owner, BATCH) end, "bulk")
+      if freed ~= 0 then return freed, err end
+    end
+    return 0
+  end
+
+  ---Claims open tasks, oldest first. Looking for them holds nobody up; only taking them does, for some milliseconds. One
+  ---commit a call: `request.more` says that there is something left for the next one.
+  ---@param request { limit: integer, round: string, after: table|nil, more: boolean|nil }
   ---@return table[]|nil rows, veo.Error|nil
   function Ledger:claim(request)
-    local token = request.round .. "." .. nonce(4)
-    local rows, err = self:commit("resume", function(db)
-      leases.sweep(db, self.owner)
-      return leases.claim(db, { owner = self.owner, token = token, lease = self.lease, limit = request.limit,
-        since = db:time() - request.since, round = request.round })
-    end)
-    if rows and #rows > 0 then self:hold() end
+    local dead, problem = self:bury("resume")
+    if not dead then return nil, problem end
+    local freed, err = free(self, dead)
+    request.more = freed ~= 0
+    if request.more then return freed and {}, err end
+    request.owner, request.token, request.lease = self.owner, request.round .. "." .. nonce(4), self.lease
+    local found, rows
+    found, err = self:read("resume", function(db) return leases.candidates(db, request, request.after, BATCH) end)
+    if not found then return nil, err end
+    for i = #found, request.limit + 1, -1 do found[i] = nil end
+    request.after = #found == min(request.limit, BATCH) and found[#found] or nil
+    request.more = request.after ~= nil
+    if not found[1] then return found end
+    rows, err = self:commit("resume", function(db) return leases.claim(db, request, found, BATCH) end, "bulk")
+    if rows and rows[1] then self:hold() end
     return rows, err
   end
 
-  ---Steps of claimed tasks, in one commit: for each whether the claim still held. Nil when the ledger is out of reach.
-  ---@param entries { row: table, fields: { state: string, status: veo.Status|nil, err: veo.Error|nil, path: string|nil } }[]
+  local function encode(self, fields)
+    fields.result = fields.status and canonical.encode(list.kept_status(fields.status)) or nil
+    fields.error = fields.err and canonical.encode(list.kept_error(fields.err)) or nil
+    fields.consumed = fields.status and fields.status.creditsConsumed
+    fields.lease = self.lease
+  end
+
+  ---Steps of claimed tasks, as many of the first ones as a short commit takes: for each whether the claim still held. Nil
+  ---when the ledger is out of reach; all of them may then be made again.
+  ---@param entries { row: table, fields: { state: string, status: veo.Status|nil, err: veo.Error|nil, file: table|nil } }[]
+  ---@param limit integer
   ---@return boolean[]|nil mine, veo.Error|nil
-  function Ledger:steps(entries)
-    for _, entry in ipairs(entries) do
-      local fields = entry.fields
-      fields.result = fields.status and canonical.encode(list.kept_status(fields.status)) or nil
-      fields.error = fields.err and canonical.encode(list.kept_error(fields.err)) or nil
-      fields.lease = self.lease
+  function Ledger:steps(entries, limit)
+    for i = 1, limit do
+      if not entries[i].fields.lease then encode(self, entries[i].fields) end
     end
     return self:commit("resume", function(db)
-      local mine = {}
-      for i, entry in ipairs(entries) do
-        mine[i] = leases.step(db, entry.row.ref, entry.row.claim, entry.fields) == 1
-      end
+      local clock, began, mine = clocks.read(db), self.now(), {}
+      repeat
+        local entry = entries[#mine + 1]
+        local row, fields = entry.row, entry.fields
+        local held = leases.step(db, row.ref, row.claim, fields, clock) == 1
+        entry.held = held and fields.file and files.note(db, row.task_id, fields.file, "ref = ?", row.ref).held
+        mine[#mine + 1] = held
+      until #mine == limit or self.now() - began > db.engine.hold
       return mine
-    end)
+    end, "bulk")
   end
 
   function Ledger:release(row)
-    self.active[row.task_id] = nil
     return self:note(function(db) return leases.release(db, row.ref, row.claim) end)
   end
 end

@@ -6,55 +6,42 @@
 --- is text or a double; numbers go to PostgreSQL with 14 digits; strings are cut at NUL; a statement that has failed
 --- repeats its failure for ever, so it is thrown away.
 
+local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
+local min = math.min
+local require, select, setmetatable = require, select, setmetatable
+local tonumber, tostring, type = tonumber, tostring, type
+local byte, char, find = string.byte, string.char, string.find
+local format, gsub, sub = string.format, string.gsub, string.sub
+local unpack = table.unpack or unpack -- luacheck: ignore
+
 local canonical = require "veo.ledger.canonical"
 local core = require "veo.core"
+local engines = require "veo.ledger.engines"
+local owners = require "veo.ledger.owner"
+local places = require "veo.ledger.place"
+local watch = require "veo.ledger.watch"
+
+-- As pcall; a limit on the length of files (ulimit -f) makes SQLite's write fail instead of killing the process.
+local hold_pcall = core.hold_pcall
 
 local M = {}
 
 ---@class veo.Database
 ---@field kind "sqlite"|"postgresql"
+---@field boot string|nil  this boot of the machine, where the database is the machine's own
 ---@field shown string    the place, without a password
+---@field file string|nil      SQLite's file, by its whole name, once it was opened
+---@field identity string|nil  which file that was
 local Database = {}
 Database.__index = Database
 
--- Seconds a write waits for another process to finish its own (SQLite), and limits for a server that does not answer.
-local BUSY_TIMEOUT = 5
-local CONNECT_TIMEOUT = 5
-local STATEMENT_TIMEOUT = 10
--- A worker that is stopped or cut off inside a transaction must not hold the others up for longer than they wait.
-local IDLE_TIMEOUT = 4
--- Serialises what must not run twice at once over all machines of an account; any number of our own will do.
-local LOCK = 860824531
-
--- The two engines, as data.
-local ENGINES = {
-  sqlite = {
-    driver = "SQLite3", module = "dbd.sqlite3", package = "dbi-sqlite3",
-    now = "SELECT (julianday('now') - 2440587.5) * 86400.0 AS now",
-    begin = { "BEGIN IMMEDIATE" },
-    probe = "SELECT ? AS a, ? AS b, ? AS c, ? AS d",
-    -- FULL: a commit is on the disk when it returns; in WAL, NORMAL would lose the last ones with the power.
-    setup = { ("PRAGMA busy_timeout=%d"):format(BUSY_TIMEOUT * 1000), "PRAGMA journal_mode=WAL",
-      "PRAGMA synchronous=FULL" },
-    skip_locked = "",
-  },
-  postgresql = {
-    driver = "PostgreSQL", module = "dbd.postgresql", package = "dbi-postgresql",
-    now = "SELECT CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION) AS now",
-    -- Whatever the database's default: at a higher level the snapshot is taken before the lock is granted, and who waited
-    -- for it reads what was there before (one order made by two processes at once was sent twice, seen).
-    begin = { "BEGIN ISOLATION LEVEL READ COMMITTED",
-      ("SELECT 1 AS got FROM (SELECT pg_advisory_xact_lock(%d)) AS held"):format(LOCK) },
-    probe = "SELECT CAST(? AS TEXT) AS a, CAST(? AS TEXT) AS b, CAST(? AS DOUBLE PRECISION) AS c, "
-      .. "CAST(? AS DOUBLE PRECISION) AS d",
-    -- libpq prints notices, and nothing here prints.
-    setup = { "SET client_min_messages TO error", "SET client_encoding TO 'UTF8'", "SET synchronous_commit TO on",
-      ("SET statement_timeout TO %d"):format(STATEMENT_TIMEOUT * 1000),
-      ("SET lock_timeout TO %d"):format(BUSY_TIMEOUT * 1000),
-      ("SET idle_in_transaction_session_timeout TO %d"):format(IDLE_TIMEOUT * 1000) },
-    skip_locked = " FOR UPDATE SKIP LOCKED",
-  },
-}
+-- A server whose processes are stopped says nothing, and nothing of libpq's ends that: a transaction may take this share of
+-- an exchange's time, and at most so many seconds.
+local SHARE = 0.3
+local LONGEST = engines.STATEMENT_TIMEOUT + 2
+-- The tables of an earlier lua-veo are brought up to date once, and their indexes made: 7 s
+-- for 300,000 orders. They never would be, were that to fit what another transaction may take.
+local MIGRATION_TIMEOUT = 900
 
 -- What a driver's message means, first match first.
 local CAUSES = {
@@ -69,46 +56,38 @@ local CAUSES = {
 
 local function cause_of(message)
   for _, rule in ipairs(CAUSES) do
-    if message:find(rule[1]) then return rule[2] end
+    if find(message, rule[1]) then return rule[2] end
   end
   return "database"
 end
 
 -- A problem as it is raised inside a transaction and as it leaves one.
 local function problem(message, cause)
-  message = tostring(message):gsub("^Execute failed ", ""):gsub("^Error executing statement parameters: ", "")
-    :gsub("^Error preparing statement handle: ", ""):gsub("%s+", " "):gsub("%s+$", "")
+  message = gsub(gsub(tostring(message), "^Execute failed ", ""), "^Error executing statement parameters: ", "")
+  message = gsub(gsub(gsub(message, "^Error preparing statement handle: ", ""), "%s+", " "), "%s+$", "")
   return { message = message, cause = cause or cause_of(message) }
 end
 
 -- Opening --------------------------------------------------------------------------------------------------------------
 
--- libpq would wait for a dead server for many minutes; what the caller wrote in the URI wins.
-local function with_limits(uri)
-  local out = uri
-  for _, limit in ipairs { { "connect_timeout", CONNECT_TIMEOUT }, { "tcp_user_timeout", STATEMENT_TIMEOUT * 1000 },
-    { "keepalives_idle", STATEMENT_TIMEOUT } } do
-    if not out:find("[?&]" .. limit[1] .. "=") then
-      out = out .. (out:find("?", 1, true) and "&" or "?") .. limit[1] .. "=" .. limit[2]
-    end
-  end
-  return out
-end
-
----What the `ledger` option names. Nothing is opened yet; nil and the problem when LuaDBI is not there.
+---What the `ledger` option names. Nothing is opened yet; nil and the problem when it cannot be one, or LuaDBI is not there.
 ---@param where string  a file name, or postgresql://…
+---@param options { create: boolean|nil, timeout: number|nil }|nil  `create` = false: only one that is there; `timeout`: seconds of an exchange
 ---@return veo.Database|nil, string|nil problem
-function M.new(where)
-  local kind = where:find("^postgres%a*://") and "postgresql" or "sqlite"
-  local engine = ENGINES[kind]
-  local ok, dbi = pcall(require, "DBI")
-  if not ok or not pcall(require, engine.module) then
-    return nil, ("a ledger needs LuaDBI with its driver for %s: Debian's package lua-%s, or luarocks install lua%s")
-      :format(engine.driver, engine.package, engine.package)
+function M.new(where, options)
+  local kind, wrong = places.kind(where)
+  if not kind then return nil, wrong end
+  local engine = engines.all[kind]
+  local ok, driver = pcall(require, engine.module)
+  if not ok or not pcall(require, "DBI") then
+    return nil, format("a ledger needs LuaDBI with its driver for %s: Debian's package lua-%s, or luarocks install "
+      .. "lua%s", engine.driver, engine.package, engine.package)
   end
+  options = options or {}
   return setmetatable({
-    kind = kind, engine = engine, dbi = dbi, where = where, skip_locked = engine.skip_locked,
-    shown = (where:gsub("^(%a+://[^:@/]*):[^@/]*@", "%1@"):gsub("password=[^&]*", "password=…")),
+    pid = core.pid(), kind = kind, engine = engine, driver = driver, where = where,
+    boot = kind == "sqlite" and owners.boot() or nil, create = options.create ~= false,
+    limit = min(LONGEST, (options.timeout or 60) * SHARE), shown = places.shown(where),
   }, Database)
 end
 
@@ -122,41 +101,61 @@ local function probe(db)
   end
 end
 
--- A damaged file can hide an earlier task, and then it would be paid again.
-local function check(db)
-  if db.kind ~= "sqlite" then return end
-  local row = db:select("PRAGMA quick_check(1)")[1]
-  if row and row.quick_check ~= "ok" then error(problem(row.quick_check, "corrupt"), 0) end
+-- Nothing is made where nothing is to be made. What is made is its owner's alone, as SQLite's log and index then are.
+local function make(db)
+  if db.kind ~= "sqlite" or core.kind(db.where) == "file" then return end
+  if not db.create then error(problem("there is none, and create = false", "absent"), 0) end
+  core.create(db.where) -- or SQLite says why not
 end
 
 local function connect(db)
-  local where = db.kind == "postgresql" and with_limits(db.where) or db.where
-  local connection, why = db.dbi.Connect(db.engine.driver, where)
-  if not connection then error(problem(why, db.kind == "sqlite" and "open" or nil), 0) end
+  make(db)
+  local where = db.kind == "postgresql" and engines.with_limits(db.where, db.limit) or db.file or db.where
+  local guard = db.kind == "postgresql" and core.guard()
+  local connection, why = db.driver.New(where) -- as DBI.Connect does, which looks globals up
+  if not connection then error(problem(places.shown(tostring(why)), db.kind == "sqlite" and "open" or nil), 0) end
   db.connection, db.statements = connection, {}
-  connection:autocommit(true)
-  -- SQLite does not wait for its busy timeout when several processes turn a new file to WAL at once.
-  local deadline = core.now() + BUSY_TIMEOUT
-  for _, sql in ipairs(db.engine.setup) do
-    local ok, trouble = pcall(db.select, db, sql)
-    while not ok and type(trouble) == "table" and trouble.cause == "busy" and core.now() < deadline do
-      ok, trouble = pcall(db.select, db, sql)
-    end
-    if not ok then error(trouble, 0) end
+  if guard and guard:locate() then
+    db.guard = guard
+    guard:arm(db.limit)
   end
-  check(db)
+  connection:autocommit(true)
+  for _, sql in ipairs(db.engine.setup) do db:select(sql) end
+  watch.opened(db)
   probe(db)
   if db.prepare then db.prepare(db) end
+  if guard then
+    guard:disarm()
+    guard:arm(db.limit)
+  end
+  watch.remember(db)
 end
 
 ---Drops the connection; the next transaction opens another.
 function Database:disconnect()
-  local connection, statements = self.connection, self.statements
-  self.connection, self.statements = nil, nil
-  if not connection then return end
-  -- SQLite does not let go of a file while a statement is left.
-  for _, made in pairs(statements) do pcall(made.close, made) end
-  pcall(connection.close, connection)
+  watch.closing(self)
+  local connection, statements, guard = self.connection, self.statements, self.guard
+  self.connection, self.statements, self.guard, self.log, self.index = nil, nil, nil, nil, nil
+  if connection then
+    -- SQLite does not let go of a file while a statement is left.
+    for _, made in pairs(statements) do pcall(made.close, made) end
+    hold_pcall(connection.close, connection)
+  end
+  if guard then guard:close() end
+end
+
+-- What a parent still uses: closed, or collected, it could end there.
+local abandoned = {}
+
+---Whether this process is another one than made it: a child of a fork has all that its parent has, and none of it is its.
+function Database:is_foreign()
+  return core.pid() ~= self.pid
+end
+
+---Leaves the connection to the parent.
+function Database:abandon()
+  abandoned[#abandoned + 1] = { self.connection, self.statements, self.guard }
+  self.connection, self.statements, self.guard = nil, nil, nil
 end
 
 -- Statements -----------------------------------------------------------------------------------------------------------
@@ -171,13 +170,47 @@ local function statement(db, sql)
   return made
 end
 
-local function execute(db, sql, ...)
+-- What a text cannot hold (PostgreSQL takes no bytes that are not UTF-8, and LuaDBI cuts at NUL), it holds in digits,
+-- with a mark before them that no text of ours begins with.
+local MARK = "\1bytes:"
+
+local function digits_of(c) return format("%02x", byte(c)) end
+local function byte_of(digits) return char(tonumber(digits, 16)) end
+
+local function storable(db, value)
+  if type(value) ~= "string" or not find(value, "[%z\1\128-\255]") then return value end
+  local whole = not find(value, "[%z\1]") and (db.kind == "sqlite" or canonical.is_text(value))
+  return whole and value or MARK .. gsub(value, ".", digits_of)
+end
+
+local function restored(value)
+  if type(value) ~= "string" or byte(value) ~= 1 or sub(value, 1, #MARK) ~= MARK then return value end
+  return (gsub(sub(value, #MARK + 1), "%x%x", byte_of))
+end
+
+local function once(db, sql, ...)
   local made = statement(db, sql)
-  local ok, why = made:execute(...)
+  local count, values = select("#", ...), { ... }
+  for i = 1, count do values[i] = storable(db, values[i]) end
+  local ok, why = made:execute(unpack(values, 1, count))
   if ok then return made end
   db.statements[sql] = nil
   pcall(made.close, made)
   error(problem(why), 0)
+end
+
+local function is_busy(err)
+  return type(err) == "table" and err.cause == "busy"
+end
+
+-- SQLite waits for another process's lock for as long as it was told, if at all, and is asked again until the time is over.
+local function execute(db, sql, ...)
+  if db.kind ~= "sqlite" then return once(db, sql, ...) end
+  local deadline = core.now() + engines.BUSY_TIMEOUT
+  local ok, made
+  repeat ok, made = pcall(once, db, sql, ...) until ok or not is_busy(made) or core.now() >= deadline
+  if not ok then error(made, 0) end
+  return made
 end
 
 ---Runs a statement; returns how many rows it changed. Inside a transaction only.
@@ -194,23 +227,33 @@ function Database:select(sql, ...)
   if #(made:columns() or {}) == 0 then return out end
   for row in made:rows(true) do
     local copy = {} -- the driver may hand out one table again and again
-    for name, value in pairs(row) do copy[name] = value end
+    for name, value in pairs(row) do copy[name] = restored(value) end
     out[#out + 1] = copy
   end
   return out
 end
 
----A file's name, where the database can keep it: on PostgreSQL nil for one that is no UTF-8.
----@param name string|nil
----@return string|nil
-function Database:file_name(name)
-  return name and (self.kind == "sqlite" or canonical.is_text(name)) and name or nil
+---A number with all its digits, for `CAST(? AS DOUBLE PRECISION)`.
+---@param n number
+---@return number|string
+function Database:exact(n)
+  return self.kind == "sqlite" and n or format("%.17g", n)
 end
 
 ---Epoch seconds by the database's clock, which all who share it share.
 ---@return number
 function Database:time()
   return self:select(self.engine.now)[1].now
+end
+
+---Gives the rest of this transaction the time that a migration takes.
+function Database:take_time()
+  if self.kind ~= "postgresql" then return end
+  self:run(format("SET LOCAL statement_timeout TO %d", MIGRATION_TIMEOUT * 1000))
+  if self.guard then
+    self.guard:disarm()
+    self.guard:arm(MIGRATION_TIMEOUT)
+  end
 end
 
 -- Transactions ---------------------------------------------------------------------------------------------------------
@@ -223,15 +266,17 @@ end
 
 local function roll_back(db)
   if not db.connection then return end
-  local rolled = pcall(execute, db, "ROLLBACK")
+  local rolled = hold_pcall(execute, db, "ROLLBACK")
   if not rolled and not alive(db) then db:disconnect() end
   db.inside = false
 end
 
-local function body(db, fn)
+local function body(db, fn, begin)
+  watch.same(db)
+  if db.guard then db.guard:arm(db.limit) end
   if not db.connection then connect(db) end
   db.inside = true -- from before it is: an error, as Ctrl-C, may come from anywhere
-  for _, sql in ipairs(db.engine.begin) do db:select(sql) end
+  for _, sql in ipairs(db.engine[begin]) do db:select(sql) end
   local value = fn(db)
   db:run("COMMIT")
   db.inside = false
@@ -241,23 +286,41 @@ end
 ---Runs `fn(db)` as one commit. It must not wait, and may run again: once, when the connection turns out to be gone.
 ---@generic T
 ---@param fn fun(db: veo.Database): T
+---@param kind "reading"|"bulk"|nil  it only reads: one state of the database, without a lock; or it is one of many commits, which orders of others go before
 ---@return T|nil value
 ---@return { message: string, cause: string }|nil problem
-function Database:transaction(fn)
+function Database:transaction(fn, kind)
+  if self:is_foreign() then
+    return nil, problem("this client was made before a fork: make a new one in this process", "fork")
+  end
   for try = 1, 2 do
     if self.inside then roll_back(self) end -- left open by an error that nothing in here saw
     local connected = self.connection ~= nil
-    local ok, value = pcall(body, self, fn)
-    if ok then return value end
+    local ok, value = hold_pcall(body, self, fn, kind or "begin")
+    if ok then
+      if self.guard then self.guard:disarm() end
+      return value
+    end
     if type(value) ~= "table" then value = problem(value, "bug") end
     if self.inside then
       roll_back(self)
     elseif not connected or not alive(self) then
       self:disconnect() -- opening failed half way, or the server is gone
     end
+    if self.guard then self.guard:disarm() end
     -- A connection that stood idle may be dead without anybody's fault.
-    if try == 2 or not connected or self.connection then return nil, value end
+    if try == 2 or not connected or self.connection or value.cause == "gone" then return nil, value end
   end
+end
+
+---Reads the whole of SQLite's file: a damaged page may hide an earlier task. 7.4 s at 620 MB that no cache holds.
+---@return true|nil, { message: string, cause: string }|nil problem
+function Database:check()
+  return self:transaction(function(db)
+    local row = db.kind == "sqlite" and db:select("PRAGMA quick_check(1)")[1]
+    if row and row.quick_check ~= "ok" then error(problem(row.quick_check, "corrupt"), 0) end
+    return true
+  end, "reading")
 end
 
 return M

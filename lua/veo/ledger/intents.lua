@@ -7,59 +7,86 @@
 ---
 --- `sending` is 1 while bytes may be on their way: an intent whose process died before that was never sent.
 
+local ipairs = ipairs
+local floor = math.floor
+local format = string.format
+local max = math.max
+
 local canonical = require "veo.ledger.canonical"
+local clocks = require "veo.ledger.clock"
+local files = require "veo.ledger.files"
+local money = require "veo.money"
 local owners = require "veo.ledger.owner"
+local repeats = require "veo.ledger.repeats"
+local same = require "veo.ledger.same"
 local window = require "veo.ledger.window"
 
 local M = {}
 
--- An identical body counts as the same order for this long (seconds).
+-- An identical body counts as the same order until its video is saved, and then for this long after the task's end
+-- (seconds).
 local SAME_WITHIN = 24 * 3600
 local DAY = 24 * 3600
 
 -- Earlier orders -------------------------------------------------------------------------------------------------------
 
+-- What others say of a row whose process they could not hear; the process itself may know better.
+local ENDED = '{"message":"the process that sent it ended without an answer"}'
+local NEVER_SENT = '{"message":"the process ended before anything was sent"}'
+
 ---An intent whose process is dead, or has not been heard of for its whole lease, gets its last word.
+---@param clock veo.ledger.Clock
 ---@return string state
-function M.bury(db, row, now)
-  if row.state ~= "intent" or row.lease >= now and not (row.owner and owners.dead(row.owner)) then return row.state end
+function M.bury(db, row, clock)
+  if row.state ~= "intent" or not clocks.over(row, clock) and not (row.owner and owners.dead(row.owner)) then
+    return row.state
+  end
   local state = row.sending == 1 and "uncertain" or "refused"
   db:run([[UPDATE veo_tasks SET state = ?, owner = NULL, lease = 0, updated = ?, error = ?
-    WHERE ref = ? AND state = 'intent']], state, now,
-    state == "uncertain" and '{"message":"the process that sent it ended without an answer"}'
-      or '{"message":"the process ended before anything was sent"}', row.ref)
+    WHERE ref = ? AND state = 'intent']], state, clock.now, state == "uncertain" and ENDED or NEVER_SENT, row.ref)
+  if state == "refused" then repeats.hand_down(db, row.ref) end
   return state
 end
 
-local function usable(db, rows, now)
+local function usable(db, rows, clock)
   for _, row in ipairs(rows) do
-    row.state = M.bury(db, row, now)
+    row.state = M.bury(db, row, clock)
     if row.state ~= "refused" and row.state ~= "lost" then return row end
   end
   return nil
 end
 
-local function earlier_by_key(db, request, now)
+local function earlier_by_key(db, request, clock)
   return usable(db, db:select("SELECT * FROM veo_tasks WHERE intent_key = ? AND state NOT IN ('refused', 'lost')",
-    request.key), now)
+    request.key), clock)
 end
 
--- A failed task is no obstacle: asking again is what one does.
-local function earlier_by_body(db, request, now)
-  return usable(db, db:select([[SELECT * FROM veo_tasks WHERE hash = ? AND body = ? AND operation = ? AND api = ?
-    AND created > ? AND state NOT IN ('refused', 'lost', 'failed') ORDER BY created DESC]],
-    request.hash, request.body, request.operation, request.api, now - SAME_WITHIN), now)
+-- A failed task is no obstacle: asking again is what one does. The hash is to find it: with an index of operations in
+-- reach, SQLite takes that for the sake of the order (130 ms at 30,000 rows, under the write lock).
+local function earlier_by_body(db, request, clock)
+  return usable(db, db:select([[SELECT * FROM veo_tasks
+    WHERE hash = ? AND (body = ? OR body = ?) AND operation || '' = ? AND api = ?
+    AND state NOT IN ('refused', 'lost', 'failed')
+    AND (state <> 'saved' OR COALESCE(ended, updated) > ?) ORDER BY created DESC]],
+    request.hash, request.body, same.stand_in(request.operation, request.body), request.operation, request.api,
+    clock.now - SAME_WITHIN), clock)
 end
 
-local function earlier(db, request, now)
+local function earlier(db, request, clock)
+  if request.repeats then
+    local found = repeats.earlier(db, request)
+    if found then return found.kind and found or nil end
+  end
   if request.key then
-    local row = earlier_by_key(db, request, now)
+    local row = earlier_by_key(db, request, clock)
     if not row then return nil end
-    local same = row.body == request.body and row.operation == request.operation and row.api == request.api
-    return { kind = same and "earlier" or "other_body", row = row }
+    local stands = row.body == request.body or row.body == same.stand_in(request.operation, request.body)
+    local equal = stands and row.operation == request.operation and row.api == request.api
+      or request.alike and same.is(row, request)
+    return { kind = equal and "earlier" or "other_body", row = row }
   end
   if request.on_duplicate == "allow" then return nil end
-  local row = earlier_by_body(db, request, now)
+  local row = earlier_by_body(db, request, clock)
   return row and { kind = "earlier", row = row }
 end
 
@@ -68,138 +95,177 @@ end
 ---Credits reserved or spent on the day of `now` (UTC).
 ---@return number
 function M.spent(db, now)
-  local day = math.floor(now / DAY)
+  local day = floor(now / DAY)
   local orders = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM veo_tasks
     WHERE day = ? AND state NOT IN ('refused', 'lost')]], day)[1]
   -- A charge is its first asker's, whoever else has asked since.
   local charges = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM (
     SELECT MAX(price) AS price FROM veo_charges WHERE ref IN (SELECT ref FROM veo_charges WHERE day = ?)
     GROUP BY ref HAVING MIN(day) = ?) AS charged]], day, day)[1]
-  return orders.spent + charges.spent
+  return money.rounded(orders.spent + charges.spent)
 end
 
-local function insert(db, request, now)
+local function insert(db, request, clock)
+  local now = clock.now
   db:run([[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, intent_key, price, day, client, owner, lease,
-    sending, created, updated) VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)]],
-    request.ref, request.operation, request.api, request.body, request.hash, request.key, request.price,
-    math.floor(now / DAY), request.client, request.owner, now + request.lease, now, now)
+    boot, boot_lease, sending, created, updated, repeats, path)
+    VALUES (?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)]],
+    request.ref, request.operation, request.api, request.body, request.hash, not request.keyless and request.key or nil,
+    request.price, floor(now / DAY), request.client, request.owner, now + request.lease, clock.boot,
+    clock.up + request.lease, now, now, request.repeats, request.path)
 end
 
 ---Writes an intent, unless an earlier order or the budget stands against it. With a slot of the rate window free it is
 ---taken in the same commit, so that the call may go at once; unless others of the client are to have one first.
 ---@param db veo.Database
----@param request table  ref operation api body hash key price day_limit on_duplicate client owner lease rate in_turn
----@return { kind: "new"|"earlier"|"other_body"|"budget"|"upgraded", wait: number|nil, row: table|nil, spent: number|nil }
+---@param request table  ref operation api body hash key price day_limit on_duplicate client owner lease rate in_turn path overwrite look
+---@return { kind: "new"|"earlier"|"other_body"|"held"|"budget"|"upgraded", wait: number|nil, row: table|nil, spent: number|nil }
 function M.open(db, request)
-  local now = db:time()
+  local clock = clocks.read(db)
   -- The commit of a first try may have arrived although its answer did not.
   if not db:select("SELECT ref FROM veo_tasks WHERE ref = ?", request.ref)[1] then
-    local found = earlier(db, request, now)
+    local found = earlier(db, request, clock)
     if found then return found end
-    local upgrade = request.source and db:select("SELECT what FROM veo_upgrades WHERE task_id = ?", request.source)[1]
+    local holder = request.path
+      and files.holder(db, request.path, request, request.overwrite and "replace" or nil, request.look)
+    if holder then return { kind = "held", row = holder } end
+    local upgrade = request.source and db:select("SELECT what FROM veo_upgrades WHERE task_id = ?",
+      canonical.name(request.source))[1]
     if upgrade then return { kind = "upgraded", what = upgrade.what } end
     if request.day_limit then
-      local spent = M.spent(db, now)
-      if spent + request.price > request.day_limit then return { kind = "budget", spent = spent } end
+      local spent = M.spent(db, clock.now)
+      if money.passes(spent, request.price, request.day_limit) then return { kind = "budget", spent = spent } end
     end
-    insert(db, request, now)
+    insert(db, request, clock)
   end
-  return { kind = "new", wait = not request.in_turn and M.reserve(db, request, now) or nil }
+  return { kind = "new", wait = not request.in_turn and M.reserve(db, request, clock) or nil }
 end
 
 ---Takes a slot for an attempt of an open intent, and keeps its lease; seconds to wait when there is none. Nil when the
----intent is no longer open: another process thought this one dead.
+---intent is no longer open: another process thought this one dead. `request.held` says how many of them are the service's
+---word.
+---@param clock veo.ledger.Clock|nil
 ---@return number|nil wait
-function M.reserve(db, request, now)
-  now = now or db:time()
-  local wait = window.reserve(db, request.rate, now)
-  local changed = db:run("UPDATE veo_tasks SET lease = ?, sending = ?, updated = ? WHERE ref = ? AND state = 'intent'",
-    now + request.lease, wait == 0 and 1 or 0, now, request.ref)
-  return changed == 1 and wait or nil
+function M.reserve(db, request, clock)
+  clock = clock or clocks.read(db)
+  local wait, held = window.reserve(db, request.rate, clock.now)
+  request.held, request.taken = held and wait or nil, wait == 0 and clock.now or nil
+  return M.keep(db, request, clock, wait == 0 and 1 or 0) == 1 and wait or nil
+end
+
+---Keeps the lease of an open intent. Nothing is changed when it is no longer open.
+---@param sending 0|1
+---@param longer number|nil  seconds beyond its lease
+---@return integer changed
+function M.keep(db, request, clock, sending, longer)
+  local seconds = request.lease + (longer or 0)
+  return db:run("UPDATE veo_tasks SET sending = ?, updated = ?, " .. clocks.SET
+    .. " WHERE ref = ? AND state = 'intent'", sending, clock.now,
+    clock.now + seconds, clock.boot, clock.up + seconds, request.ref)
 end
 
 ---The attempt brought nothing and may be repeated: until the next slot nothing is on its way.
-function M.idle(db, request, limited, retry_after)
-  local now = db:time()
-  if limited then window.refused(db, request.rate, now, retry_after) end
-  db:run("UPDATE veo_tasks SET sending = 0, lease = ? WHERE ref = ? AND state = 'intent'",
-    now + request.lease + (retry_after or 0), request.ref)
+---@param err veo.Error
+function M.idle(db, request, err)
+  local clock = clocks.read(db)
+  if err.code == "rate_limited" then window.refused(db, request.rate, clock.now, err.retry_after) end
+  if err.sent == "no" and request.taken then window.give_back(db, request.taken) end
+  M.keep(db, request, clock, 0, err.retry_after)
 end
 
 -- Answers --------------------------------------------------------------------------------------------------------------
 
--- Somebody named another task for the order meanwhile. This one is paid as well, so it gets a row of its own.
-local function accepted_too(db, ref, taskId, lease, now)
-  return db:run([[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, task_id, price, day, client, owner,
-    lease, sending, created, updated) SELECT CAST(? AS TEXT), 'accepted', operation, api, body, hash, CAST(? AS TEXT),
-    price, day, client, client, CAST(? AS DOUBLE PRECISION), 0, created, CAST(? AS DOUBLE PRECISION)
-    FROM veo_tasks WHERE ref = ? AND NOT EXISTS (SELECT 1 FROM veo_tasks WHERE task_id = ? AND state <> 'uncertain')]],
-    ref .. canonical.hash(taskId), taskId, now + lease, now, ref, taskId)
+-- What an order's task is; before that an id is a candidate, and one of a lost order nobody's.
+local HAS_TASK = "state NOT IN ('uncertain', 'lost', 'refused')"
+
+-- Somebody named another task for the order meanwhile, or gave it up. This one is paid as well, so it gets a row of its
+-- own, and the key where nobody has that.
+local function accepted_too(db, ref, taskId, till, up, clock)
+  local own = ref .. canonical.hash(taskId)
+  local changed = db:run([[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, task_id, price, day, client,
+    owner, lease, boot, boot_lease, sending, created, updated, repeats)
+    SELECT CAST(? AS TEXT), 'accepted', operation, api, body, hash, CAST(? AS TEXT), price, day, client, client,
+    CAST(? AS DOUBLE PRECISION), CAST(? AS TEXT), CAST(? AS DOUBLE PRECISION), 0, created,
+    CAST(? AS DOUBLE PRECISION), COALESCE(repeats, ref) FROM veo_tasks
+    WHERE ref = ? AND NOT EXISTS (SELECT 1 FROM veo_tasks WHERE task_id = ? AND ]] .. HAS_TASK .. ")",
+    own, taskId, till, clock.boot, up, clock.now, ref, taskId)
+  if changed > 0 then repeats.take_over(db, own) end
+  return changed
 end
 
----The service named the task. An answer that comes after the intent was given up still counts; its key may belong to
----another order by then.
+---The service named the task. An answer that comes after the intent was given up still counts, and the key is its again
+---unless another order has it by then.
 ---@return integer changed
 function M.accepted(db, ref, taskId, lease)
-  local now = db:time()
-  local changed = db:run([[UPDATE veo_tasks SET state = 'accepted', task_id = ?, sending = 0, lease = ?, updated = ?,
-    intent_key = CASE WHEN state IN ('lost', 'refused') THEN NULL ELSE intent_key END
-    WHERE ref = ? AND state IN ('intent', 'uncertain', 'lost', 'refused')]], taskId, now + lease, now, ref)
-  return changed > 0 and changed or accepted_too(db, ref, taskId, lease, now)
+  local clock = clocks.read(db)
+  local till, up = clock.now + lease, clock.up + lease
+  if lease == 0 then till, up = 0, 0 end -- nobody holds it
+  -- One that was buried meanwhile is its client's again.
+  local changed = db:run(format([[UPDATE veo_tasks SET state = 'accepted', task_id = ?, sending = 0, updated = ?,
+    owner = CASE WHEN %d = 1 THEN client ELSE owner END, %s,
+    intent_key = CASE WHEN EXISTS (SELECT 1 FROM veo_tasks AS other WHERE other.intent_key = veo_tasks.intent_key
+      AND other.ref <> veo_tasks.ref AND other.state NOT IN ('refused', 'lost')) THEN NULL ELSE intent_key END
+    WHERE ref = ? AND state IN ('intent', 'uncertain', 'lost', 'refused')]], lease > 0 and 1 or 0, clocks.SET),
+    taskId, clock.now, till, clock.boot, up, ref)
+  if changed == 0 then return accepted_too(db, ref, taskId, till, up, clock) end
+  repeats.take_over(db, ref)
+  return changed
 end
 
----Nothing was ordered: the price and the key are free again.
+---Nothing was ordered: the price and the key are free again, also when others had thought that its process was dead.
 function M.refused(db, ref, why)
-  return db:run([[UPDATE veo_tasks SET state = 'refused', sending = 0, lease = 0, owner = NULL, updated = ?, error = ?
-    WHERE ref = ? AND state = 'intent']], db:time(), why, ref)
+  local changed = db:run([[UPDATE veo_tasks SET state = 'refused', sending = 0, lease = 0, owner = NULL, updated = ?,
+    error = ? WHERE ref = ? AND (state = 'intent' OR state = 'uncertain' AND error = ?)]], db:time(), why, ref, ENDED)
+  if changed > 0 then repeats.hand_down(db, ref) end
+  return changed
 end
 
----It may have been ordered. `free_key`: the caller repeats it by an explicit word, under the same key.
-function M.uncertain(db, ref, why, taskId, evidence, free_key)
-  return db:run(([[UPDATE veo_tasks SET state = 'uncertain', sending = 0, lease = 0, owner = NULL, updated = ?,
-    error = ?, task_id = ?, evidence = ?%s WHERE ref = ? AND state IN ('intent', 'uncertain')]])
-    :format(free_key and ", intent_key = NULL" or ""), db:time(), why, taskId, evidence, ref)
+---It may have been ordered.
+function M.uncertain(db, ref, why, taskId, evidence)
+  return db:run([[UPDATE veo_tasks SET state = 'uncertain', sending = 0, lease = 0, owner = NULL, updated = ?,
+    error = ?, task_id = ?, evidence = ? WHERE ref = ? AND state IN ('intent', 'uncertain')]],
+    db:time(), why, taskId, evidence, ref)
 end
 
 ---The task ended, as anybody saw it who asked.
-function M.ended(db, taskId, state, result, why)
-  return db:run([[UPDATE veo_tasks SET state = ?, result = ?, error = ?, updated = ?
-    WHERE task_id = ? AND state = 'accepted']], state, result, why, db:time(), taskId)
-end
-
----A file of this name is about to appear: after a crash it is known to be ours.
-function M.saving(db, taskId, path)
-  return db:run("UPDATE veo_tasks SET path = ?, updated = ? WHERE task_id = ? AND state IN ('accepted', 'done')",
-    db:file_name(path), db:time(), taskId)
-end
-
----The file stands, whole.
-function M.saved(db, taskId, path)
-  return db:run([[UPDATE veo_tasks SET state = 'saved', path = ?, owner = NULL, lease = 0, updated = ?
-    WHERE task_id = ? AND state IN ('accepted', 'done', 'saved')]], db:file_name(path), db:time(), taskId)
+function M.ended(db, taskId, state, result, why, consumed)
+  local now = db:time()
+  return db:run([[UPDATE veo_tasks SET state = ?, result = ?, error = ?, updated = ?, ended = ?, consumed = ?
+    WHERE task_id = ? AND state = 'accepted']], state, result, why, now, now, consumed, taskId)
 end
 
 ---A person or a confirmed callback names the task of an intent without an answer.
----@return "adopted"|"known"|"taken"|"unknown" outcome, table|nil row
-function M.adopt(db, ref, taskId)
+---@param beside boolean|nil  a task of an order that was settled otherwise, also as lost, gets a row of its own
+---@return { outcome: "adopted"|"known"|"closed"|"beside"|"taken"|"unknown", row: table|nil, by: string|nil }
+function M.adopt(db, ref, taskId, beside)
   local row = db:select("SELECT * FROM veo_tasks WHERE ref = ?", ref)[1]
   if not row then return { outcome = "unknown" } end
-  local other = db:select("SELECT ref FROM veo_tasks WHERE task_id = ? AND ref <> ? AND state <> 'uncertain'",
-    taskId, ref)[1]
+  local other = db:select("SELECT ref FROM veo_tasks WHERE task_id = ? AND ref <> ? AND " .. HAS_TASK, taskId, ref)[1]
   if other then return { outcome = "taken", row = row, by = other.ref } end
-  if row.state == "uncertain" or row.state == "intent" or row.state == "lost" or row.state == "refused" then
-    M.accepted(db, ref, taskId, 0)
+  local open = row.state == "uncertain" or row.state == "intent" or row.state == "refused"
+  if open or row.state == "lost" and not beside then
+    -- Whoever is still waiting for the answer keeps it.
+    M.accepted(db, ref, taskId, row.state == "intent" and max(clocks.left(row, clocks.read(db)), 0) or 0)
     return { outcome = "adopted", row = row }
   end
-  return { outcome = row.task_id == taskId and "known" or "closed", row = row }
+  if row.state ~= "lost" and row.task_id == taskId then return { outcome = "known", row = row } end
+  if not beside then return { outcome = "closed", row = row } end
+  accepted_too(db, ref, taskId, 0, 0, clocks.read(db))
+  return { outcome = "beside", row = row }
 end
 
+-- What a person's word may close.
+local CLOSES = { lost = "'uncertain'", saved = "'accepted', 'done', 'failed'", unknown = "'accepted', 'done'" }
+
 ---A person says what became of it: "lost" for an uncertain intent, "saved" for a finished task kept by other means.
+---@param unknown boolean|nil  "lost" for a task that the service does not know
 ---@return integer changed
-function M.close(db, ref, state)
-  local from = state == "lost" and "'uncertain'" or "'accepted', 'done', 'failed'"
-  return db:run(([[UPDATE veo_tasks SET state = ?, owner = NULL, lease = 0, updated = ?
-    WHERE ref = ? AND state IN (%s)]]):format(from), state, db:time(), ref)
+function M.close(db, ref, state, unknown)
+  -- Whoever has claimed it finds out that it is settled.
+  local changed = db:run(format([[UPDATE veo_tasks SET state = ?, owner = NULL, lease = 0, claim = NULL, updated = ?
+    WHERE ref = ? AND state IN (%s)]], CLOSES[unknown and "unknown" or state]), state, db:time(), ref)
+  if changed > 0 and state == "lost" then repeats.hand_down(db, ref) end
+  return changed
 end
 
 return M

@@ -1,58 +1,83 @@
 --- Who holds a task: a name for this client of this process, and how another one can tell that its process is dead.
 ---
---- On Linux the name says host, boot and process, so that after a crash nobody waits for a lease to pass. Elsewhere, and
---- for other machines, only the lease speaks.
+--- On Linux the name says boot, PID and time namespace and process, so that after a crash nobody waits for a lease to
+--- pass. Dead is what is provably dead: a process of this boot and these namespaces whose number the kernel does not
+--- know, or gave to another one since. About whatever cannot be seen from here, only the lease speaks.
+
+local gmatch, gsub, match, sub = string.gmatch, string.gsub, string.match, string.sub
+local tonumber = tonumber
+local open = io and io.open
+
+local core = require "veo.core"
 
 local M = {}
 
-local function read(path)
-  local file = io.open(path, "r")
+local function read(path, pattern)
+  local file = open(path, "r")
   if not file then return nil end
   local line = file:read("*l")
+  while line and pattern and not match(line, pattern) do line = file:read("*l") end
   file:close()
   return line
 end
 
--- Process id and start time (field 22); the name in parentheses may hold anything.
-local function process(pid)
+-- When it started (field 22), false for one that has ended and is not yet buried, nil when that cannot be seen. One whose
+-- main thread has ended looks like that too and lives on in its others (field 20 counts them). The name in parentheses may
+-- hold anything.
+local function started(pid)
   local line = read("/proc/" .. pid .. "/stat")
-  if not line then return nil end
-  local id, rest = line:match("^(%d+) .*%) (.*)$")
-  if not id then return nil end
-  local field = 2
-  for word in rest:gmatch("%S+") do
+  local rest = line and match(line, "^%d+ .*%) (.*)$")
+  if not rest then return nil end
+  local field, ended = 2, false
+  for word in gmatch(rest, "%S+") do
     field = field + 1
-    if field == 3 and (word == "Z" or word == "X") then return nil end
-    if field == 22 then return id, word end
+    if field == 3 then ended = word == "Z" or word == "X" end
+    if field == 20 and ended and tonumber(word) < 2 then return false end
+    if field == 22 then return word end
   end
   return nil
 end
 
--- A container has its own host name, and its process ids mean nothing to its neighbours.
-local function host()
-  local boot, name = read("/proc/sys/kernel/random/boot_id"), read("/proc/sys/kernel/hostname")
-  if not boot or not name then return nil end
-  return (name:gsub("[^%w_.-]", "_")) .. "/" .. boot:sub(1, 13)
+-- Whether /proc counts processes as this one's own namespace does. Without a mount of its own, a new namespace sees the
+-- /proc of the one around it: then this process has a second number.
+local function proc_is_ours()
+  local line = read("/proc/self/status", "^NSpid:")
+  return line ~= nil and match(line, "^NSpid:%s*%d+%s*$") ~= nil
+end
+
+---This boot, as its clock is seen from here: a time namespace shifts the time since boot, and when processes started.
+---@return string|nil
+function M.boot()
+  local boot = read("/proc/sys/kernel/random/boot_id")
+  return boot and sub(boot, 1, 13) .. "/" .. (core.identity("/proc/self/ns/time") or "-")
+end
+
+-- Where a process id means what it means here: nil when that cannot be said.
+local function here()
+  local boot, pids = M.boot(), core.identity("/proc/self/ns/pid")
+  return boot and pids and boot .. "/" .. pids
 end
 
 ---A fresh name for a client of this process.
 ---@param nonce string
 ---@return string
 function M.name(nonce)
-  local pid, started = process("self")
-  local here = host()
-  if not pid or not here then return "?:" .. nonce end
-  return here .. ":" .. pid .. ":" .. started .. ":" .. nonce
+  local place, since = here(), started("self")
+  if not place or not since then return "?:" .. nonce end
+  local host = gsub(read("/proc/sys/kernel/hostname") or "", "[^%w_.-]", "_")
+  return host .. "/" .. place .. ":" .. core.pid() .. ":" .. since .. ":" .. nonce
 end
 
 ---Whether the process of that name has certainly ended.
 ---@param name string
 ---@return boolean
 function M.dead(name)
-  local where, pid, started = name:match("^([^:]+):(%d+):(%d+):")
-  if not where or where ~= host() then return false end
-  local id, since = process(pid)
-  return id == nil or since ~= started
+  local place, pid, since = match(name, "^[^/:]*/([^:]+):(%d+):(%d+):")
+  if not place or place ~= here() then return false end
+  if not core.exists(tonumber(pid)) then return true end
+  if not proc_is_ours() then return false end
+  local now = started(pid)
+  return now ~= nil and now ~= since
 end
 
 return M

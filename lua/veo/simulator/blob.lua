@@ -1,9 +1,10 @@
---- Synthetic files of any length: a valid ftyp box, then content that every offset determines.
+--- Synthetic files of any length: the boxes of an MP4, of which the last goes on to the end with content that every
+--- offset determines.
 -- Pure functions, so that a spec can compute what a download must hold.
 local M = {}
 
 local BLOCK = 64 * 1024
-local FTYP = "\0\0\0\32ftypisom\0\0\2\0isomiso2avc1mp41"
+local HEAD = "\0\0\0\32ftypisom\0\0\2\0isomiso2avc1mp41" .. "\0\0\0\8moov" .. "\0\0\0\0mdat"
 
 local fillers = {}
 
@@ -35,7 +36,7 @@ function M.bytes(first, last, seed)
   local from, to = math.floor(first / BLOCK), math.floor(last / BLOCK)
   for index = from, to do
     local piece = block(index, seed)
-    if index == 0 then piece = FTYP .. piece:sub(33) end
+    if index == 0 then piece = HEAD .. piece:sub(#HEAD + 1) end
     local start = index * BLOCK
     if first > start or last < start + BLOCK - 1 then
       piece = piece:sub(math.max(first - start, 0) + 1, math.min(last - start, BLOCK - 1) + 1)

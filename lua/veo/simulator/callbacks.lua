@@ -4,6 +4,7 @@
 local cqueues = require "cqueues"
 local socket = require "cqueues.socket"
 local http = require "veo.simulator.http"
+local http1 = require "veo.util.http1"
 local json = require "veo.simulator.json"
 local media = require "veo.simulator.media"
 local script = require "veo.simulator.script"
@@ -12,6 +13,7 @@ local status = require "veo.simulator.status"
 local M = {}
 
 local TRIES, ANSWER_WITHIN = 3, 15
+local BOUNDS = { head = 65536, headers = 100, chunks = 0 } -- of the answer's head
 local NONE = {}
 local loopback = { ["127.0.0.1"] = true, localhost = true }
 
@@ -66,17 +68,17 @@ local function post(url, body, more, timeout)
   if target:sub(1, 1) ~= "/" then target = "/" .. target end
   local sock = socket.connect { host = host, port = port, nodelay = true }
   sock:settimeout(timeout)
-  local connection = http.connection(sock)
+  local connection = http1.connection(sock, BOUNDS)
   local function finish(answer, why)
     sock:close()
     return answer, why
   end
   if not sock:connect(timeout) then return finish(nil, "refused") end
   if scheme == "https" and not sock:starttls(timeout) then return finish(nil, "no TLS") end
-  if not http.write(connection, http.head_of_request("POST", target, host .. ":" .. port, body, more) .. body) then
-    return finish(nil, "closed")
-  end
-  local first = http.read_head(connection, timeout)
+  local head = http.head_of_request("POST", target, host .. ":" .. port, body, more)
+  if not connection:write(head .. body, timeout) then return finish(nil, "closed") end
+  connection:within(timeout)
+  local first = connection:head()
   local code = first and tonumber(first:match("^HTTP/1%.%d (%d+)"))
   return finish(code, not code and "no answer" or nil)
 end

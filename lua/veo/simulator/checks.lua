@@ -15,7 +15,7 @@ local function seed(value)
 end
 
 local function url(value)
-  return type(value) == "string" and value:find("^https?://[^%s/]+[^%s%c]*$") ~= nil, "an http or https URL"
+  return type(value) == "string" and value:find("^https?://[^%s/][^%s%c]*$") ~= nil, "an http or https URL"
 end
 
 local function index(value) return type(value) == "number" and value % 1 == 0 and value >= 0, "an integer from 0" end
@@ -55,11 +55,21 @@ M.fields = {
   get_4k = { taskId = filled, index = index, callBackUrl = url, required = { "taskId" } },
   download_url = { url = url, required = { "url" } },
   upload_url = { fileUrl = url, uploadPath = filled, fileName = filled, required = { "fileUrl", "uploadPath" } },
-  create_task = { model = one_of("veo/extend"), callBackUrl = url, input = object, required = { "model", "input" } },
-  jobs_input = {
+  create_task = {
+    model = one_of("veo-3-1", "veo/extend", "veo/get-1080p-video", "veo/get-4k-video"), callBackUrl = url,
+    input = object, required = { "model", "input" },
+  },
+  -- What `input` holds, by the model.
+  ["veo/extend"] = {
     task_id = filled, prompt = filled, seeds = seed, watermark = text, required = { "task_id", "prompt" },
   },
+  ["veo/get-1080p-video"] = { taskId = filled, required = { "taskId" } },
+  ["veo/get-4k-video"] = { task_id = filled, required = { "task_id" } },
 }
+M.fields["veo-3-1"] = {}
+for name, check in pairs(M.fields.generate) do
+  if name ~= "model" and name ~= "aspectRatio" and name ~= "callBackUrl" then M.fields["veo-3-1"][name] = check end
+end
 
 --- Looks at a JSON body.
 --- @param name string key of M.fields

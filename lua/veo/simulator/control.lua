@@ -1,4 +1,4 @@
---- The control path, /_simulator/…: not counted, no key; what the `sim` object of a spec talks to.
+--- The control path, /TOKEN/_simulator/…, on a port of its own: not counted; what the `sim` object of a spec talks to.
 local callbacks = require "veo.simulator.callbacks"
 local json = require "veo.simulator.json"
 local script = require "veo.simulator.script"
@@ -54,9 +54,11 @@ local actions = {
 
 local lists = { requests = true, charges = true, tasks = true, violations = true, callbacks = true, uploads = true }
 
---- Answers a control request: POST /_simulator/<action> with a JSON body, or GET without one.
+--- Answers a control request: POST /TOKEN/_simulator/<action> with a JSON body, or GET without one.
 function M.answer(world, request)
-  local name = request.path:sub(13)
+  local home = "/" .. world.token .. "/_simulator/"
+  if request.path:sub(1, #home) ~= home then return { status = 404, body = "" } end
+  local name = request.path:sub(#home + 1)
   local action = actions[name]
   local answer, why
   if action then

@@ -23,7 +23,9 @@ M.known = {
   extra = "true: unknown keys everywhere",
 
   -- an accepted submit
-  task_id_form = "plain | snake | absent | null | number | empty | data_null",
+  task_id_form = "plain | snake | absent | null | number | empty | data_null | json (a string of the object) | "
+    .. "top (beside data) | bare (the id alone) | list (of the object) | record (a recordId alone)",
+  task_id = "the new task's id, byte for byte; one that is there already is not given again",
   render = "seconds that the task takes",
   visible = "seconds until the task can be seen",
   fail = "2 or 3: the task ends so",
@@ -32,7 +34,8 @@ M.known = {
 
   -- a status
   state = "generating | succeeded | failed, whatever the clock says",
-  job_state = "state of the jobs family, any word",
+  job_state = "state of the jobs family, any word, or absent",
+  job_result = "both | response | json: where the jobs family puts the result",
   flag = "successFlag: a number, a string, or null | absent",
   flag_form = "number | string | float",
   error_form = "number | string | null | zero | absent",
@@ -40,6 +43,7 @@ M.known = {
   list_form = "array | json | bare | url | null | absent | empty",
   list_at = "response | info | data",
   response = "object | string | null | absent",
+  consumed = "creditsConsumed of the record: a number or text; the jobs family has it without",
   time_form = "ms | string | text | iso | null | empty | absent",
   unknown = "404 | record | record_info | null | empty | absent: the form in which the task is unknown",
   not_ready = "400 | 404 | 422: 1080P not there yet, in this form",
@@ -55,12 +59,18 @@ M.known = {
   gzip = "true: body compressed",
   chunked = "true: chunked transfer",
   length = "Content-Length off by that much",
+  complain = "chunk | length | open | junk: the body whole, and then no last chunk, less than its Content-Length, "
+    .. "the same with the connection kept, bytes behind the gzip data",
   headers = "more reply headers, name = value",
   retry_after = "number of seconds, \"date:SECONDS\" for an HTTP-date, or any text",
 
   -- media
-  etag = "another version of the file: its ETag",
+  etag = "another version of the file: its ETag; false: neither ETag nor date",
   ranges = "false: Range is ignored",
+  align = "a part begins at a multiple of so many bytes, at or before the one asked for",
+  piece = "a part has so many bytes at most",
+  untold = "true: a part does not say how long the whole is",
+  until_close = "true: no Content-Length; the end of the connection ends the body",
   content_type = "another Content-Type",
   clip = "source | hop1 | hop2 | hop3 | part: that clip instead",
 

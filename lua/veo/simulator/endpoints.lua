@@ -35,6 +35,9 @@ end
 function M.submit(world, request, effect, task, price)
   if not world:within_rate() then return refuse(429) end
   if not world.tasks:charge(price) then return refuse(402) end
+  local id = effect.task_id and tostring(effect.task_id)
+  task.id = id and not world.tasks.by_id[id] and id or nil
+  task.jobs = request.path:find("/jobs/", 1, true) ~= nil
   task.render, task.visible = task.render or effect.render, task.visible or effect.visible
   task.fail, task.error_code, task.error_message = effect.fail, effect.error_code, effect.error_message
   if request.prompt then task.rules = script.from_prompt(request.prompt, request.endpoint) end
@@ -64,16 +67,20 @@ end
 
 local tiers = { veo3 = "quality", veo3_fast = "fast", veo3_lite = "lite" }
 
-local function generate(world, request, effect)
-  local body = request.json
-  local refusal = M.check(world, request, "generate", body)
-  if refusal then return refuse(422, refusal) end
+--- The part that both families share.
+function M.generate(world, request, effect, body)
   local model = body.model or "veo3_fast"
   local resolution = body.resolution or "720p"
   return M.submit(world, request, effect, {
     kind = "generate", hop = 0, prompt = body.prompt, seeds = body.seeds, model = model, watermark = body.watermark,
     callback = body.callBackUrl, params = body, resolution = resolution, upgraded = resolution ~= "720p",
   }, tasks.prices[tiers[model]])
+end
+
+local function generate(world, request, effect)
+  local refusal = M.check(world, request, "generate", request.json)
+  if refusal then return refuse(422, refusal) end
+  return M.generate(world, request, effect, request.json)
 end
 
 --- A task for a status call, or how its absence is told.

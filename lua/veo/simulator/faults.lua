@@ -22,7 +22,7 @@ local function head_of(response, effect, length, keep)
   end
   if effect.chunked then
     headers[#headers + 1] = { "Transfer-Encoding", "chunked" }
-  else
+  elseif not effect.until_close then
     headers[#headers + 1] = { "Content-Length", ("%d"):format(math.max(0, length + (effect.length or 0))) }
   end
   headers[#headers + 1] = { "Connection", keep and "keep-alive" or "close" }
@@ -41,11 +41,11 @@ end
 local function write_body(connection, pieces, limit, rate, chunked)
   local function put(piece)
     if chunked then piece = ("%x\r\n"):format(#piece) .. piece .. "\r\n" end
-    return http.write(connection, piece)
+    return connection:write(piece)
   end
-  for piece in pieces do
-    local short = limit and #piece > limit
-    if short then piece = piece:sub(1, limit) end
+  for whole in pieces do
+    local short = limit and #whole > limit
+    local piece = short and whole:sub(1, limit) or whole
     if rate then
       local step = math.max(1, math.floor(rate / 20))
       for from = 1, #piece, step do
@@ -60,8 +60,30 @@ local function write_body(connection, pieces, limit, rate, chunked)
       if short or limit <= 0 then return true end
     end
   end
-  if chunked and not limit then return http.write(connection, "0\r\n\r\n") end
+  if chunked and not limit then return connection:write("0\r\n\r\n") end
   return true
+end
+
+-- Ways to spoil the end of an answer whose body comes whole, as the effects that do it.
+local complaints = {}
+
+function complaints.chunk(body) return { chunked = true, cut = #body }, body end
+
+function complaints.length(body) return { length = 7 }, body end
+
+function complaints.open(body) return { length = 7, stall = #body }, body end
+
+function complaints.junk(body)
+  return { headers = { ["Content-Encoding"] = "gzip" } }, gzip.pack(body) .. "junk behind the end"
+end
+
+local function spoil(effect, body)
+  local out = {}
+  for name, value in pairs(effect) do out[name] = value end
+  local more
+  more, body = complaints[effect.complain](body)
+  for name, value in pairs(more) do out[name] = value end
+  return out, body
 end
 
 --- Sends the answer.
@@ -73,38 +95,42 @@ function M.send(connection, response, effect, request)
   if effect.delay then cqueues.sleep(effect.delay) end
   if effect.close == "unanswered" then return false end
   if effect.hang then
-    http.wait_for_close(connection)
+    connection:drain()
     return false
   end
   if effect.garbage then
-    http.write(connection, "\0\1\2\3garbage\255\254\r\n\r\nnot HTTP at all\r\n")
+    connection:write("\0\1\2\3garbage\255\254\r\n\r\nnot HTTP at all\r\n")
     return false
   end
   local body, length = response.body, response.length
-  if body and effect.gzip then body = gzip.pack(body) end
+  if body and complaints[effect.complain] then
+    effect, body = spoil(effect, body)
+  elseif body and effect.gzip then
+    body = gzip.pack(body)
+  end
   if body then length = #body end
   local cut = effect.cut
   if cut == "random" then cut = math.random(0, math.max(0, length - 1)) end
-  local keep = request.keep and not cut
+  local keep = request.keep and not cut and not effect.until_close
   local head = head_of(response, effect, length, keep)
-  if request.method == "HEAD" then return http.write(connection, head) and keep end
+  if request.method == "HEAD" then return connection:write(head) and keep end
   if effect.close == "headers" then
-    http.write(connection, head)
+    connection:write(head)
     return false
   end
   local damaged = cut or effect.stall
   request.body_sent = damaged or length
   if body and not damaged and not effect.drip and not effect.chunked then
-    if not http.write(connection, head .. body) then return false end
+    if not connection:write(head .. body) then return false end
   else
-    if not http.write(connection, head) then return false end
+    if not connection:write(head) then return false end
     local rate = effect.drip and math.max(1, effect.drip)
     if not write_body(connection, body and once(body) or response.stream, damaged, rate, effect.chunked) then
       return false
     end
   end
   if effect.stall then
-    http.wait_for_close(connection)
+    connection:drain()
     return false
   end
   if effect.length or effect.close == "after" then return false end

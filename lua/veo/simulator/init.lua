@@ -21,6 +21,8 @@ local M = {}
 --- @field media_url string base URL of the media host
 --- @field upload_url string base URL of the upload host
 --- @field control_url string
+--- @field port integer of the API; another than in url when a proxy stands in front
+--- @field media_port integer
 --- @field ca_file string|nil CA certificate, when tls
 --- @field api_key string
 --- @field source string taskId of a finished 8 s video
@@ -92,7 +94,7 @@ function Simulator:count(method, path)
 end
 
 --- What was charged: the truth. By taskId { count, credits }, and the list of charges in order (taskId, credits,
---- operation, model, source, prompt, callBackUrl, request, time).
+--- operation, model, source, prompt, callBackUrl, request, time, user_agent).
 --- @return table<string, table> by_task, table[] list
 function Simulator:charges()
   local list, by_task = ask(self, "charges"), {}

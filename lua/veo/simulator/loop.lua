@@ -1,12 +1,20 @@
 --- Brings the service up: listeners, the loop, and its end.
 local cqueues = require "cqueues"
-local errno = require "cqueues.errno"
 local json = require "veo.simulator.json"
 local options_of = require "veo.simulator.options"
 local server = require "veo.simulator.server"
 local service = require "veo.simulator.service"
 
 local M = {}
+
+-- Who steers a simulator is told where: its address holds what nobody guesses, another user of the machine or a page
+-- in a browser.
+local function token()
+  local random = assert(io.open("/dev/urandom", "rb"))
+  local bytes = random:read(16)
+  random:close()
+  return (bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+end
 
 local function start(options)
   local loop = cqueues.new()
@@ -26,15 +34,16 @@ local function start(options)
   end
   local scheme = tls and "https" or "http"
   local api, why = listen("api", options.port, tls)
-  if not api then return nil, ("cannot listen on port %d: %s"):format(options.port, errno.strerror(why)) end
+  if not api then return nil, ("cannot listen on port %d: %s"):format(options.port, why) end
   local media = assert(listen("media", options.media_port, tls))
   local steering = assert(listen("control", 0, nil))
-  world.url = ("%s://127.0.0.1:%d"):format(scheme, api)
-  world.media_url = ("%s://127.0.0.1:%d"):format(scheme, media)
+  world.url = options.public_url or ("%s://127.0.0.1:%d"):format(scheme, api)
+  world.media_url = options.public_media_url or ("%s://127.0.0.1:%d"):format(scheme, media)
+  world.token = token()
   world.about = {
     url = world.url, media_url = world.media_url, upload_url = world.media_url,
-    control_url = ("http://127.0.0.1:%d"):format(steering), ca_file = ca_file, api_key = options.api_key,
-    source = options.source, speed = options.speed,
+    control_url = ("http://127.0.0.1:%d/%s"):format(steering, world.token), ca_file = ca_file,
+    api_key = options.api_key, port = api, media_port = media, source = options.source, speed = options.speed,
   }
   return world
 end

@@ -49,9 +49,15 @@ function M.links(world, task)
   return { whole = M.link(world, task, "whole"), part = M.link(world, task, "part") }
 end
 
-local function file_of_clip(name)
+--- What tells a task's files from any other's: a box that players skip.
+function M.mark(id)
+  return string.char(0, 0, math.floor((#id + 8) / 256), (#id + 8) % 256) .. "free" .. id
+end
+
+local function file_of_clip(name, mark)
   local data, why = M.clip(name)
   if not data then return nil, why end
+  data = data .. (mark or "")
   return { size = #data, etag = ('"%08x"'):format(gzip.crc32(data)), bytes = function(first, last)
     return data:sub(first + 1, last + 1)
   end }
@@ -93,7 +99,8 @@ local function find(world, request, effect)
   if signature ~= task.token and signature ~= task.fresh_token then return nil, 403 end
   local life = signature == task.fresh_token and task.fresh_until or task.link_life and task.done + task.link_life
   if life and cqueues.monotime() > life then return nil, 403 end
-  return file_of_clip(kind == "part" and "part" or M.clip_of_hop(task.hop))
+  local mark = world.options.own_bytes and M.mark(task.id) or nil
+  return file_of_clip(kind == "part" and "part" or M.clip_of_hop(task.hop), mark)
 end
 
 -- "bytes=a-b", "bytes=a-" or "bytes=-n"; nil when absent or of another kind (then it is ignored).
@@ -115,8 +122,10 @@ function M.answer(world, request, effect)
   if request.headers.authorization then world:violation(request, "the key was sent to a media host") end
   local file, status = find(world, request, effect)
   if not file then return failure(tonumber(status) or 404) end
-  local etag = effect.etag or file.etag
-  local headers = { { "ETag", etag }, { "Last-Modified", MODIFIED }, { "Accept-Ranges", "bytes" } }
+  local etag = effect.etag
+  if etag == nil then etag = file.etag end
+  local headers = { { "Accept-Ranges", "bytes" } }
+  if etag ~= false then headers = { { "ETag", etag }, { "Last-Modified", MODIFIED }, headers[1] } end
   local response = { status = 200, headers = headers, content_type = effect.content_type or "video/mp4" }
   local first, last = range_of(request.headers.range, file.size)
   local condition = request.headers["if-range"]
@@ -127,7 +136,10 @@ function M.answer(world, request, effect)
       return response
     end
     response.status = 206
-    headers[#headers + 1] = { "Content-Range", ("bytes %d-%d/%d"):format(first, last, file.size) }
+    if effect.align then first = first - first % effect.align end
+    if effect.piece then last = math.min(last, first + effect.piece - 1) end
+    headers[#headers + 1] = { "Content-Range", ("bytes %d-%d/%s"):format(first, last,
+      effect.untold and "*" or ("%d"):format(file.size)) }
   else
     first, last = 0, file.size - 1
   end

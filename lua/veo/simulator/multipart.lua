@@ -2,14 +2,17 @@
 local M = {}
 
 local FIELD_LIMIT = 64 * 1024
+local HEADERS_LIMIT = 8 * 1024
+local BOUNDARY_LIMIT = 70 -- of the standard; every piece is searched for it
+local PARTS = 100
 
 --- @param boundary string
 --- @param open fun(name: string, filename: string, headers: string): fun(piece: string)  called for each file
 --- @return fun(piece: string) push, fun(): table|nil, string|nil finish  fields by name, or nil and what is wrong
 function M.parser(boundary, open)
-  local mark = "\r\n--" .. boundary
+  local mark = "\r\n--" .. boundary:sub(1, BOUNDARY_LIMIT)
   local buffer, state, wrong = "\r\n", "preamble", nil
-  local fields, sink, field = {}, nil, nil
+  local fields, sink, field, parts = {}, nil, nil, 0
 
   local function emit(piece)
     if piece == "" or state ~= "part" then return end
@@ -28,7 +31,12 @@ function M.parser(boundary, open)
       return true
     end
     local from, to = buffer:find("\r\n\r\n", 1, true)
+    if (from or #buffer) > HEADERS_LIMIT or parts == PARTS then
+      state, buffer, wrong = "end", "", wrong or "too many parts, or too long headers of one"
+      return true
+    end
     if not from then return nil end
+    parts = parts + 1
     local headers = buffer:sub(1, from - 1)
     buffer, state = buffer:sub(to + 1), "part"
     local name, filename = headers:match('[; ]name="([^"]*)"'), headers:match('filename="([^"]*)"')
@@ -45,6 +53,7 @@ function M.parser(boundary, open)
   end
 
   local function push(piece)
+    if state == "end" then return end
     buffer = buffer .. piece
     while state ~= "end" do
       if state == "mark" then

@@ -12,7 +12,10 @@ local folder = debug.getinfo(1, "S").source:gsub("^@", ""):gsub("[^/\\]*$", "")
 -- Any Lua will do that has cqueues; the caller's own may be one inside a game that has not.
 local candidates = "${VEO_SIMULATOR_LUA:-} lua5.4 lua lua5.3 luajit lua5.2 lua5.1"
 
-local command = [[
+-- What a child has no use for: keys, and the password of a ledger.
+local SECRETS = "unset KIE_API_KEY KIE_WEBHOOK_KEY VEO_LEDGER; "
+
+local command = SECRETS .. [[
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
 ulimit -n "$(ulimit -Hn)" 2>/dev/null
 for lua in %s; do
@@ -26,7 +29,7 @@ echo '{"error":"no Lua with cqueues and cjson found (Debian: lua5.4 lua-cqueues 
 function M.start(line)
   local fifo = os.tmpname()
   os.remove(fifo)
-  local made = os.execute("mkfifo -m 600 " .. quote(fifo))
+  local made = os.execute(SECRETS .. "mkfifo -m 600 " .. quote(fifo))
   if made ~= true and made ~= 0 then return nil, "cannot make a FIFO at " .. fifo end
   local text = command:format(candidates, quote((folder == "" and "./" or folder) .. "main.lua"))
   local pipe, why = io.popen("{ " .. text .. "} >" .. quote(fifo), "w")

@@ -100,11 +100,17 @@ end
 --- The rules written into a prompt. `self` is the endpoint that a plain "[sim …]" means.
 --- @return table rules
 function M.from_prompt(prompt, self)
-  local rules = {}
-  for target, text in prompt:gmatch("%[sim:?([%w_]*)([^%]]*)%]") do
+  local rules, at = {}, 1
+  while true do
+    -- In two steps, and words from their beginnings only: one pattern is quadratic in what anybody may have sent.
+    local from, to, target = prompt:find("%[sim:?([%w_]*)", at)
+    local stop = from and prompt:find("]", to + 1, true)
+    if not stop then return rules end
+    local text = prompt:sub(to + 1, stop - 1)
+    at = stop + 1
     local given = { on = target == "" and self or target }
     -- quoted values first, they may hold blanks; a quoted number stays a string
-    text = text:gsub('([%w_-]+)="([^"]*)"', function(key, value)
+    text = text:gsub('%f[%w_-]([%w_-]+)="([^"]*)"', function(key, value)
       given[(key:gsub("-", "_"))] = value
       return ""
     end)
@@ -114,7 +120,6 @@ function M.from_prompt(prompt, self)
     end
     rules[#rules + 1] = M.rule(given)
   end
-  return rules
 end
 
 --- The rule written into a taskId: "sim.code-404", "sim.flag-2.error_code-501"; nil for any other id.

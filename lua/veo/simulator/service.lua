@@ -19,6 +19,7 @@ local M = {}
 M.__index = M
 
 local NONE = {}
+local LONG = 65536
 
 --- @param options table see options.lua
 function M.new(options)
@@ -100,15 +101,17 @@ local function effect_of(self, request)
   return task and not prompt and script.find(task.rules, request) or NONE
 end
 
--- Decodes a JSON body and finds the taskId and the prompt wherever the endpoint keeps them.
-local function understand(request, endpoint)
-  if request.body and request.body ~= "" and endpoint.json then
+-- Decodes a JSON body and finds the taskId and the prompt wherever the endpoint keeps them. A long one (10 ms a MiB) is
+-- decoded only for somebody who has the key.
+local function understand(request, endpoint, refusal)
+  if request.body and request.body ~= "" and endpoint.json and not (refusal and #request.body > LONG) then
     local body = json.decode(request.body)
     request.json = type(body) == "table" and body or nil
   end
   local body = request.json or NONE
   local input = type(body.input) == "table" and body.input or NONE
-  local id = request.query.taskId or body.taskId or input.task_id or endpoint.task_id and endpoint.task_id(request)
+  local id = request.query.taskId or body.taskId or input.task_id or input.taskId
+    or endpoint.task_id and endpoint.task_id(request)
   local prompt = body.prompt or input.prompt
   request.task_id = type(id) == "string" and id or nil
   request.prompt = type(prompt) == "string" and prompt or nil
@@ -159,17 +162,17 @@ end
 --- @param request table
 --- @return table response, table effect
 function M:answer(request)
-  if request.path:sub(1, 12) == "/_simulator/" then return control.answer(self, request), NONE end
-  if request.listener == "control" then return { status = 404, body = "" }, NONE end
+  if request.listener == "control" then return control.answer(self, request), NONE end
   request.elsewhere = self:elsewhere(request)
   local endpoint = endpoint_for(request)
   request.endpoint = endpoint and endpoint.name or "unknown"
-  understand(request, endpoint or NONE)
   self.journal:add(request)
   local refusal
   if endpoint and not endpoint.free then
     refusal = checks.headers(request, self.options.api_key, function(text) self:violation(request, text) end)
   end
+  understand(request, endpoint or NONE, refusal)
+  if endpoint and endpoint.name_of then request.endpoint = endpoint.name_of(request) end
   local effect = effect_of(self, request)
   local response
   if endpoint and effects.carries_out(effect) then

@@ -116,6 +116,7 @@ function M.data(task, state, links, effect)
     { "completeTime", state == "generating" and "null" or time(task.done_at) }, { "response", response },
     { "info", info }, { "successFlag", flag_text(state, task, effect) }, { "errorCode", error_code },
     { "errorMessage", error_message }, { "createTime", time(task.created_at) }, { "fallbackFlag", "false" },
+    { "creditsConsumed", effect.consumed and json.encode(effect.consumed) },
     { "extraKey", effect.extra and '{"kept":[1,2]}' or nil },
   }
   for _, pair in ipairs(flat) do all[#all + 1] = pair end
@@ -131,29 +132,38 @@ function M.info(task, links, effect)
   }
 end
 
+local job_models = { extend = "veo/extend", generate = "veo-3-1", ["1080p"] = "veo/get-1080p-video",
+  ["4k"] = "veo/get-4k-video" }
+local JOB_FLAGS = { generating = 0, succeeded = 1, failed = 3 }
+
 --- The data of the jobs family's recordInfo.
 --- @param word_of fun(task: table, state: string): string
 function M.job(task, word_of, state, links, effect)
   local time = times[effect.time_form or "ms"]
-  local result = '""'
+  local result, plain = '""', "null"
   if state == "succeeded" and effect.response ~= "null" then
     local encode = lists[effect.list_form or (effect.urls == "none" and "empty") or "array"]
-    result = object { { "resultUrls", encode(effect.urls == "none" and {} or { links.whole }) } }
-    if effect.response ~= "object" then result = json.encode(result) end
+    plain = object { { "resultUrls", encode(effect.urls == "none" and {} or { links.whole }) } }
+    result = effect.response == "object" and plain or json.encode(plain)
   elseif effect.response == "null" then
     result = "null"
   end
   if effect.response == "absent" then result = nil end
+  if effect.job_result == "response" then result = nil end
+  if effect.job_result == "json" or effect.response == "absent" then plain = nil end
   local code, message = '""', '""'
   if state == "failed" then
     code = json.encode(tostring(effect.error_code or task.error_code or 501))
     message = json.encode(effect.error_message or task.error_message or "Video extension failed")
   end
   return object {
-    { "taskId", json.encode(task.id) }, { "model", '"veo/extend"' },
-    { "state", json.encode(effect.job_state or word_of(task, state)) },
+    { "taskId", json.encode(task.id) }, { "model", json.encode(job_models[task.kind]) },
+    { "state", effect.job_state ~= "absent" and json.encode(effect.job_state or word_of(task, state)) },
+    { "successFlag", effect.flag and flag_text(state, task, effect) or json.encode(JOB_FLAGS[state]) },
     { "param", json.encode(json.encode(task.params or { prompt = task.prompt })) }, { "resultJson", result },
+    { "response", effect.response == "string" and plain and json.encode(plain) or plain },
     { "failCode", code }, { "failMsg", message }, { "costTime", "null" },
+    { "creditsConsumed", state ~= "generating" and json.encode(effect.consumed or task.consumed or 0) or "null" },
     { "completeTime", state == "generating" and "null" or time(task.done_at) }, { "createTime", time(task.created_at) },
   }
 end
@@ -178,10 +188,16 @@ end
 function M.accepted(task, effect)
   local id, form = json.encode(task.id), effect.task_id_form or "plain"
   if form == "data_null" then return "null" end
+  if form == "top" then return 'null,"taskId":' .. id end -- beside the data instead of in it
+  if form == "bare" then return id end
+  if form == "json" then return json.encode('{"taskId":' .. id .. "}") end
+  if form == "list" then return '[{"taskId":' .. id .. "}]" end
+  if form == "record" then return '{"recordId":' .. json.encode("record-of-" .. task.id) .. "}" end
   local field = form == "plain" and '"taskId":' .. id or form == "snake" and '"task_id":' .. id
     or form == "null" and '"taskId":null' or form == "number" and '"taskId":12345' or form == "empty" and '"taskId":""'
     or ""
-  local extra = effect.extra and '"recordId":"r1","queue":{"place":3}' or ""
+  local extra = effect.extra and '"recordId":"r1","queue":{"place":3}'
+    or task.jobs and '"recordId":' .. json.encode("record-of-" .. task.id) or ""
   return "{" .. field .. (field ~= "" and extra ~= "" and "," or "") .. extra .. "}"
 end
 

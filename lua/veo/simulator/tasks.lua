@@ -110,9 +110,11 @@ end
 
 --- Notes what was taken: the truth that specs compare with.
 function M:record_charge(task, price, operation, request)
+  task.consumed = (task.consumed or 0) + price
   self.charges[#self.charges + 1] = {
     taskId = task.id, credits = price, operation = operation, model = task.model, source = task.source,
     prompt = task.prompt, callBackUrl = task.callback, request = request.number, time = request.time,
+    user_agent = request.headers["user-agent"],
   }
 end
 

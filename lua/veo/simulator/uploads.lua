@@ -73,7 +73,7 @@ local function url_upload(world, request)
   local body = request.json
   local refusal = endpoints.check(world, request, "upload_url", body)
   if refusal then return endpoints.refuse(400, refusal) end
-  local name = body.fileName or body.fileUrl:match("([^/?]+)[^/]*$") or "file"
+  local name = body.fileName or body.fileUrl:gsub("[?#].*", ""):match("^.*/(.+)$") or "file"
   return accept(world, { name = name, path = body.uploadPath, size = 0, source = body.fileUrl })
 end
 

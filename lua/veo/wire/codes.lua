@@ -5,6 +5,8 @@
 --- nothing), "uncertain" (may have been accepted and charged: never repeated by itself).
 --- Codes without a row are `server` for a free call and `uncertain` for a billable one.
 
+local ipairs = ipairs
+
 local M = {}
 
 ---@class veo.wire.CodeRow
@@ -49,7 +51,8 @@ end
 ---422 says several things to a status call; the first pattern found in its lower-cased message decides.
 ---`state` instead of `code`: not an error at all, the record exists and is not finished.
 M.unprocessable = {
-  { pattern = "within 14 days", code = "expired", meaning = "records are kept for 14 days" },
+  { pattern = "records within", code = "expired", meaning = "the record is too old to be kept" },
+  { pattern = "within 14 days", code = "expired", meaning = "the record is too old to be kept" },
   { pattern = "record is null", code = "not_found", meaning = "no such task" },
   { pattern = "recordinfo is null", code = "not_found", meaning = "no such task" },
   { pattern = "status is not success", state = "generating" },
@@ -57,6 +60,11 @@ M.unprocessable = {
 
 ---Error codes after which a free call may simply be made again.
 M.repeatable = { network = true, server = true, unavailable = true, rate_limited = true, malformed = true }
+
+---What curl says of a connection that waiting does not mend: a URL that is none, and certificates: the server's, one's own,
+---and those it is checked by.
+M.lasting = { [3] = true, [51] = true, [58] = true, [59] = true, [60] = true, [77] = true, [82] = true, [83] = true,
+  [90] = true, [91] = true }
 
 ---Error codes that no waiting can cure: every further call would end the same way.
 M.fatal = { invalid = true, unauthorized = true, insufficient_credits = true, forbidden = true, key_limit = true }

@@ -2,10 +2,15 @@
 --- A rule is data: { name, kind, required, min, max, known, about, refuse }; the rules themselves stand with their API,
 --- the kinds of values in wire/kinds.lua.
 
+local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
+local find, format = string.find, string.format
+local concat = table.concat
+
 local errors = require "veo.errors"
 local kinds = require "veo.wire.kinds"
 local suggest = require "veo.wire.suggest"
 local text = require "veo.wire.text"
+local urls = require "veo.wire.urls"
 
 local M = {}
 
@@ -21,7 +26,7 @@ local M = {}
 
 local function invalid(operation, field, given, expected, suggestion, message)
   if not message then
-    message = ("%s: %s: given %s, expected %s"):format(operation, field, given, expected)
+    message = format("%s: %s: given %s, expected %s", operation, field, given, expected)
     if suggestion then message = message .. "; did you mean " .. text.show(suggestion) .. "?" end
   end
   return errors.new {
@@ -31,9 +36,9 @@ local function invalid(operation, field, given, expected, suggestion, message)
 end
 M.invalid = invalid
 
--- Values that mean "absent": nil, and the light userdata by which lua-cjson writes null.
+-- Values that mean "absent": nil, and lua-cjson's null.
 local function absent(value)
-  return value == nil or type(value) == "userdata"
+  return value == nil or urls.is_null(value)
 end
 
 -- Rule lists are static, so what is derived from one is kept.
@@ -67,7 +72,7 @@ end
 local function unknown_field(operation, key, value, names)
   local shown = type(key) == "string" and text.printable(key, 40) or "[" .. text.show(key) .. "]"
   local suggestion = suggest.nearest(key, names)
-  local expected = #names > 0 and "one of " .. table.concat(names, ", ") or "no fields"
+  local expected = #names > 0 and "one of " .. concat(names, ", ") or "no fields"
   local message = operation .. " has no field " .. shown
   if suggestion then
     message = message .. "; did you mean " .. suggestion .. "?"
@@ -90,9 +95,10 @@ local function merge_extra(operation, extra, by_name, out)
     if by_name[key] then
       return nil, invalid(operation, name, "a field that " .. operation .. " knows", "it beside extra, not in it", key)
     end
+    if text.bad_utf8(key) then return nil, invalid(operation, name, "a name that is not UTF-8", expected) end
     if not absent(value) then
-      local copy, problem = kinds.json(value, 1)
-      if copy == nil then return nil, invalid(operation, name, problem, "a value that JSON can hold") end
+      local copy, problem, at = kinds.json(value)
+      if copy == nil then return nil, invalid(operation, name .. at, problem, "a value that JSON can hold") end
       out[key] = copy
     end
   end
@@ -110,8 +116,8 @@ local function known_warning(operation, rule, value)
   local shown = {}
   for i = 1, #rule.known do shown[i] = tostring(rule.known[i]) end
   local meant = suggest.nearest(tostring(value), shown)
-  return ("%s: %s: %s is not among the documented values (%s); sent as it is%s"):format(operation, rule.name,
-    text.show(value), table.concat(shown, ", "), meant and "; did you mean " .. text.show(meant) .. "?" or "")
+  return format("%s: %s: %s is not among the documented values (%s); sent as it is%s", operation, rule.name,
+    text.show(value), concat(shown, ", "), meant and "; did you mean " .. text.show(meant) .. "?" or "")
 end
 
 ---Checks parameters against rules. Nothing of `params` is kept: the result is a fresh flat table.
@@ -160,7 +166,7 @@ end
 ---@return true|nil, veo.Error|nil
 function M.task_id(value, operation)
   if type(value) == "string" and #value <= kinds.ID_LENGTH
-    and (value:find("^%w+$") or value:find("^[%w_-]+$")) then return true end
+    and (find(value, "^%w+$") or find(value, "^[%w_-]+$")) then return true end
   local kept, given, expected, suggestion = kinds.id(value)
   if kept then return true end
   return nil, invalid(operation or "status", "taskId", given, expected, suggestion)

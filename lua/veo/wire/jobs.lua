@@ -1,17 +1,38 @@
 --- The newer "jobs" family under /api/v1/jobs, as data: the same calls for the user, other words on the wire.
 
+local ipairs = ipairs
+
 local veo = require "veo.wire.veo"
 
-local extend_fields = {}
-for i, field in ipairs(veo.operations.extend.fields) do
-  extend_fields[i] = field
-  if field.name == "model" then
-    extend_fields[i] = {
-      name = "model", kind = "line",
-      refuse = "no model: this API cannot express the tier, and another one would be billed silently",
-    }
+local REFUSED = {
+  model = "no model: this API cannot express the tier, and another one would be billed silently",
+  index = "no index: this API names none, and another video than the first could not be told",
+}
+
+-- The fields of the other family, without those that cannot be said here.
+local function fields_of(operation)
+  local fields = {}
+  for i, field in ipairs(veo.operations[operation].fields) do
+    fields[i] = REFUSED[field.name] and { name = field.name, kind = field.kind, refuse = REFUSED[field.name] } or field
   end
+  return fields
 end
+
+local callback = { name = "callBackUrl", kind = "url" }
+
+-- A task of that model. Where the fields go: the model and `top` at the top, all else (also `extra`) inside `input`.
+-- `once`: nobody means a second one, which would be another task here, charged again.
+local function task(model, fields, names, once)
+  return {
+    method = "POST", path = "/api/v1/jobs/createTask", billable = true, fields = fields, once = once,
+    body = { constants = { model = model }, top = { callBackUrl = true }, inside = "input", names = names },
+  }
+end
+
+local full_hd = fields_of "get_1080p"
+full_hd[#full_hd + 1] = callback
+local uhd = task("veo/get-4k-video", fields_of "get_4k", { taskId = "task_id" }, true)
+uhd.not_ready = veo.operations.get_4k.not_ready
 
 return {
   name = "jobs",
@@ -19,12 +40,10 @@ return {
   look = "status",
   upload_url = veo.upload_url,
   operations = {
-    extend = {
-      method = "POST", path = "/api/v1/jobs/createTask", billable = true, fields = extend_fields,
-      -- Where the fields go: constants and `top` at the top, all else (also `extra`) inside `input`.
-      body = { constants = { model = "veo/extend" }, top = { callBackUrl = true }, inside = "input",
-        names = { taskId = "task_id" } },
-    },
+    extend = task("veo/extend", fields_of "extend", { taskId = "task_id" }),
+    generate = task("veo-3-1", fields_of "generate", {}),
+    get_1080p = task("veo/get-1080p-video", full_hd, {}, true),
+    get_4k = uhd,
     status = { method = "GET", path = "/api/v1/jobs/recordInfo", fields = veo.operations.status.fields },
     credits = veo.operations.credits,
     download_url = veo.operations.download_url,

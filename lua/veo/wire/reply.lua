@@ -1,8 +1,12 @@
 --- From a reply or a failure of veo.core to an error, or to none: which code decides, and what it means.
 --- Rule of the service: a JSON object with a usable `code` in it decides; otherwise the HTTP status does.
 
+local rawget, tonumber, tostring, type = rawget, tonumber, tostring, type
+local find, format, lower = string.find, string.format, string.lower
+
 local codes = require "veo.wire.codes"
 local errors = require "veo.errors"
+local named = require "veo.wire.named"
 local text = require "veo.wire.text"
 
 local M = {}
@@ -13,7 +17,7 @@ local tointeger = rawget(math, "tointeger") -- 5.3 and later
 -- backtracking pattern dearly).
 local function integer(value)
   if type(value) == "string" then
-    value = #value <= 24 and value:find("^%s*%-?%d+%.?0*%s*$") and tonumber(value) or nil
+    value = #value <= 24 and find(value, "^%s*%-?%d+%.?0*%s*$") and tonumber(value) or nil
   end
   if type(value) ~= "number" or value % 1 ~= 0 then return nil end
   return tointeger and tointeger(value) or value
@@ -32,27 +36,12 @@ function M.code(reply)
   return status, "http"
 end
 
--- A task id inside a reply: documented as a string; `task_id` and whole numbers occur.
-local function usable_id(value)
-  if type(value) == "string" then
-    if value:find("^%w+$") then return value end -- without a set: it costs three times a class
-    if value:find("%S") and not value:find("%c") then return value end
-    return nil
-  end
-  local n = integer(value)
-  if n and n >= 0 and n < 9007199254740992 then return ("%.0f"):format(n) end
-  return nil
-end
-
----@param data any
----@return string|nil
-function M.task_id(data)
-  if type(data) ~= "table" then return nil end
-  return usable_id(data.taskId) or usable_id(data.task_id)
-end
+---The id that an object names; `body` is the text it was decoded from, if that is there.
+---@type fun(data: any, body: string|nil): string|nil
+M.task_id = named.by_object
 
 local function service_text(msg)
-  if type(msg) == "string" and msg:find("%S") then return text.printable(msg, 200) end
+  if type(msg) == "string" and find(msg, "%S") then return text.printable(msg, 200) end
   return nil
 end
 
@@ -66,6 +55,7 @@ local function build(fields, operation, reply, failure)
   fields.service_code = fields.service_code or integer(source.code)
   fields.service_msg = msg
   fields.curl_code = source.curl_code
+  fields.proxy_status = source.proxy_status
   fields.retry_after = source.retry_after
   fields.timed_out = source.timed_out or nil
   fields.excerpt = type(source.excerpt) == "string" and text.printable(source.excerpt, 200) or nil
@@ -74,7 +64,7 @@ end
 
 local function say(operation, meaning, code, from, source)
   local out = operation .. ": " .. meaning
-  if code then out = out .. (" (%s %d"):format(from == "body" and "code" or "HTTP", code) else out = out .. " (" end
+  if code then out = out .. format(" (%s %d", from == "body" and "code" or "HTTP", code) else out = out .. " (" end
   local detail = service_text(source.msg)
   if not detail and type(source.excerpt) == "string" and source.excerpt ~= "" then
     detail = text.printable(source.excerpt, 80)
@@ -83,8 +73,18 @@ local function say(operation, meaning, code, from, source)
   return out .. ")"
 end
 
+---Whether waiting does not mend what it met: a certificate that does not hold, a proxy that refuses.
+---@param failure veo.Error|table
+---@return boolean
+function M.is_lasting(failure)
+  local proxy = failure.proxy_status
+  return codes.lasting[failure.curl_code] == true
+    or proxy ~= nil and proxy >= 400 and proxy < 500 and proxy ~= 408 and proxy ~= 429
+end
+
 local UNREADABLE = { malformed = "the reply is not a JSON object", too_large = "the reply is longer than 1 MiB" }
-local ENDED = { cancelled = "cancelled", closed = "closed", io = "io" }
+local ENDED = { cancelled = "cancelled", closed = "closed", io = "io", internal = "internal", invalid = "invalid",
+  protocol = "unavailable" }
 
 local function why(failure)
   if UNREADABLE[failure.reason] then return UNREADABLE[failure.reason] end
@@ -102,9 +102,9 @@ local GATEWAY = "the gateway does not know this address"
 
 local function unprocessable(msg)
   if type(msg) ~= "string" then return nil end
-  msg = msg:lower()
+  msg = lower(msg)
   for i = 1, #codes.unprocessable do
-    if msg:find(codes.unprocessable[i].pattern, 1, true) then return codes.unprocessable[i] end
+    if find(msg, codes.unprocessable[i].pattern, 1, true) then return codes.unprocessable[i] end
   end
   return nil
 end
@@ -146,17 +146,26 @@ function M.malformed(operation, reply, what)
   return build({ code = "malformed", message = operation .. ": " .. what }, operation, reply, nil)
 end
 
----The error and the verdict of a billable call that brought no task id.
----@param operation string
----@param reply table|nil
----@param failure table|nil
----@return veo.Error, "repeat"|"refused"|"uncertain"
-function M.submit_error(operation, reply, failure)
+-- What of an uncertain answer may help to find the task.
+local function keep_clues(err, reply, failure, source)
+  err.taskId, err.recordId = named.candidate(reply, failure, source, false)
+  err.candidate = err.taskId and true or nil
+  if err.taskId then err.message = format("%s; it may be task %s", err.message, text.printable(err.taskId)) end
+end
+
+-- A refusal that names a task: the service may have made that one all the same.
+local function keep_named(err, reply, failure, source)
+  err.taskId = named.candidate(reply, failure, source, true)
+  err.charged = err.taskId and "maybe" or nil
+end
+
+-- Without the clues.
+local function judge(operation, reply, failure)
   if failure and not UNREADABLE[failure.reason] then
     local ended = ENDED[failure.reason]
     if failure.sent == "no" then
       return build({ code = ended or "network", message = operation .. ": nothing was sent: " .. why(failure),
-        cause = failure.reason }, operation, nil, failure), ended and "refused" or "repeat"
+        cause = failure.reason }, operation, nil, failure), (ended or M.is_lasting(failure)) and "refused" or "repeat"
     end
     return build({ code = "uncertain", message = operation .. ": no answer, and the request may have arrived: "
       .. why(failure), cause = ended or "network" }, operation, nil, failure), "uncertain"
@@ -175,9 +184,24 @@ function M.submit_error(operation, reply, failure)
     if gateway_page(reply, failure) then class, meaning = "unavailable", GATEWAY end
     cause = verdict == "uncertain" and row.free or failure and failure.reason or nil
   end
-  local err = build({ code = class, message = say(operation, meaning, code, from, source), cause = cause },
-    operation, reply, failure)
-  if class == "uncertain" and reply then err.taskId = M.task_id(reply.data) end
+  return build({ code = class, message = say(operation, meaning, code, from, source), cause = cause },
+    operation, reply, failure), verdict
+end
+
+---The error and the verdict of a billable call that was not accepted. An id that the answer names all the same is in
+---the error: of an uncertain one as a candidate, of a refusal with `charged = "maybe"`.
+---@param operation string
+---@param reply table|nil
+---@param failure table|nil
+---@param source string|nil  the task that the order starts from
+---@return veo.Error, "repeat"|"refused"|"uncertain"
+function M.submit_error(operation, reply, failure, source)
+  local err, verdict = judge(operation, reply, failure)
+  if verdict == "uncertain" then
+    keep_clues(err, reply, failure, source)
+  else
+    keep_named(err, reply, failure, source)
+  end
   return err, verdict
 end
 

@@ -1,6 +1,10 @@
 --- From the record of a task to a status: one flat table whose fields mean the same whatever form the service used.
 --- One that is exactly as documented is read by veo.core's `look` instead, to the same end.
 
+local rawget, tonumber, type = rawget, tonumber, type
+local huge = math.huge
+local find, lower = string.find, string.lower
+
 local reply = require "veo.wire.reply"
 local text = require "veo.wire.text"
 local urls = require "veo.wire.urls"
@@ -25,6 +29,7 @@ local M = {}
 ---@field createTime number|string|nil   raw; `wire.time` converts what is certain
 ---@field completeTime number|string|nil
 ---@field paramJson string|table|nil
+---@field creditsConsumed number|nil  what the service says it took; may be fractional
 ---@field note string|nil            something odd about the reply, for the log
 ---@field raw table|nil              the decoded envelope, with everything it held; of the usual record it is decoded
 ---                                   from `json` when it is first read, so that `pairs` may not show it
@@ -46,6 +51,13 @@ local function time_or_nil(value)
   return string_or_nil(value)
 end
 
+-- Credits, as a number or as text of one.
+local function amount(value)
+  if type(value) == "string" and find(value, "^%d+%.?%d*$") then value = tonumber(value) end
+  if type(value) == "number" and value >= 0 and value < huge then return value end
+  return nil
+end
+
 -- errorCode 0, "0", "" and null all mean that there is none.
 local function error_code(value)
   if value == nil then return nil end
@@ -58,7 +70,7 @@ end
 local function container(value)
   if value == nil then return nil end
   if type(value) == "string" then
-    if value:find("^%s*{") then
+    if find(value, "^%s*{") then
       value = urls.decode(value)
     else
       local list = urls.list(value)
@@ -77,7 +89,7 @@ local PLAIN = { number = true, string = true, boolean = true }
 local function plain_list(value)
   if type(value) == "string" then
     if value == "" then return nil end
-    value = value:find("^%s*%[") and urls.decode(value) or { value }
+    value = find(value, "^%s*%[") and urls.decode(value) or { value }
   elseif type(value) == "number" or type(value) == "boolean" then
     value = { value }
   end
@@ -161,6 +173,7 @@ local function finished(state, flag, data, envelope, taskId, code, message, para
     createTime = time_or_nil(data.createTime),
     completeTime = time_or_nil(data.completeTime),
     paramJson = param,
+    creditsConsumed = data.creditsConsumed ~= nil and amount(data.creditsConsumed) or nil,
     raw = envelope,
   }
 end
@@ -186,6 +199,7 @@ function M.veo(data, envelope, taskId)
       createTime = time_or_nil(data.createTime),
       completeTime = time_or_nil(data.completeTime),
       paramJson = data.paramJson,
+      creditsConsumed = data.creditsConsumed ~= nil and amount(data.creditsConsumed) or nil,
       raw = envelope,
     }
   end
@@ -205,10 +219,12 @@ end
 ---@param taskId string|nil
 ---@return veo.Status
 function M.jobs(data, envelope, taskId)
-  local word = data.state
-  local state = type(word) == "string" and JOB_STATE[word:lower()] or nil
-  local status = finished(state or "generating", nil, data, envelope, taskId, data.failCode, data.failMsg, data.param,
-    container(data.resultJson), container(data.response))
+  local word, flag = data.state, data.successFlag
+  local number = reply.integer(flag)
+  local state = type(word) == "string" and JOB_STATE[lower(word)] or nil
+  if word == nil or word == "" then state = FLAG_STATE[number] end
+  local status = finished(state or "generating", FLAG_STATE[number] and number or flag, data, envelope, taskId,
+    data.failCode, data.failMsg, data.param, container(data.response), container(data.resultJson))
   if not state then
     status.note = word == nil and "the reply has no state; taken as still generating"
       or "state is " .. text.show(word) .. ", which is not documented; taken as still generating"

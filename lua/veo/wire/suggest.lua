@@ -1,5 +1,9 @@
 --- "Did you mean taskId?": the known name nearest to an unknown one.
 
+local type = type
+local min = math.min
+local byte, gsub, lower = string.byte, string.gsub, string.lower
+
 local M = {}
 
 -- What people write for our fields when they think of another service. Keys are folded (lower case, no separators).
@@ -15,7 +19,7 @@ local ALIASES = {
 }
 
 local function fold(name)
-  return (name:lower():gsub("[_%-%s%.]", ""))
+  return (gsub(lower(name), "[_%-%s%.]", ""))
 end
 
 -- Edit distance with transpositions; names are short, so three rows of a table suffice.
@@ -25,10 +29,10 @@ local function distance(a, b)
   for i = 1, #a do
     current[0] = i
     for j = 1, #b do
-      local same = a:byte(i) == b:byte(j)
-      local best = math.min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (same and 0 or 1))
-      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-        best = math.min(best, before[j - 2] + 1)
+      local same = byte(a, i) == byte(b, j)
+      local best = min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + (same and 0 or 1))
+      if i > 1 and j > 1 and byte(a, i) == byte(b, j - 1) and byte(a, i - 1) == byte(b, j) then
+        best = min(best, before[j - 2] + 1)
       end
       current[j] = best
     end

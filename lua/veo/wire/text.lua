@@ -1,5 +1,11 @@
 --- Text in messages and on the wire: short, printable, valid UTF-8, and without secrets.
 
+local rawget, tostring, type = rawget, tostring, type
+local byte, find, format = string.byte, string.find, string.format
+local gsub, match, sub = string.gsub, string.match, string.sub
+
+local visible = require "veo.util.visible"
+
 local M = {}
 
 -- Lead byte → number of continuation bytes and the bounds of the first one (RFC 3629: no overlong, no surrogates).
@@ -18,16 +24,16 @@ end
 ---@param s string
 ---@return integer|nil
 function M.bad_utf8(s)
-  local at = s:find("[\128-\255]")
+  local at = find(s, "[\128-\255]")
   while at do
-    local count, low, high = sequence(s:byte(at))
+    local count, low, high = sequence(byte(s, at))
     if not count then return at end
     for i = 1, count do
-      local b = s:byte(at + i)
+      local b = byte(s, at + i)
       if not b or b < low or b > high then return at end
       low, high = 0x80, 0xBF
     end
-    at = s:find("[\128-\255]", at + count + 1)
+    at = find(s, "[\128-\255]", at + count + 1)
   end
   return nil
 end
@@ -39,17 +45,35 @@ local WIDE_BLANKS = { "\194\160", "\226\128[\128-\143\168\169\175]", "\227\128\1
 ---@param s string
 ---@return boolean
 function M.blank(s)
-  if s:find("[%w%p]") then return false end
-  for i = 1, #WIDE_BLANKS do s = s:gsub(WIDE_BLANKS[i], "") end
-  return not s:find("%S")
+  if find(s, "[%w%p]") then return false end
+  for i = 1, #WIDE_BLANKS do s = gsub(s, WIDE_BLANKS[i], "") end
+  return not find(s, "%S")
 end
 
-local function escape(c)
-  if c == "\n" then return "\\n" end
-  if c == "\r" then return "\\r" end
-  if c == "\t" then return "\\t" end
-  return ("\\x%02X"):format(c:byte())
+---A string without the blanks around it, as they come from a file or a page; nil when it has none.
+---@param s string
+---@return string|nil
+function M.trimmed(s)
+  local out = s
+  repeat
+    local before = #out
+    out = gsub(out, "^[ \t-\r]+", "")
+    local last = find(out, "[^ \t-\r][ \t-\r]*$")
+    out = last and sub(out, 1, last) or ""
+    for i = 1, #WIDE_BLANKS do out = gsub(gsub(out, "^" .. WIDE_BLANKS[i], ""), WIDE_BLANKS[i] .. "$", "") end
+  until #out == before
+  return out ~= s and out or nil
 end
+
+---Nil, or why no file can be meant by a name.
+---@param value any
+---@return string|nil
+function M.path_problem(value)
+  if type(value) ~= "string" or value == "" or find(value, "[%z\r\n]") then return "a non-empty file name expected" end
+  return M.trimmed(value) and "a file name without blanks around it expected" or nil
+end
+
+local function escape(c) return format("\\x%02X", byte(c)) end
 
 ---One short printable line from any text. What looks like a bearer token or belongs to a signed link is hidden.
 ---@param s string
@@ -59,18 +83,18 @@ function M.printable(s, limit)
   limit = limit or 60
   local cut = #s > limit
   if cut then
-    s = s:sub(1, limit)
+    s = sub(s, 1, limit)
     -- Drop a character that the cut went through.
-    local tail = s:match("()[\194-\244][\128-\191]*$")
-    if tail and M.bad_utf8(s:sub(tail)) then s = s:sub(1, tail - 1) end
+    local tail = match(s, "()[\194-\244][\128-\191]*$")
+    if tail and M.bad_utf8(sub(s, tail)) then s = sub(s, 1, tail - 1) end
   end
-  s = s:gsub("([Bb][Ee][Aa][Rr][Ee][Rr]%s+)%S+", "%1(hidden)")
-  if s:find("://", 1, true) then -- a page that repeats a signed link
-    s = s:gsub("(%a[%w+.-]*://)[^%s\"'<>/?#@]*@", "%1(hidden)@")
-    s = s:gsub("(%a[%w+.-]*://[^%s\"'<>?#]*[?#])[^%s\"'<>]+", "%1(hidden)")
+  s = gsub(s, "([Bb][Ee][Aa][Rr][Ee][Rr]%s+)%S+", "%1(hidden)")
+  if find(s, "://", 1, true) then -- a page that repeats a signed link
+    s = gsub(s, "(%a[%w+.-]*://)[^%s\"'<>/?#@]*@", "%1(hidden)@")
+    s = gsub(s, "(%a[%w+.-]*://[^%s\"'<>?#]*[?#])[^%s\"'<>]+", "%1(hidden)")
   end
-  s = s:gsub("%c", escape)
-  if M.bad_utf8(s) then s = s:gsub("[\128-\255]", escape) end
+  s = visible(s)
+  if M.bad_utf8(s) then s = gsub(s, "[\128-\255]", escape) end
   return cut and s .. "..." or s
 end
 
@@ -78,10 +102,22 @@ end
 ---@param url string
 ---@return string
 function M.bare_url(url)
-  local query = url:find("[?#]")
-  local bare = query and url:sub(1, query - 1) .. url:sub(query, query) .. "(hidden)" or url
-  bare = bare:gsub("^(%a[%w+.-]*://)[^/]*@", "%1(hidden)@")
+  local query = find(url, "[?#]")
+  local bare = query and sub(url, 1, query - 1) .. sub(url, query, query) .. "(hidden)" or url
+  bare = gsub(bare, "^(%a[%w+.-]*://)[^/]*@", "%1(hidden)@")
   return M.printable(bare, 100)
+end
+
+local math_type = rawget(math, "type") -- 5.3 and later
+local EXACT = 2 ^ 53
+
+---The digits of a number, all of them, whatever sign the host's locale has before a fraction.
+---@param n number
+---@return string
+function M.number(n)
+  if math_type and math_type(n) == "integer" then return format("%d", n) end
+  if n % 1 == 0 and n > -EXACT and n < EXACT then return format("%.0f", n) end
+  return (gsub(format("%.17g", n), ",", "."))
 end
 
 ---Names a value for a message: kind and, where that is harmless, the value.
@@ -92,7 +128,7 @@ function M.show(value, limit)
   local kind = type(value)
   if value == nil then return "nothing" end
   if kind == "string" then return '"' .. M.printable(value, limit or 40) .. '"' end
-  if kind == "number" then return value == value and ("%.14g"):format(value) or "NaN" end
+  if kind == "number" then return value == value and format("%.14g", value) or "NaN" end
   if kind == "boolean" then return tostring(value) end
   return "a " .. kind
 end

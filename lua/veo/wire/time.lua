@@ -1,5 +1,9 @@
 --- Times as the service writes them → epoch seconds, but only where no guess is needed.
 
+local tonumber, type = tonumber, type
+local floor = math.floor
+local find, match = string.find, string.match
+
 local M = {}
 
 -- Bounds of what can be meant: 2020-01-01 to 2100-01-01. Seconds and milliseconds in it do not overlap.
@@ -8,11 +12,11 @@ local EARLIEST, LATEST = 1577836800, 4102444800
 -- Days since 1970-01-01 in the Gregorian calendar; os.time would apply this machine's zone.
 local function days(year, month, day)
   if month <= 2 then year = year - 1 end
-  local era = math.floor(year / 400)
+  local era = floor(year / 400)
   local year_of_era = year - era * 400
   local shifted = month > 2 and month - 3 or month + 9
-  local day_of_year = math.floor((153 * shifted + 2) / 5) + day - 1
-  return era * 146097 + year_of_era * 365 + math.floor(year_of_era / 4) - math.floor(year_of_era / 100)
+  local day_of_year = floor((153 * shifted + 2) / 5) + day - 1
+  return era * 146097 + year_of_era * 365 + floor(year_of_era / 4) - floor(year_of_era / 100)
     + day_of_year - 719468
 end
 
@@ -25,13 +29,13 @@ local function from_number(n)
 end
 
 local function from_iso(s)
-  local y, mo, d, h, mi, sec, zone = s:match("^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d%.?%d*)%s*(.+)$")
+  local y, mo, d, h, mi, sec, zone = match(s, "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d%.?%d*)%s*(.+)$")
   if not y then return nil end
   y, mo, d, h, mi, sec = tonumber(y), tonumber(mo), tonumber(d), tonumber(h), tonumber(mi), tonumber(sec)
   if mo < 1 or mo > 12 or d < 1 or d > MONTH_DAYS[mo] or h > 23 or mi > 59 or not sec or sec >= 61 then return nil end
   local offset = 0
   if zone ~= "Z" and zone ~= "z" then
-    local sign, oh, om = zone:match("^([+-])(%d%d):?(%d%d)$")
+    local sign, oh, om = match(zone, "^([+-])(%d%d):?(%d%d)$")
     if not sign or tonumber(oh) > 23 or tonumber(om) > 59 then return nil end
     offset = (tonumber(oh) * 60 + tonumber(om)) * 60
     if sign == "-" then offset = -offset end
@@ -46,7 +50,7 @@ end
 function M.epoch(value)
   if type(value) == "number" then return from_number(value) end
   if type(value) ~= "string" or #value > 40 then return nil end
-  if value:find("^%d+$") then return from_number(tonumber(value)) end
+  if find(value, "^%d+$") then return from_number(tonumber(value)) end
   return from_iso(value)
 end
 

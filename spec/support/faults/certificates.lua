@@ -54,6 +54,8 @@ local function leaf(ca, wrong_name)
   return crt, private
 end
 
+local ALPN = { both = { "h2", "http/1.1" }, ["http/1.1"] = { "http/1.1" }, none = {} }
+
 -- The server's choice among what the client offers; nil refuses ALPN, which means HTTP/1.1.
 local function choose(wanted)
   return function(_, offered)
@@ -82,10 +84,23 @@ function M.new(ca_path)
       local crt, private = leaf(kind == "untrusted" and unknown or known, kind == "wrong_name")
       ctx:setCertificate(crt)
       ctx:setPrivateKey(private)
-      ctx:setAlpnSelect(choose(alpn == "http/1.1" and { "http/1.1" } or { "h2", "http/1.1" }))
+      ctx:setAlpnSelect(choose(ALPN[alpn or "both"]))
       made[id] = ctx
     end
     return made[id]
+  end
+end
+
+---Writes the certificate of a new CA, and a server's certificate and key, for a server that reads files:
+---`folder`/ca.pem, server.pem, server.key.
+function M.write(folder)
+  local ca = authority("a spec's CA")
+  local crt, private = leaf(ca, false)
+  for file_name, text in pairs { ["ca.pem"] = ca.crt:toPEM(), ["server.pem"] = crt:toPEM(),
+    ["server.key"] = private:toPEM("private") } do
+    local file = assert(io.open(folder .. "/" .. file_name, "w"))
+    file:write(text)
+    file:close()
   end
 end
 

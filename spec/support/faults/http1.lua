@@ -10,9 +10,14 @@
 --   "417"           417 Expectation Failed: at once when the client expects to be asked for its body
 --   "stale"         a good reply that keeps the connection, which is then closed all the same
 --   "redirect"      307 to the listener's `to`
+--   "told"          what the listener's file `told` says when the request is there: see told.lua
+--   "<how>_<phase>" see phases.lua;  "refuse", "refuse_in_body", "page", "too_large": whole replies, see replies.lua
 local cqueues = require "cqueues"
+local option = require "option"
+local phases = require "phases"
 local replies = require "replies"
 local proxy = require "proxy"
+local told = require "told"
 
 local M = {}
 
@@ -21,28 +26,55 @@ local function reply(con, status, body, fields)
     fields or "", "\r\n", body)
 end
 
--- SO_LINGER 0 makes close send RST; cqueues cannot set it, luasocket can, on a descriptor that is only lent to it.
-local function reset(con)
-  local lent = require("socket").tcp4()
-  lent:close()
-  lent:setfd(con:pollfd())
-  lent:setoption("linger", { on = true, timeout = 0 })
-  lent:setfd(-1)
+-- The same to a request of this method: HEAD gets no body.
+local function answer(con, request, status, body)
+  if request.method == "HEAD" then
+    con:write("HTTP/1.1 ", status, "\r\nContent-Length: ", #body, "\r\n\r\n")
+  else
+    reply(con, status, body)
+  end
+  return true
 end
 
 -- Each takes (con, request, self) and says true when the connection goes on.
 local behave = {}
 
 function behave.answer(con, request)
-  reply(con, "200 OK", replies.body(request.method))
-  return true
+  return answer(con, request, "200 OK", replies.body(request.method, request.path))
+end
+
+-- One of its requests is answered late, whatever the others get.
+function behave.late(con, request, self)
+  self.tell "late"
+  cqueues.sleep(0.1)
+  return behave.answer(con, request)
+end
+
+for name, other in pairs(replies.other) do
+  behave[name] = function(con, request) return answer(con, request, other[1], other[2]) end
+end
+
+-- The faults of phases.lua. Told, and then given the time to be read, before the connection ends.
+local function in_phase(con, request, self, how, phase)
+  local body = replies.body(request.method, request.path)
+  if phase == "headers" then
+    con:write("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Le")
+  elseif phase == "body" then
+    con:write("HTTP/1.1 200 OK\r\nContent-Length: ", #body, "\r\n\r\n", phases.part(body))
+  end
+  self.tell(phase)
+  if how == "hang" then
+    return behave.hang(con)
+  end
+  cqueues.sleep(0.02)
+  return how == "reset" and option.linger(con)
 end
 
 function behave.close() end
 behave.close_at_head = behave.close
 
 function behave.reset(con)
-  reset(con)
+  option.linger(con)
 end
 
 function behave.hang(con)
@@ -83,6 +115,11 @@ function behave.redirect(con, request, self)
   return true
 end
 
+function behave.told(con, request, self)
+  option.prompt(con) -- or a reset would throw away what Nagle's algorithm holds back
+  return told(con, request, self.listener.told, option.linger)
+end
+
 local function read_head(con)
   local line = con:read("*l")
   local method, path = (line or ""):match("^(%S+) (%S+) HTTP/1")
@@ -102,7 +139,7 @@ end
 
 local function read_body(con, request, behaviour)
   local length = tonumber(request.headers["content-length"] or 0)
-  if request.headers.expect and behaviour == "417" or behaviour == "close_at_head" then
+  if request.headers.expect and behaviour == "417" or behaviour == "close_at_head" or behaviour:find("_request$") then
     return
   elseif request.headers.expect and length > 0 then
     con:write("HTTP/1.1 100 Continue\r\n\r\n")
@@ -118,7 +155,9 @@ function M.serve(con, self)
     if not request then
       return
     end
-    local behaviour = self.listener[request.method:lower()] or "answer"
+    local behaviour = request.path:find("^/k/late/") and "late" or self.listener[request.method:lower()]
+      or self.listener.all or "answer"
+    local how, phase = phases.parse(behaviour)
     read_body(con, request, behaviour)
     request.authorization = request.headers.authorization ~= nil
     request.headers.authorization = nil -- a key has no place in a log, not even in a spec's
@@ -129,7 +168,11 @@ function M.serve(con, self)
     if request.method == "CONNECT" then
       return proxy.serve(con, request, self)
     end
-    go_on = behave[behaviour](con, request, self)
+    if how and not behave[behaviour] then
+      go_on = in_phase(con, request, self, how, phase)
+    else
+      go_on = behave[behaviour](con, request, self)
+    end
   end
 end
 

@@ -1,0 +1,122 @@
+--- The name that a paid video is going to have. What cannot be saved under it is said before anything is ordered: the file
+--- that is there, a name on which another call of this client is at work, and one that another order of the ledger has.
+
+local format = string.format
+
+local canonical = require "veo.ledger.canonical"
+local core = require "veo.core"
+local errors = require "veo.errors"
+local keepers = require "veo.download.keeper"
+local scarce = require "veo.scarce"
+local targets = require "veo.download.target"
+
+local M = {}
+
+---Whether another call of this client is going to save there.
+---@param ctx table
+---@param path string
+---@param own veo.download.Goal|nil
+---@return veo.Error|nil problem
+function M.busy(ctx, path, own)
+  local other = ctx.goals[core.absolute(path) or path]
+  if not other or other == own then return nil end
+  return errors.new { code = "busy", path = path, sent = "no",
+    message = path .. " is where another call of this client is going to save a video" }
+end
+
+---@class veo.download.Goal
+---@field at string  the name, from the root
+
+---Takes the name for a call, until that ends or its job is dropped.
+---@param ctx table
+---@param path string
+---@param mkdir boolean|nil  its folder is made
+---@return veo.download.Goal|nil goal
+---@return veo.Error|nil problem
+function M.take(ctx, path, mkdir)
+  local problem = M.busy(ctx, path) or targets.folder(path, mkdir)
+  if problem then return nil, problem end
+  local goal = { ctx = ctx, at = core.absolute(path) or path }
+  ctx.goals[goal.at] = goal
+  function goal.drop()
+    if ctx.goals[goal.at] ~= goal then return end
+    ctx.goals[goal.at] = nil
+    if ctx.ledger and not goal.idle then ctx.ledger:unnamed(goal.at) end
+  end
+  ctx.scheduler:on_drop(goal)
+  return goal
+end
+
+---@param goal veo.download.Goal|nil
+---@param idle any  nothing is to be taken back in the ledger: it was not ordered, or it is saved
+function M.leave(goal, idle)
+  if not goal then return end
+  goal.idle = idle and true
+  goal.drop()
+  goal.ctx.scheduler:settled(goal)
+end
+
+---The name is another order's.
+---@param row table  of the ledger
+---@return veo.Error
+function M.held(operation, path, row)
+  local whose = row.task_id and "task " .. row.task_id or "order " .. row.ref
+  return errors.new { code = row.live and "busy" or "exists", operation = operation, path = path, sent = "no",
+    message = format("%s: %s is where the video of %s is to be saved, %s", operation, path, whose, row.live
+      and "by a call that is under way" or "which is not done: resume saves it; or take another name") }
+end
+
+-- The file of the same order, made before: nothing is asked of anybody. Under a key only that key's order is the same.
+local function made_before(ctx, operation, body, given)
+  if not ctx.ledger or given.overwrite or given.on_duplicate == "allow" or core.kind(given.path) ~= "file" then
+    return nil
+  end
+  local text = canonical.encode(body)
+  local rows = ctx.ledger:alike { operation = operation, api = ctx.api.name, body = text, hash = canonical.hash(text) }
+  for i = 1, rows and #rows or 0 do
+    local row = rows[i]
+    local noted = (not given.key or row.intent_key == given.key) and keepers.there(ctx, row.task_id, given.path)
+    if noted then
+      ctx.ledger:saved(row.task_id, noted.at, noted)
+      return { path = given.path, bytes = noted.size, taskId = row.task_id, ref = row.ref, key = row.intent_key,
+        requests = 0, state = "saved", joined = true, already = true }
+    end
+  end
+  return nil
+end
+
+-- Under a key that has an order nothing is ordered: that is joined, or is another one's.
+local function has_order(ctx, key)
+  local record = ctx.ledger and key and ctx.ledger:find { key = key }
+  return record and record.state ~= "refused" and record.state ~= "lost"
+end
+
+---Whether it can be written.
+---@param ctx table
+---@param path string|nil
+---@param overwrite boolean|nil
+---@param mkdir boolean|nil
+---@return veo.Error|nil problem
+function M.try(ctx, path, overwrite, mkdir)
+  local _, problem = scarce.patiently(ctx, function() return nil, targets.try(path, overwrite, mkdir) end)
+  return problem
+end
+
+---Before an order whose video is to be saved at `given.path`.
+---@param ctx table
+---@param operation string
+---@param body table  of the order, checked
+---@param given { path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil, key: string|nil, on_duplicate: string|nil, goal: veo.download.Goal|nil }
+---@return table|nil task  the same order's, whose video is there
+---@return veo.Error|nil err
+function M.look(ctx, operation, body, given)
+  if not given.path then return nil end
+  local before = made_before(ctx, operation, body, given)
+  if before then return before end
+  local err = M.busy(ctx, given.path, given.goal) or M.try(ctx, given.path, given.overwrite, given.mkdir)
+  if not err or err.code == "exists" and not given.goal and has_order(ctx, given.key) then return nil end
+  err.operation = operation
+  return nil, err
+end
+
+return M

@@ -1,0 +1,62 @@
+--- Orders that were sent again by the caller's word (retry.ambiguous) because an answer was lost. Each try is a row of its
+--- own; they have one key, which is never free while one of them may be paid. A second task of an order is of its family.
+
+local ipairs = ipairs
+
+local M = {}
+
+-- All tries of an order that the caller has repeated. The first that is without an answer keeps the key, so that it never
+-- becomes free while one of them may be paid; a task takes it over.
+local FAMILY = "(ref = ? OR repeats = ?)"
+-- Word for word as in the schema: so an index is used.
+local LIVE = "state NOT IN ('refused', 'lost')"
+
+---What stands against another try: a task that became known meanwhile. An empty table: nothing, and the key is kept by
+---one without an answer. Nil: somebody has settled them all as lost.
+function M.earlier(db, request)
+  local open
+  for _, row in ipairs(db:select("SELECT * FROM veo_tasks WHERE " .. FAMILY, request.repeats, request.repeats)) do
+    if row.state == "uncertain" then
+      open = {}
+    elseif row.state ~= "lost" and row.state ~= "refused" then
+      return { kind = "earlier", row = row }
+    end
+  end
+  request.keyless = open ~= nil
+  return open
+end
+
+-- Who has the key: an order that is neither refused nor lost, here or outside of the family.
+local function holder_of(db, key)
+  return db:select("SELECT ref, repeats, state FROM veo_tasks WHERE intent_key = ? AND " .. LIVE, key)[1]
+end
+
+---A task takes its family's key, unless that belongs to another task or another order by now.
+function M.take_over(db, ref)
+  local row = db:select("SELECT repeats, intent_key FROM veo_tasks WHERE ref = ?", ref)[1]
+  if not row or row.intent_key then return end
+  local root = row.repeats or ref
+  local first = db:select("SELECT intent_key FROM veo_tasks WHERE " .. FAMILY .. " AND intent_key IS NOT NULL", root,
+    root)[1]
+  if not first then return end
+  local holder = holder_of(db, first.intent_key)
+  if holder then
+    if holder.state ~= "uncertain" and holder.state ~= "intent" then return end
+    if holder.ref ~= root and holder.repeats ~= root then return end
+    db:run("UPDATE veo_tasks SET intent_key = NULL WHERE ref = ?", holder.ref)
+  end
+  db:run("UPDATE veo_tasks SET intent_key = ? WHERE ref = ?", first.intent_key, ref)
+end
+
+---The key of a lost or refused order goes to another try of it that may be paid: one with a task first, and also one that
+---is just on its way.
+function M.hand_down(db, ref)
+  local row = db:select("SELECT ref, repeats, intent_key FROM veo_tasks WHERE ref = ?", ref)[1]
+  if not row or not row.intent_key or holder_of(db, row.intent_key) then return end
+  local root = row.repeats or ref
+  local heir = db:select("SELECT ref FROM veo_tasks WHERE " .. FAMILY .. " AND intent_key IS NULL AND " .. LIVE
+    .. " ORDER BY CASE WHEN state IN ('intent', 'uncertain') THEN 1 ELSE 0 END, created", root, root)[1]
+  if heir then db:run("UPDATE veo_tasks SET intent_key = ? WHERE ref = ?", row.intent_key, heir.ref) end
+end
+
+return M

@@ -1,0 +1,165 @@
+--- Which task the answer to an order names, however odd the answer is. What an object names counts. What only looks like
+--- the id (a bare string, a list, a body that was cut behind it) is a candidate: it is believed once the service's own
+--- record of it was seen. An id that did not come whole is none.
+
+local ipairs, pairs, tonumber, type = ipairs, pairs, tonumber, type
+local byte, find, format = string.byte, string.find, string.format
+local gmatch, gsub, match, sub = string.gmatch, string.gsub, string.match, string.sub
+
+local urls = require "veo.wire.urls"
+
+local M = {}
+
+local FIELDS = { "taskId", "task_id" }
+local EXACT = 9007199254740992 -- 2^53: lua-cjson decodes numbers as doubles, which round whole ones from here on
+local MOST_DIGITS = 40
+
+-- The digits of a number as they stand in the reply.
+local function digits_of(value, body, field)
+  for digits in gmatch(body, '"' .. field .. '"%s*:%s*(%d+)') do
+    if #digits <= MOST_DIGITS and tonumber(digits .. "e0") == value + 0.0 then return digits end
+  end
+  return nil
+end
+
+---A task id inside a reply: documented as a string; whole numbers occur.
+---@param value any
+---@param body string|nil   the text it was decoded from, and
+---@param field string|nil  its name there: a number past 2^53 has its digits only there
+---@return string|nil
+function M.id(value, body, field)
+  if type(value) == "string" then
+    if find(value, "^%w+$") then return value end -- without a set: it costs three times a class
+    if find(value, "%S") and not find(value, "%c") then return value end
+  elseif type(value) == "number" and value >= 0 and value % 1 == 0 then
+    if value < EXACT then return format("%.0f", value) end
+    return body and digits_of(value, body, field)
+  end
+  return nil
+end
+
+---`data` as it was meant: what a string of JSON holds; and the text that it was decoded from.
+---@param data any
+---@param body string|nil
+---@return any data, string|nil body
+function M.opened(data, body)
+  if type(data) ~= "string" or not find(data, "^%s*[%[{\"]") then return data, body end
+  return urls.decode(data), data
+end
+
+---The id that an object names.
+---@param object any
+---@param body string|nil  its text
+---@return string|nil
+function M.by_object(object, body)
+  if type(object) ~= "table" then return nil end
+  return M.id(object.taskId, body, "taskId") or M.id(object.task_id, body, "task_id")
+end
+
+---The id that a reply names without doubt: in `data`, in a string of JSON there, or at the top.
+---@param reply table
+---@return string|nil
+function M.plainly(reply)
+  local data, body = M.opened(reply.data, reply.text)
+  return M.by_object(data, body) or M.by_object(reply.body, reply.text)
+end
+
+-- What can be asked for as it is; a sentence of the service's is no id.
+local function likely(id, source)
+  return id and id ~= source and not find(id, "%s") and not find(id, "://", 1, true) and id or nil
+end
+
+-- Candidates --------------------------------------------------------------------------------------------------------
+
+-- Notes an id; a second one that differs leaves none to be believed.
+local function note(found, id)
+  if id and found.id and found.id ~= id then found.several = true end
+  found.id = found.id or id
+end
+
+-- The string of JSON that begins at a quote, decoded; nil when it is cut.
+local function literal(body, from)
+  local at = from + 1
+  while true do
+    local stop = find(body, '["\\]', at)
+    if not stop then return nil end
+    if byte(body, stop) == 34 then
+      local list = urls.decode("[" .. sub(body, from, stop) .. "]")
+      return list and list[1]
+    end
+    at = stop + 2
+  end
+end
+
+local function scan(found, body, field, source)
+  local from = 1
+  while true do
+    local _, stop = find(body, '"' .. field .. '"%s*:%s*', from)
+    if not stop then return end
+    from = stop + 1
+    local value
+    if byte(body, from) == 34 then
+      value = literal(body, from)
+    else
+      value = match(body, "^(%d+)%s*[,}%]]", from) -- a number ends only where something follows
+      if value and #value > MOST_DIGITS then value = nil end
+    end
+    note(found, likely(M.id(value), source))
+  end
+end
+
+-- The one id that a text names, also within a string of JSON that was cut.
+local function in_text(body, fields, source)
+  local found = {}
+  for pass = 1, 2 do
+    if pass == 2 then body = gsub(body, '\\"', '"') end
+    for _, field in ipairs(fields) do scan(found, body, field, source) end
+    if found.id then break end
+  end
+  return not found.several and found.id or nil
+end
+
+-- The one object of a list that names a task.
+local function in_list(list, body, source)
+  local found = {}
+  if list[1] == nil then return nil end
+  for _, item in pairs(list) do note(found, likely(M.by_object(item, body), source)) end
+  return not found.several and found.id or nil
+end
+
+local function field_of(object, name)
+  return type(object) == "table" and object[name] or nil
+end
+
+local function record_id(data, reply, body)
+  local value = field_of(data, "recordId") or type(data) == "table" and field_of(data[1], "recordId")
+    or reply and field_of(reply.body, "recordId")
+  return likely(M.id(value, body, "recordId")) or body and in_text(body, { "recordId" })
+end
+
+---What the answer to an order names that was not accepted.
+---@param reply table|nil
+---@param failure table|nil
+---@param source string|nil  the order's own source, which an answer may repeat
+---@param refusal boolean    the service refused it: what it says beside that is no bare id
+---@return string|nil taskId, string|nil recordId  the record's is not the id to poll
+function M.candidate(reply, failure, source, refusal)
+  if not reply then
+    local body = failure and failure.text
+    if type(body) ~= "string" then return nil end
+    local taskId = in_text(body, FIELDS, source)
+    return taskId, not taskId and in_text(body, { "recordId" }) or nil
+  end
+  local data, body = M.opened(reply.data, reply.text)
+  local taskId = likely(M.by_object(data, body), source) or likely(M.by_object(reply.body, reply.text), source)
+    or type(data) == "table" and in_list(data, body, source) or nil
+  if not taskId and not refusal then
+    if type(data) == "string" or type(data) == "number" and data > 0 then
+      taskId = likely(M.id(data, body, "data"), source)
+    end
+    taskId = taskId or body and in_text(body, FIELDS, source) or reply.text and in_text(reply.text, FIELDS, source)
+  end
+  return taskId, not taskId and record_id(data, reply, body) or nil
+end
+
+return M

@@ -1,0 +1,62 @@
+--- Whether a call may wait where it stands. Lua cannot suspend a coroutine across a C function that calls back (gsub, sort,
+--- require, a metamethod or an iterator of C); Lua 5.1 and its pcall, metamethods and iterators neither. What finds that
+--- out only when it yields has queued and sent by then.
+
+local pcall, select = pcall, select
+local format = string.format
+
+local M = {}
+
+local create, resume, running, yield = coroutine.create, coroutine.resume, coroutine.running, coroutine.yield
+local isyieldable = coroutine.isyieldable -- luacheck: ignore 143
+local getinfo = type(debug) == "table" and debug.getinfo or nil
+
+-- What a trial yields; whoever resumes the job goes on with it at once.
+M.TRIAL = {}
+-- Lua 5.1 cannot yield across pcall; every other one can.
+M.CROSSES_PCALL = select(2, resume(create(function() pcall(yield, true) end))) == true
+
+-- C functions across which such a Lua yields.
+local CROSSED = M.CROSSES_PCALL and { pcall = true, xpcall = true } or {}
+
+-- What in the coroutine's stack keeps it from yielding; nil when that cannot be seen.
+local function boundary()
+  local level = 3
+  local info = getinfo and getinfo(level, "Sn")
+  while info do
+    if info.what == "C" and not CROSSED[info.name] then
+      return info.name and (info.namewhat == "metamethod" and "the metamethod " or "") .. info.name or "a C function"
+    end
+    if not M.CROSSES_PCALL and info.name == "(for generator)" then return "an iterator" end
+    level = level + 1
+    info = getinfo(level, "Sn")
+  end
+end
+
+local function reason(what)
+  return format("this call has to wait, and inside %s Lua cannot suspend the coroutine: make it outside of that",
+    what or "a metamethod, an iterator or another callback of C")
+end
+
+---Nil when the current job can yield here, else the reason. Lua 5.1 cannot try it in a protected call, and in its
+---metamethods the trial raises; by then nothing is queued or sent.
+---@return string|nil
+function M.obstacle()
+  if isyieldable then return not isyieldable() and reason(boundary()) or nil end
+  if M.CROSSES_PCALL then return not pcall(yield, M.TRIAL) and reason(boundary()) or nil end
+  local what = boundary()
+  if what then return reason(what) end
+  yield(M.TRIAL)
+end
+
+---The same of a coroutine of the host's, which can be tried by nobody; the main program has none to suspend.
+---@return string|nil
+function M.foreign_obstacle()
+  local here, main = running()
+  if not here or main then return nil end
+  if isyieldable then return not isyieldable() and reason(boundary()) or nil end
+  local what = not M.CROSSES_PCALL and boundary()
+  return what and reason(what) or nil
+end
+
+return M

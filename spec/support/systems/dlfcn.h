@@ -1,0 +1,5 @@
+#include_next <dlfcn.h>
+#ifdef SYSTEM_HIDES
+#undef RTLD_NODELETE
+#pragma GCC poison Dl_info dladdr
+#endif

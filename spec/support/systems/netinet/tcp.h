@@ -1,0 +1,4 @@
+#include_next <netinet/tcp.h>
+#ifdef __APPLE__
+#pragma GCC poison tcp_info
+#endif

@@ -1,0 +1,1 @@
+#define __FreeBSD_version 1400000

@@ -1,0 +1,1 @@
+/* asked for by the stddef.h of gcc */

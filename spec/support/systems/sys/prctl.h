@@ -1,0 +1,1 @@
+#error "Linux has it alone"

@@ -1,0 +1,77 @@
+/* Saves and programs under way; see saves.h. */
+#include "saves.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+static int open_saver(veo_saves *saves, veo_poller *poller)
+{
+  int error = saves->saver ? 0 : veo_saver_open(&saves->saver);
+  if(error || poller->extra_fd >= 0)
+    return error;
+  if(!veo_poller_extra(poller, veo_saver_fd(saves->saver))) {
+    veo_saves_close(saves); /* the next save tries again: unwatched it would not wake a step */
+    return ENOMEM;
+  }
+  return 0;
+}
+
+static int start(veo_saves *saves, veo_poller *poller, veo_exchange *exchange)
+{
+  int fd;
+  int error = open_saver(saves, poller);
+  if(error)
+    return error;
+  if(exchange->program)
+    return veo_saver_program(saves->saver, exchange->request.data, exchange->request.length,
+                             exchange->timeout_ms, exchange);
+  if(!exchange->sink)
+    return veo_saver_digest(saves->saver, exchange->save_to, exchange);
+  fd = fcntl(exchange->sink->fd, F_DUPFD_CLOEXEC, 0);
+  if(fd < 0)
+    return errno;
+  return veo_saver_start(saves->saver, fd, exchange->sink->path, exchange->save_to,
+                         exchange->overwrite, exchange);
+}
+
+static void end(veo_exchange *exchange, int error, const char *stage)
+{
+  exchange->outcome = error ? VEO_OUTCOME_IO : VEO_OUTCOME_REPLY;
+  exchange->io_error = error;
+  exchange->io_stage = stage;
+}
+
+int veo_saves_start(veo_saves *saves, veo_poller *poller, veo_exchange *exchange)
+{
+  int error = start(saves, poller, exchange);
+  if(error)
+    end(exchange, error, "starting to save");
+  else
+    saves->running++;
+  return !error;
+}
+
+veo_exchange *veo_saves_ended(veo_saves *saves)
+{
+  veo_saved saved;
+  veo_exchange *exchange;
+  if(!saves->running || !veo_saver_collect(saves->saver, &saved))
+    return NULL;
+  saves->running--;
+  exchange = saved.tag;
+  exchange->status = saved.status;
+  exchange->unsynced = saved.unsynced;
+  exchange->total = (curl_off_t)saved.size;
+  memcpy(exchange->digest, saved.digest, sizeof exchange->digest);
+  exchange->boxes = saved.boxes;
+  (void)veo_buffer_append(&exchange->reply, saved.text, strlen(saved.text));
+  end(exchange, saved.error, saved.stage);
+  return exchange;
+}
+
+void veo_saves_close(veo_saves *saves)
+{
+  veo_saver_close(saves->saver);
+  saves->saver = NULL;
+}
