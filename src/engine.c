@@ -202,17 +202,25 @@ static double sleep_limit(const veo_engine *engine, double until, const veo_exch
   return engine->wake_at < until ? engine->wake_at : until;
 }
 
-/* Bytes that libcurl holds are handed over inside curl_easy_pause, which may end the exchange. */
+/* Bytes that libcurl holds are handed over inside curl_easy_pause, which may end the exchange. A failed
+ * allocation there breaks the multi handle as one in a turn does (see act in poller_epoll.c): the next turn
+ * replaces it, and nothing is asked of it until then. */
 static void go_on(veo_engine *engine, veo_exchange *exchange)
 {
+  veo_watch *watch = &engine->multis.list[exchange->multi].watch;
   veo_held guard;
   CURLcode result;
+  if(watch->broken)
+    return;
   veo_hold(&guard, SIGPIPE); /* HTTP/2 writes that its window is open again */
   result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
-  if(result != CURLE_OK)
+  watch->broken = result == CURLE_ABORTED_BY_CALLBACK;
+  if(result != CURLE_OK && !watch->broken)
     veo_multis_remove(&engine->multis, exchange);
   veo_let_go(&guard);
-  if(result != CURLE_OK)
+  if(watch->broken)
+    engine->eager = 1;
+  else if(result != CURLE_OK)
     veo_engine_end(engine, exchange, result);
 }
 
