@@ -75,8 +75,14 @@ describe("one client:", function()
       all_saved(8, results)
     end)
 
+    local retried
     for name, fail in pairs {
-      ["a host that is not known"] = function() return client:download("https://no-such-host.invalid/x.mp4", world:path "x") end,
+      ["a host that is not known"] = function()
+        local job = client:spawn(client.download, client, "https://no-such-host.invalid/x.mp4", world:path "x")
+        repeat client:step(20) until retried
+        job:cancel()
+        return job:result()
+      end,
       ["a link that leads to file:"] = function()
         return client:download(world.origin[transport] .. ends.path_to "file:///etc/passwd", world:path "x")
       end,
@@ -89,7 +95,8 @@ describe("one client:", function()
       end,
     } do
       it(("downloads behind %s over %s"):format(name, transport), function()
-        open(transport, { download = { attempts = 2 }, deadline = 0 })
+        retried = false
+        open(transport, { download = { attempts = 2 }, log = function(event) retried = event.event == "retry" end })
         local file, err = fail()
         assert.is_nil(file)
         assert.is_not.equal("invalid", err.code)
