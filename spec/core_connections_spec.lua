@@ -1,5 +1,5 @@
--- Connections between two exchanges: they stay in the set that is watched, are spread over several multi handles when
--- there are many, and go through the proxy that the environment names.
+-- Connections between two exchanges: they stay in the set that is watched, are no more than
+-- exchanges were under way, and go through the proxy that the environment names.
 
 local core = require "veo.core"
 local kit = require "spec.support.kit"
@@ -119,7 +119,7 @@ describe("connections of the core", function()
     hanging:cancel()
   end)
 
-  it("are as many as exchanges under way, however many multi handles share them", function()
+  it("are as many as exchanges under way", function()
     local sim = simulator.start { speed = 10000, rate = false }
     client:close()
     client = core.new { base_url = sim.url, api_key = sim.api_key, max_in_flight = 200 }

@@ -20,7 +20,7 @@ void veo_engine_take_off(veo_engine *engine, veo_exchange *exchange)
     exchange->discarded = 1;
     (void)curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
   }
-  veo_multis_remove(&engine->multis, exchange);
+  veo_multi_remove(&engine->multi, exchange);
   veo_let_go(&guard);
 }
 
@@ -56,7 +56,7 @@ static void collect_ended(veo_engine *engine)
 {
   CURLcode result;
   veo_exchange *exchange;
-  while((exchange = veo_multis_ended(&engine->multis, &result)) != NULL)
+  while((exchange = veo_multi_ended(&engine->multi, &result)) != NULL)
     veo_engine_end(engine, exchange, result);
 }
 
@@ -64,29 +64,25 @@ static void collect_ended(veo_engine *engine)
 static void replace_broken(veo_engine *engine)
 {
   veo_held guard;
-  int i;
-  for(i = 0; i < engine->multis.count; i++) {
-    veo_exchange *exchange;
-    veo_exchange *next;
-    if(!engine->multis.list[i].watch.broken)
-      continue;
-    veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
-    for(exchange = engine->active.first; exchange; exchange = next) {
-      next = exchange->next;
-      if(exchange->kind != VEO_KIND_SAVE && exchange->multi == i) {
-        veo_multis_remove(&engine->multis, exchange);
-        veo_engine_end(engine, exchange, CURLE_OUT_OF_MEMORY);
-      }
+  veo_exchange *exchange;
+  veo_exchange *next;
+  veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
+  for(exchange = engine->active.first; exchange; exchange = next) {
+    next = exchange->next;
+    if(exchange->kind != VEO_KIND_SAVE) {
+      veo_multi_remove(&engine->multi, exchange);
+      veo_engine_end(engine, exchange, CURLE_OUT_OF_MEMORY);
     }
-    veo_multis_renew(&engine->multis, i);
-    veo_let_go(&guard);
   }
+  veo_multi_renew(&engine->multi);
+  veo_let_go(&guard);
 }
 
 void veo_engine_collect(veo_engine *engine)
 {
   collect_ended(engine);
-  replace_broken(engine);
+  if(engine->poller.broken)
+    replace_broken(engine);
 }
 
 /* True while libcurl has not read all that is there: a turn looks at so many sockets, and a frame at fewer (of

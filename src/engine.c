@@ -32,7 +32,7 @@ const char *veo_engine_open(veo_engine *engine)
   engine->poller.fd = -1;
   engine->poller.timer_fd = -1;
   engine->poller.event_fd = -1;
-  if(!veo_multis_open(&engine->multis, &engine->poller))
+  if(!veo_multi_open(&engine->multi, &engine->poller))
     return "out of memory";
   return veo_poller_open(&engine->poller);
 }
@@ -69,7 +69,7 @@ static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exch
 void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
 {
   veo_held guard;
-  if(!engine->multis.count)
+  if(!engine->multi.poller)
     return;
   veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
   free_list(engine, &engine->active, orphan);
@@ -80,7 +80,7 @@ void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
   free_list(engine, &engine->taken, orphan);
   free_list(engine, &engine->idle, orphan);
   veo_poller_closing(&engine->poller);
-  veo_multis_close(&engine->multis);
+  veo_multi_close(&engine->multi);
   veo_let_go(&guard);
   veo_poller_close(&engine->poller);
   veo_saves_close(&engine->saves);
@@ -104,7 +104,7 @@ static void begin_save(veo_engine *engine, veo_exchange *exchange)
 static void begin(veo_engine *engine, veo_exchange *exchange)
 {
   veo_engine_move(engine, exchange, VEO_STATE_ACTIVE);
-  if(!veo_multis_add(&engine->multis, exchange)) {
+  if(!veo_multi_add(&engine->multi, exchange)) {
     /* Nothing left: it was never added. */
     veo_engine_leave(engine, exchange);
     exchange->outcome = VEO_OUTCOME_NETWORK;
@@ -207,18 +207,17 @@ static double sleep_limit(const veo_engine *engine, double until, const veo_exch
  * replaces it, and nothing is asked of it until then. */
 static void go_on(veo_engine *engine, veo_exchange *exchange)
 {
-  veo_watch *watch = &engine->multis.list[exchange->multi].watch;
   veo_held guard;
   CURLcode result;
-  if(watch->broken)
+  if(engine->poller.broken)
     return;
   veo_hold(&guard, SIGPIPE); /* HTTP/2 writes that its window is open again */
   result = curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
-  watch->broken = result == CURLE_ABORTED_BY_CALLBACK;
-  if(result != CURLE_OK && !watch->broken)
-    veo_multis_remove(&engine->multis, exchange);
+  engine->poller.broken = result == CURLE_ABORTED_BY_CALLBACK;
+  if(result != CURLE_OK && !engine->poller.broken)
+    veo_multi_remove(&engine->multi, exchange);
   veo_let_go(&guard);
-  if(watch->broken)
+  if(engine->poller.broken)
     engine->eager = 1;
   else if(result != CURLE_OK)
     veo_engine_end(engine, exchange, result);

@@ -1,4 +1,4 @@
-/* Runs exchanges: multi handles for life, a queue in front of it, a pool behind it. No Lua. */
+/* Runs exchanges: one multi handle for life, a queue in front of it, a pool behind it. No Lua. */
 #ifndef VEO_ENGINE_H
 #define VEO_ENGINE_H
 
@@ -7,12 +7,12 @@
 #include "exchange.h"
 #include "hosts.h"
 #include "list.h"
-#include "multis.h"
+#include "multi.h"
 #include "poller.h"
 #include "saves.h"
 
 typedef struct {
-  veo_multis multis;
+  veo_multi multi;
   veo_poller poller;
   veo_saves saves;
   pid_t owner;

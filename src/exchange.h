@@ -90,7 +90,6 @@ typedef struct veo_exchange {
   void *owner; /* the transfer that script holds, or NULL: a blocking call's, or nobody's */
 
   CURL *easy; /* NULL: a new one is to be made; see veo_exchange_recycle */
-  int multi;  /* the number of the multi handle it is under way in */
   veo_poller *poller;
   CURLU *url;
   struct curl_slist *extra; /* a header of this exchange alone */

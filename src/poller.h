@@ -1,4 +1,4 @@
-/* Waits for the sockets and timers of multi handles behind one descriptor that any event loop can watch.
+/* Waits for the sockets and timers of a multi handle behind one descriptor that any event loop can watch.
  * poller_epoll.c serves Linux; poller_portable.c (curl_multi_poll, no descriptor) everything else. */
 #ifndef VEO_POLLER_H
 #define VEO_POLLER_H
@@ -7,24 +7,16 @@
 
 #include "connections.h"
 
-/* One multi handle that is watched. */
-typedef struct veo_watch {
-  CURLM *multi;
-  double deadline; /* when libcurl wants its time-out handled, or VEO_NEVER */
-  int broken;      /* libcurl failed in it: nothing but its end is safe any more */
-  struct veo_poller *poller;
-  struct veo_watch *next;
-} veo_watch;
-
 typedef struct {
-  veo_watch *watch;    /* whose it is */
   unsigned registered; /* events in the epoll set; 0: it is not in there */
   unsigned wanted;     /* what libcurl waits for; 0: nothing now */
   int kept;            /* a connection's: it says when it closes, and stays in the set meanwhile */
 } veo_socket;
 
 typedef struct veo_poller {
-  veo_watch *watches;
+  CURLM *multi;
+  double deadline; /* when libcurl wants its time-out handled, or VEO_NEVER */
+  int broken;      /* libcurl failed in the multi handle: nothing but its end is safe any more */
   veo_socket *sockets; /* by descriptor */
   int size;            /* of that */
   double armed;        /* what the timer descriptor is set to */
@@ -44,14 +36,12 @@ typedef struct veo_poller {
 
 /* NULL, or what failed; the poller can be closed either way. */
 const char *veo_poller_open(veo_poller *poller);
-/* The multi handles are about to be cleaned up, which still calls back. */
+/* The multi handle is about to be cleaned up, which still calls back. */
 void veo_poller_closing(veo_poller *poller);
 /* Must be called after that. */
 void veo_poller_close(veo_poller *poller);
-/* Watches a multi handle for life; `watch` stays where it is. 0 when it cannot watch one more. */
-int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi);
-/* Another multi handle, or NULL, in the place of the one watched so far. */
-void veo_poller_replace(veo_watch *watch, CURLM *multi);
+/* Watches a multi handle, or NULL, in the place of the one so far. */
+void veo_poller_watch(veo_poller *poller, CURLM *multi);
 /* Sleeps until something is ready, libcurl's timer is due or `until` has come, then lets libcurl work
  * once, on one socket after the other until `stop`; what is left stays ready. 0 when a signal
  * interrupted the sleep. */

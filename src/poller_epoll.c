@@ -78,16 +78,13 @@ static void leave(const veo_poller *poller, int fd, veo_socket *socket)
 /* libcurl tells which sockets it waits for. */
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socketp)
 {
-  veo_watch *watch = user;
-  veo_poller *poller = watch->poller;
+  veo_poller *poller = user;
   veo_socket *socket = entry(poller, fd);
   (void)easy;
   (void)socketp;
   if(!socket)
     return 0; /* a resolver's, which libcurl looks at every 250 ms by itself; connections have theirs */
   if(what == CURL_POLL_REMOVE) {
-    if(socket->watch != watch)
-      return 0;
     socket->wanted = 0;
     /* Only one that is quiet while idle may stay: one can be written to at all times. One that waited
      * to connect may be closed already (libcurl 7.88 to 8.1 do so unsaid). */
@@ -97,7 +94,6 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
       leave(poller, fd, socket);
     return 0;
   }
-  socket->watch = watch;
   socket->wanted = 0;
   if(what & CURL_POLL_IN)
     socket->wanted |= EPOLLIN;
@@ -132,9 +128,9 @@ int veo_poller_close_socket(void *user, curl_socket_t fd)
 
 static int on_timer(CURLM *multi, long ms, void *user)
 {
-  veo_watch *watch = user;
+  veo_poller *poller = user;
   (void)multi;
-  watch->deadline = ms < 0 ? VEO_NEVER : veo_now() + (double)ms / 1000.0;
+  poller->deadline = ms < 0 ? VEO_NEVER : veo_now() + (double)ms / 1000.0;
   return 0;
 }
 
@@ -160,24 +156,15 @@ const char *veo_poller_open(veo_poller *poller)
   return NULL;
 }
 
-void veo_poller_replace(veo_watch *watch, CURLM *multi)
+void veo_poller_watch(veo_poller *poller, CURLM *multi)
 {
-  watch->multi = multi;
-  watch->deadline = VEO_NEVER;
-  watch->broken = 0;
+  poller->multi = multi;
+  poller->deadline = VEO_NEVER;
+  poller->broken = 0;
   curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, watch);
+  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, poller);
   curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, watch);
-}
-
-int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi)
-{
-  watch->poller = poller;
-  watch->next = poller->watches;
-  poller->watches = watch;
-  veo_poller_replace(watch, multi);
-  return 1;
+  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, poller);
 }
 
 void veo_poller_closing(veo_poller *poller)
@@ -201,7 +188,6 @@ void veo_poller_close(veo_poller *poller)
   free(poller->sockets);
   poller->sockets = NULL;
   poller->size = 0;
-  poller->watches = NULL;
 }
 
 static void drain(int fd)
@@ -222,36 +208,27 @@ static int sleep_ms(double until, double now)
 
 double veo_poller_deadline(const veo_poller *poller)
 {
-  const veo_watch *watch;
-  double deadline = poller->retry_at;
-  for(watch = poller->watches; watch; watch = watch->next) {
-    if(watch->deadline < deadline)
-      deadline = watch->deadline;
-  }
-  return deadline;
+  return poller->deadline < poller->retry_at ? poller->deadline : poller->retry_at;
 }
 
 /* Lets libcurl work on one socket, or on what is due. One failed allocation leaves its table of sockets half
  * made, and the next use of that ends the process (a division by zero in 7.88). */
-static void act(veo_watch *watch, curl_socket_t fd, int mask)
+static void act(veo_poller *poller, curl_socket_t fd, int mask)
 {
   int running;
-  if(!watch->broken)
-    watch->broken = curl_multi_socket_action(watch->multi, fd, mask, &running) != CURLM_OK;
+  if(!poller->broken)
+    poller->broken = curl_multi_socket_action(poller->multi, fd, mask, &running) != CURLM_OK;
 }
 
 /* Lets libcurl see to its time-outs that are due, and tries again what failed. */
 static void expire(veo_poller *poller)
 {
-  veo_watch *watch;
   double now = veo_now();
   if(poller->retry_at <= now)
     enter_again(poller);
-  for(watch = poller->watches; watch; watch = watch->next) {
-    if(watch->deadline <= now) {
-      watch->deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */
-      act(watch, CURL_SOCKET_TIMEOUT, 0);
-    }
+  if(poller->deadline <= now) {
+    poller->deadline = VEO_NEVER; /* libcurl sets a new one only when it differs */
+    act(poller, CURL_SOCKET_TIMEOUT, 0);
   }
 }
 
@@ -284,7 +261,7 @@ static void serve(veo_poller *poller, const struct epoll_event *event)
     mask |= CURL_CSELECT_OUT;
   if(event->events & (EPOLLERR | EPOLLHUP))
     mask |= CURL_CSELECT_ERR;
-  act(socket->watch, fd, mask);
+  act(poller, fd, mask);
 }
 
 int veo_poller_run(veo_poller *poller, double until, double stop)

@@ -28,33 +28,19 @@ void veo_poller_closing(veo_poller *poller)
 
 void veo_poller_close(veo_poller *poller)
 {
-  poller->watches = NULL;
   veo_connections_free(&poller->connections);
 }
 
-void veo_poller_replace(veo_watch *watch, CURLM *multi)
+void veo_poller_watch(veo_poller *poller, CURLM *multi)
 {
-  watch->multi = multi;
-  watch->deadline = VEO_NEVER;
-  watch->broken = 0;
-}
-
-/* curl_multi_poll sleeps for one. */
-int veo_poller_watch(veo_poller *poller, veo_watch *watch, CURLM *multi)
-{
-  if(poller->watches)
-    return 0;
-  watch->poller = poller;
-  watch->next = NULL;
-  veo_poller_replace(watch, multi);
-  poller->watches = watch;
-  return 1;
+  poller->multi = multi;
+  poller->broken = 0;
 }
 
 double veo_poller_deadline(const veo_poller *poller)
 {
   long ms = -1;
-  curl_multi_timeout(poller->watches->multi, &ms);
+  curl_multi_timeout(poller->multi, &ms);
   if(ms <= 0)
     return ms < 0 ? VEO_NEVER : 0;
   return veo_now() + (double)ms / 1000.0;
@@ -77,7 +63,7 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   struct curl_waitfd extra;
   veo_held guard;
   double ms = ceil((until - veo_now()) * 1000.0);
-  CURLM *multi = poller->watches->multi;
+  CURLM *multi = poller->multi;
   int ready = 0;
   int running;
   (void)stop; /* libcurl serves all sockets at once here */
@@ -92,7 +78,7 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   /* Sleep first, no longer than libcurl's own timer: what work ends is to be collected before a sleep. */
   if(ms > 0)
     curl_multi_poll(multi, &extra, poller->extra_fd >= 0, (int)ms, &ready);
-  poller->watches->broken = curl_multi_perform(multi, &running) != CURLM_OK;
+  poller->broken = curl_multi_perform(multi, &running) != CURLM_OK;
   veo_let_go(&guard);
   return 1;
 }
