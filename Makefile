@@ -17,6 +17,7 @@
 #   make model           spec/model: random histories of the money, checked after each step (MODEL_ARGS)
 #   make install         PREFIX=/usr/local LUA_VERSION=5.4 DESTDIR=      (make uninstall takes the same)
 #   make deps            only install what is missing; make format: rewrite src/ with clang-format; make clean
+#   make help            this list
 
 LUA_VERSION ?= 5.4
 VERSIONS ?= 5.1 5.2 5.3 5.4 jit
@@ -224,6 +225,10 @@ RUN = env -u LUA_PATH_5_2 -u LUA_PATH_5_3 -u LUA_PATH_5_4 -u LUA_CPATH_5_2 -u LU
 BUSTED ?= /usr/bin/busted
 BUSTED_ARGS ?=
 SPECS ?= spec
+
+.PHONY: help
+help:
+	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
 # The sub-make: what pkg-config says is read when make starts, so after the packages are there.
 .PHONY: demo test test-all test-hosts
