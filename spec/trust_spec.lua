@@ -1,55 +1,147 @@
 -- Whom a client trusts, in a process of its own whose environment names it. The system's bundle does not have the
--- simulator's authority, so an answer shows that the folder was searched instead.
+-- simulator's authority, so an answer shows that something else was searched. What SSL_CERT_DIR means is asked of the
+-- `curl` command as well, which nobody here wrote.
 
+local child = require "spec.support.pairs.child"
 local kit = require "spec.support.kit"
 local simulator = require "veo.simulator"
 
 local BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+local SYSTEM = "/etc/ssl/certs"
 local UNKNOWN_ISSUER = "60\n" -- CURLE_PEER_FAILED_VERIFICATION; the words are those of a TLS library
+local NO_BUNDLE = "77\n" -- CURLE_SSL_CACERT_BADFILE
+local LEAVE = "env -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u SSL_CERT_DIR %s "
+
+-- `bundle` and `own`: what libcurl is to say that it was built with; the bundle is gone once the client is there.
+local ASK = [[
+local ca_file, bundle, own, gone, elsewhere = (table.unpack or unpack)(arg)
+if bundle and bundle ~= "" then require("curl_faults").authorities(bundle, own) end
+local core = require "veo.core"
+local client = core.new { base_url = %q, api_key = %q, ca_file = ca_file ~= "" and ca_file or nil }
+if gone == "gone" then os.remove(bundle) end
+if elsewhere then require("lfs").chdir(elsewhere) end
+local reply, failure = client:status("task")
+print(reply and "trusted" or failure.curl_code)
+client:close()]]
 
 describe("trust", function()
-  local sim, folder, certificates
+  local library = child.library()
+  local sim, folder, certificates, only, others, plain
 
-  -- Copies what the system has under hashed names, and the simulator's authority.
+  -- `certificates`: what the system has under hashed names, and the simulator's authority; `only`: the latter; `plain`:
+  -- the same under a name of its own; `others`: one of the system's.
   setup(function()
     sim = simulator.start { speed = 1000, rate = false, tls = true }
     folder = kit.folder()
-    certificates = folder .. "/certificates"
-    kit.output(("mkdir %s; for link in /etc/ssl/certs/*.[0-9]; do ln -s $(readlink -f $link) %s/${link##*/}; done; "
-      .. "ln -s %s %s/$(openssl x509 -hash -noout -in %s).0"):format(certificates, certificates, sim.ca_file,
-      certificates, sim.ca_file))
-    kit.write(folder .. "/ask.lua", ([[
-      local core = require "veo.core"
-      local client = core.new { base_url = %q, api_key = %q, ca_file = arg[1] }
-      local reply, failure = client:status("task")
-      print(reply and "trusted" or failure.curl_code)
-      client:close()
-    ]]):format(sim.url, sim.api_key))
+    certificates, only, others, plain = folder .. "/certificates", folder .. "/only", folder .. "/others",
+      folder .. "/plain"
+    kit.output(([[cd %s; mkdir certificates only others plain empty
+      for link in SYSTEM/*.[0-9]; do ln -s $(readlink -f $link) certificates/${link##*/}; done
+      for link in SYSTEM/*.0; do cp $link others; cp $link other.pem; break; done
+      hash=$(openssl x509 -hash -noout -in SIM)
+      for name in certificates/$hash.0 only/$hash.0 plain/authority.pem; do cp SIM $name; done
+      cat BUNDLE SIM >whole.pem]]):format(folder):gsub("%u%u%u+", { SYSTEM = SYSTEM, SIM = sim.ca_file,
+      BUNDLE = BUNDLE }))
+    kit.write(folder .. "/ask.lua", ASK:format(sim.url, sim.api_key))
   end)
   teardown(function()
     sim:stop()
     kit.sweep()
   end)
 
-  local function ask(environment, ca_file)
-    return kit.output(("env -u CURL_CA_BUNDLE -u SSL_CERT_FILE -u SSL_CERT_DIR %s %s %s/ask.lua %s"):format(
-      environment, kit.lua(), folder, ca_file or ""))
+  local function ask(environment, ...)
+    return kit.output(("cd %s; " .. LEAVE .. "%s ask.lua '%s'"):format(folder, environment, kit.lua(),
+      table.concat({ ... }, "' '")))
+  end
+
+  -- Of a libcurl that was built with these.
+  local function ask_with(bundle, own, environment, ...)
+    return ask(environment .. " LD_PRELOAD=" .. library, "", bundle, own, ...)
+  end
+
+  -- What only a newer libcurl can do.
+  local function has(version)
+    local major, minor = require "veo.core".curl_version:match "^(%d+)%.(%d+)"
+    return major * 1000 + minor >= version
   end
 
   it("is the system's when nothing is named", function()
     assert.equal(UNKNOWN_ISSUER, ask(""))
   end)
 
-  -- GnuTLS would read all of it.
-  it("is a folder of hashed names that lacks nothing of the bundle #openssl", function()
-    local major, minor = require "veo.core".curl_version:match "^(%d+)%.(%d+)"
-    if major * 1000 + minor < 7077 then return pending "libcurl 7.77 and newer" end
-    assert.equal("trusted\n", ask("SSL_CERT_DIR=" .. certificates))
-    assert.equal("trusted\n", ask("SSL_CERT_FILE=" .. BUNDLE .. " SSL_CERT_DIR=" .. certificates))
+  describe("in the folder of SSL_CERT_DIR alone", function()
+    it("is in what it holds", function()
+      assert.equal("trusted\n", ask("SSL_CERT_DIR=" .. only))
+      assert.equal("trusted\n", ask("SSL_CERT_DIR=" .. certificates))
+      for _, dir in ipairs { others, folder .. "/empty", folder .. "/ask.lua", folder .. "/nowhere", "''" } do
+        assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. dir), dir)
+      end
+    end)
+
+    it("is in it wherever the program goes", function()
+      assert.equal("trusted\n", ask "SSL_CERT_DIR=only")
+      if not pcall(require, "lfs") then return pending "no LuaFileSystem here" end
+      assert.equal("trusted\n", ask("SSL_CERT_DIR=only", "", "", "", "", "/"))
+    end)
+
+    -- GnuTLS reads all of it, and knows no list.
+    it("is in what has a hashed name, in one of a list #openssl", function()
+      assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. plain))
+      assert.equal("trusted\n", ask("SSL_CERT_DIR=" .. others .. ":" .. only))
+    end)
+
+    it("is what curl's is #openssl", function()
+      for _, dir in ipairs { only, certificates, others, plain, folder .. "/empty", folder .. "/nowhere", sim.ca_file,
+        "only", "''", others .. ":" .. only } do
+        local named = "SSL_CERT_DIR=" .. dir
+        local status = kit.output(("cd %s; " .. LEAVE .. "curl --noproxy '*' -s -o curl.out %s; echo $?"):format(folder,
+          named, sim.url))
+        assert.equal(status == "0\n" and "trusted\n" or status, ask(named), dir)
+      end
+    end)
+
+    it("is in libcurl's own bundle as well", function()
+      if not library or not has(7070) then return pending "needs curl_faults.so, LD_PRELOAD and libcurl 7.70" end
+      local whole = folder .. "/whole.pem"
+      for _, dir in ipairs { others, folder .. "/empty", folder .. "/nowhere" } do
+        assert.equal("trusted\n", ask_with(whole, SYSTEM, "SSL_CERT_DIR=" .. dir), dir)
+        assert.equal("trusted\n", ask_with(whole, "", "SSL_CERT_DIR=" .. dir), dir)
+      end
+      assert.equal("trusted\n", ask_with(folder .. "/other.pem", "", "SSL_CERT_DIR=" .. only))
+      assert.equal("trusted\n", ask_with(BUNDLE, SYSTEM, "SSL_CERT_FILE=" .. BUNDLE .. " SSL_CERT_DIR=" .. only))
+      assert.equal(UNKNOWN_ISSUER, ask_with(BUNDLE, SYSTEM, "SSL_CERT_DIR=" .. others))
+    end)
   end)
 
-  describe("is the bundle when the folder", function()
-    -- Each spoils a copy of the folder that would be trusted, in the shell, with $f the name of one of the certificates.
+  -- The bundle is gone when the connection is made, and nothing but it has the authority, or nothing but the folder.
+  describe("in a folder in place of libcurl's bundle #openssl", function()
+    local function replaced(environment, own, base)
+      local bundle = folder .. "/gone.pem"
+      kit.output(("cp %s %s"):format(base or folder .. "/whole.pem", bundle))
+      return ask_with(bundle, own, environment, "gone")
+    end
+
+    local function unable()
+      return (not library or not has(7077)) and "needs curl_faults.so, LD_PRELOAD and libcurl 7.77"
+    end
+
+    it("is in one that lacks nothing of the bundle", function()
+      if unable() then return pending(unable()) end
+      assert.equal("trusted\n", replaced("", certificates))
+      assert.equal("trusted\n", replaced("SSL_CERT_DIR=" .. certificates, ""))
+      assert.equal("trusted\n", replaced("SSL_CERT_DIR=certificates", SYSTEM))
+      assert.equal("trusted\n", replaced("SSL_CERT_FILE=" .. folder .. "/gone.pem SSL_CERT_DIR=" .. certificates, ""))
+    end)
+
+    it("is in that of SSL_CERT_DIR and, behind it, in libcurl's own", function()
+      if unable() then return pending(unable()) end
+      assert.equal("trusted\n", replaced("SSL_CERT_DIR=" .. only, SYSTEM, BUNDLE))
+      assert.equal("trusted\n", replaced("SSL_CERT_DIR=" .. others, certificates))
+      assert.equal(UNKNOWN_ISSUER, replaced("SSL_CERT_DIR=" .. others, SYSTEM, BUNDLE))
+      assert.equal(NO_BUNDLE, replaced("SSL_CERT_DIR=" .. others, SYSTEM))
+    end)
+
+    -- Each spoils a copy of the folder that would do, in the shell, with $f the name of one of the certificates.
     for what, how in pairs {
       ["lacks one"] = "rm $f",
       ["has another one instead"] = "cp --remove-destination SIM $f",
@@ -61,34 +153,33 @@ describe("trust", function()
       ["has two in one file"] = "cat $f SIM >01234567.0",
       ["has what is no certificate"] = "date >01234567.0",
       ["has only unusual names"] = "for g in *; do mv $g x$g; done",
+      ["is not named by its whole path alone"] = "cd ..; mv spoilt spoilt:1",
     } do
-      it(what, function()
+      it("is not in one that " .. what, function()
+        if unable() then return pending(unable()) end
         local spoilt = folder .. "/spoilt"
-        kit.output(("rm -rf %s; cp -a %s %s; cd %s; for f in 3*.0; do break; done; %s"):format(spoilt, certificates,
+        kit.output(("rm -rf %s*; cp -a %s %s; cd %s; for f in 3*.0; do break; done; %s"):format(spoilt, certificates,
           spoilt, spoilt, (how:gsub("SIM", sim.ca_file))))
-        assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. spoilt))
+        if how:find("spoilt:1", 1, true) then spoilt = spoilt .. ":1" end
+        assert.equal(NO_BUNDLE, replaced("SSL_CERT_DIR=" .. spoilt, ""))
+        assert.equal(NO_BUNDLE, replaced("", spoilt))
+        assert.equal("trusted\n", ask_with(folder .. "/whole.pem", "", "SSL_CERT_DIR=" .. spoilt))
       end)
     end
-
-    it("is none, or not named by its whole path", function()
-      for _, dir in ipairs { folder, folder .. "/ask.lua", folder .. "/nowhere", certificates .. ":" .. folder } do
-        assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. dir), dir)
-      end
-      local relative = kit.output(("cd %s; env -u CURL_CA_BUNDLE -u SSL_CERT_FILE SSL_CERT_DIR=certificates %s ask.lua"
-        ):format(folder, kit.lua()))
-      assert.equal(UNKNOWN_ISSUER, relative)
-    end)
   end)
 
-  it("is nothing but a file that was named", function()
+  it("is in nothing but a file that was named", function()
     assert.equal("trusted\n", ask("", sim.ca_file))
     assert.equal("trusted\n", ask("CURL_CA_BUNDLE=" .. sim.ca_file))
     assert.equal("trusted\n", ask("SSL_CERT_FILE=" .. sim.ca_file))
-    assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. certificates, BUNDLE))
-    assert.equal(UNKNOWN_ISSUER, ask("CURL_CA_BUNDLE=" .. BUNDLE .. " SSL_CERT_DIR=" .. certificates))
-    local other = folder .. "/other.pem"
-    kit.output("for link in /etc/ssl/certs/*.0; do cp $link " .. other .. "; break; done")
-    assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_DIR=" .. certificates, other))
-    assert.equal(UNKNOWN_ISSUER, ask("CURL_CA_BUNDLE=" .. other .. " SSL_CERT_DIR=" .. certificates))
+    for _, dir in ipairs { only, certificates } do
+      local named = " SSL_CERT_DIR=" .. dir
+      assert.equal(UNKNOWN_ISSUER, ask(named, BUNDLE))
+      assert.equal(UNKNOWN_ISSUER, ask("CURL_CA_BUNDLE=" .. BUNDLE .. named))
+      local other = folder .. "/other.pem"
+      assert.equal(UNKNOWN_ISSUER, ask(named, other))
+      assert.equal(UNKNOWN_ISSUER, ask("CURL_CA_BUNDLE=" .. other .. named))
+      assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_FILE=" .. other .. named))
+    end
   end)
 end)

@@ -6,7 +6,11 @@
  * searched only for the one authority that a server's certificate asks for: the first connection
  * then takes 3 ms instead of 22, and each further one 0.5-0.8 (measured on 7.88, 8.14 and 8.22).
  * So the folder takes the bundle's place, but only if it has each of the bundle's certificates and
- * nothing that could make a look-up fail or hang. Making sure takes 2 ms, once for a client. */
+ * nothing that could make a look-up fail or hang. Making sure takes 2 ms, once for a client.
+ *
+ * SSL_CERT_DIR means what it means to curl and to OpenSSL's own programs: its folder takes the place of the folder
+ * that libcurl was built with, and libcurl's bundle, if it was built with one, stays beside it (curl 7.88.1 on both
+ * libraries and 8.22, openssl s_client 3.0; Debian's libcurl on GnuTLS has a folder and no bundle). */
 #include "trust.h"
 
 #include "process.h"
@@ -193,95 +197,128 @@ static int searches_folders(const curl_version_info_data *info)
   return info->ssl_version && strncmp(info->ssl_version, "OpenSSL", 7) == 0;
 }
 
-/* Takes the folder when it lacks nothing that the bundle has. 0 when memory is short. */
-static int choose_folder(veo_trust *trust, const char *folder)
+/* OpenSSL opens it anew each time, wherever the program is then, and takes a colon for a list. */
+static int is_one_folder(const char *folder)
+{
+  return folder && *folder == '/' && !strchr(folder, ':');
+}
+
+/* Whether the folder lacks nothing that the bundle has. Then `one` is filled in. */
+static int replaces_bundle(veo_trust *trust, const char *folder)
 {
   prints bundle = {NULL, 0, 0};
   prints found = {NULL, 0, 0};
-  int chosen = scan_bundle(trust->file, &bundle, &trust->one) && scan_folder(folder, &found) &&
-               includes(&found, &bundle);
+  int replaces = is_one_folder(folder) && scan_bundle(trust->file, &bundle, &trust->one) &&
+                 scan_folder(folder, &found) && includes(&found, &bundle);
   free(bundle.list);
   free(found.list);
-  if(!chosen) {
+  if(!replaces)
     veo_buffer_free(&trust->one);
-    return 1;
-  }
-  trust->folder = veo_copy(folder, strlen(folder));
-  return trust->folder != NULL;
+  return replaces;
 }
 
-/* What libcurl would search beside its own bundle, or what the environment has in its place. */
-static const char *find_folder(const veo_trust *trust, const curl_version_info_data *info)
+/* The folder of the environment in place of the bundle, or libcurl's own, behind the former. 0 when memory is short. */
+static int choose_folders(veo_trust *trust, const curl_version_info_data *info)
 {
-  const char *folder = from_environment("CURL_CA_BUNDLE") ? NULL : from_environment("SSL_CERT_DIR");
-  if(info->age < CURLVERSION_SEVENTH || !searches_folders(info) || !info->cainfo ||
-     strcmp(trust->file, info->cainfo) != 0)
-    return NULL;
-  if(!folder)
-    folder = info->capath;
-  /* OpenSSL opens it anew each time, wherever the program is then, and takes a colon for a list. */
-  return folder && *folder == '/' && !strchr(folder, ':') ? folder : NULL;
+  veo_buffer list = {NULL, 0, 0};
+  const char *beside = trust->beside;
+  int ok = 1;
+  if(!searches_folders(info))
+    return 1;
+  if(beside && replaces_bundle(trust, beside))
+    ok = veo_buffer_append(&list, beside, strlen(beside));
+  else if(replaces_bundle(trust, info->capath))
+    ok = (!beside ||
+          (veo_buffer_append(&list, beside, strlen(beside)) && veo_buffer_append(&list, ":", 1))) &&
+         veo_buffer_append(&list, info->capath, strlen(info->capath));
+  if(!ok)
+    veo_buffer_free(&list);
+  trust->folders = list.data;
+  return ok;
 }
 #endif
 
 /* -------------------------------------------------------------------- all */
 
-/* Order: the option, CURL_CA_BUNDLE, SSL_CERT_FILE, libcurl's own. No folder of ours is added to what
- * the option names. */
+/* As the program stands now: it may be elsewhere when a connection asks. NULL when memory is short. */
+static char *copy_folder(const char *folder)
+{
+  char here[4096];
+  veo_buffer whole = {NULL, 0, 0};
+  if(*folder == '/' || strchr(folder, ':') || !getcwd(here, sizeof here))
+    return veo_copy(folder, strlen(folder));
+  if(veo_buffer_append(&whole, here, strlen(here)) && veo_buffer_append(&whole, "/", 1) &&
+     veo_buffer_append(&whole, folder, strlen(folder)))
+    return whole.data;
+  veo_buffer_free(&whole);
+  return NULL;
+}
+
+/* Order: the option, CURL_CA_BUNDLE, SSL_CERT_FILE, libcurl's own. No folder is added to what one of the first three
+ * names, unless that is libcurl's own. */
 int veo_trust_find(veo_trust *trust)
 {
-  const char *file = NULL;
   const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+  const char *own = NULL;
+  const char *bundle = from_environment("CURL_CA_BUNDLE");
+  const char *file = bundle ? bundle : from_environment("SSL_CERT_FILE");
+  const char *folder = from_environment("SSL_CERT_DIR");
   if(trust->file || !veo_libcurl_has(CURL_VERSION_SSL))
     return 1;
-  file = from_environment("CURL_CA_BUNDLE");
-  if(!file)
-    file = from_environment("SSL_CERT_FILE");
 #if LIBCURL_VERSION_NUM >= 0x074600
-  if(!file && info->age >= CURLVERSION_SEVENTH)
-    file = info->cainfo;
+  if(info->age >= CURLVERSION_SEVENTH)
+    own = info->cainfo;
 #endif
   if(!file)
-    return 1;
-  trust->file = veo_copy(file, strlen(file));
-  if(!trust->file)
+    file = own;
+  if(file && !(trust->file = veo_copy(file, strlen(file))))
+    return 0;
+  if(bundle || (file && (!own || strcmp(file, own) != 0)))
+    folder = NULL;
+  if(folder && !(trust->beside = copy_folder(folder)))
     return 0;
 #if LIBCURL_VERSION_NUM >= 0x074d00
-  {
-    const char *folder = find_folder(trust, info);
-    if(folder)
-      return choose_folder(trust, folder);
-  }
+  if(own && strcmp(file, own) == 0)
+    return choose_folders(trust, info);
 #endif
   (void)info;
   return 1;
 }
 
+/* What is not known to the TLS library is left out, as curl leaves it out. */
+static CURLcode search_beside(const veo_trust *trust, CURL *easy)
+{
+  CURLcode code = curl_easy_setopt(easy, CURLOPT_CAPATH, trust->beside);
+  return code == CURLE_OUT_OF_MEMORY ? code : CURLE_OK;
+}
+
 CURLcode veo_trust_apply(const veo_trust *trust, CURL *easy)
 {
-  if(!trust->file || !veo_libcurl_has(CURL_VERSION_SSL))
+  CURLcode code = CURLE_OK;
+  if((!trust->file && !trust->beside) || !veo_libcurl_has(CURL_VERSION_SSL))
     return CURLE_OK;
 #if LIBCURL_VERSION_NUM >= 0x074d00
-  if(trust->folder) {
-    /* In place of the bundle, which newer libcurls otherwise read as well. The folder first: with the
+  if(trust->folders) {
+    /* In place of the bundle, which newer libcurls otherwise read as well. The folders first: with the
      * one certificate set and no folder, nothing else would be trusted. */
     struct curl_blob one;
     one.data = trust->one.data;
     one.len = trust->one.length;
     one.flags = CURL_BLOB_NOCOPY;
-    if(!curl_easy_setopt(easy, CURLOPT_CAPATH, trust->folder) &&
+    if(!curl_easy_setopt(easy, CURLOPT_CAPATH, trust->folders) &&
        !curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &one))
       return CURLE_OK;
   }
 #endif
-  /* A folder beside the file would keep libcurl from keeping what it has read of it. */
-  (void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-  return curl_easy_setopt(easy, CURLOPT_CAINFO, trust->file);
+  /* A folder beside the file keeps libcurl from keeping what it has read of it: none, unless one was named. */
+  code = search_beside(trust, easy);
+  return code || !trust->file ? code : curl_easy_setopt(easy, CURLOPT_CAINFO, trust->file);
 }
 
 void veo_trust_free(veo_trust *trust)
 {
   free(trust->file);
-  free(trust->folder);
+  free(trust->beside);
+  free(trust->folders);
   veo_buffer_free(&trust->one);
 }

@@ -8,7 +8,8 @@
 
 typedef struct {
   char *file;     /* a bundle; NULL: libcurl has none of its own either */
-  char *folder;   /* used instead, where it is set: certificates under the hashes of their names */
+  char *beside;   /* a folder that is searched as well; NULL: none that was named */
+  char *folders;  /* used instead of both: certificates under hashed names; or NULL */
   veo_buffer one; /* the first certificate of the bundle */
 } veo_trust;
 

@@ -6,6 +6,7 @@
  *   faults.option(n)   the nth curl_easy_setopt from now on is refused
  *   faults.off() -> whether it came to that, calls counted, the refused option's name
  *   faults.bare()      from now on it is one that was built without TLS and proxies
+ *   faults.authorities(bundle, folder)   from now on it says that it was built with these; "": with no folder
  *   faults.read_size() -> the most that was asked of a connection at a time since the last call
  */
 #define _GNU_SOURCE /* RTLD_NEXT */
@@ -14,6 +15,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +31,8 @@ static struct {
 static const char *refused;
 static size_t largest;
 static int bare;
+static char bundle[512];
+static char own_folder[512];
 
 /* ------------------------------------------------------------------- memory */
 
@@ -111,6 +115,12 @@ curl_version_info_data *curl_version_info(CURLversion age)
   about = *real(age);
   if(bare)
     about.features &= ~CURL_VERSION_SSL;
+#if LIBCURL_VERSION_NUM >= 0x074600
+  if(*bundle && about.age >= CURLVERSION_SEVENTH) {
+    about.cainfo = bundle;
+    about.capath = *own_folder ? own_folder : NULL;
+  }
+#endif
   return &about;
 }
 
@@ -166,6 +176,13 @@ static int faults_off(lua_State *L)
   return 3;
 }
 
+static int faults_authorities(lua_State *L)
+{
+  (void)snprintf(bundle, sizeof bundle, "%s", luaL_checkstring(L, 1));
+  (void)snprintf(own_folder, sizeof own_folder, "%s", luaL_checkstring(L, 2));
+  return 0;
+}
+
 static int faults_bare(lua_State *L)
 {
   (void)L;
@@ -191,6 +208,8 @@ int luaopen_curl_faults(lua_State *L)
   lua_setfield(L, -2, "off");
   lua_pushcfunction(L, faults_bare);
   lua_setfield(L, -2, "bare");
+  lua_pushcfunction(L, faults_authorities);
+  lua_setfield(L, -2, "authorities");
   lua_pushcfunction(L, faults_read_size);
   lua_setfield(L, -2, "read_size");
   return 1;
