@@ -2,6 +2,7 @@
 #include "exchange.h"
 
 #include "defaults.h"
+#include "descriptors.h"
 #include "inflate.h"
 
 #include <stdio.h>
@@ -204,9 +205,22 @@ static int is_forbidden_redirect(const veo_exchange *exchange, CURLcode result)
   return result == CURLE_URL_MALFORMAT || result == CURLE_TOO_MANY_REDIRECTS;
 }
 
+/* Certificates that could not be read for want of a descriptor look as if they were damaged or did not hold, which no
+ * waiting would mend: it becomes the code that libcurl has for it where it reads a folder through OpenSSL. */
+static CURLcode tell_shortage(veo_exchange *exchange, CURLcode result)
+{
+  if((result != CURLE_SSL_CACERT_BADFILE && result != CURLE_PEER_FAILED_VERIFICATION) ||
+     !veo_descriptors_short())
+    return result;
+  snprintf(exchange->error, sizeof exchange->error,
+           "too few descriptors were left to read certificates");
+  return CURLE_SSL_CONNECT_ERROR;
+}
+
 void veo_exchange_finish(veo_exchange *exchange, CURLcode result)
 {
   exchange->sent = veo_exchange_sent(exchange);
+  result = tell_shortage(exchange, result);
   if(result == CURLE_OK && exchange->in_headers) {
     /* libcurl takes a reply that was cut in its headers for a whole one without a body. */
     result = CURLE_PARTIAL_FILE;

@@ -43,7 +43,7 @@ local NO_SUCH_FILE = 2
 local function possible(path)
   local file, why, number = open(path, "rb")
   if file then file:close() end
-  return not file and number ~= NO_SUCH_FILE and problem("io", path, why) or nil
+  return not file and number ~= NO_SUCH_FILE and problem("io", path, why, number) or nil
 end
 
 ---Whether a whole video may stand under this name.
