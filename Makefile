@@ -385,7 +385,7 @@ MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(wildcard spec/*_spec.lua spec/*/*_s
 MEMORY_ARGS ?= --exclude-tags=timing
 # Valgrind takes three times as long, and sees what was never written to; so it runs what goes through most of the C.
 VALGRIND_SPECS ?= $(wildcard spec/core*_spec.lua) $(patsubst %,spec/%_spec.lua,client close coding \
-	dead_connections download download_encoding download_resume download_stream h2 held_back memory misuse pairs pairs_client preview record secrets trust upload)
+	dead_connections download download_encoding download_resume download_stream h2 held_back memory misuse pairs pairs_client record secrets trust upload)
 # Every so manieth pair of spec/pairs_spec.lua: 10,000 of them would take hours.
 MEMORY_PAIRS ?= 97
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \

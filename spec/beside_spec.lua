@@ -57,20 +57,6 @@ describe("beside a target", function()
         assert_saved(save())
       end)
     end
-
-    it(name .. " beside a contact sheet neither", function()
-      os.execute(("cp lua/veo/simulator/clips/hop1.mp4 %s"):format(path))
-      for _, where in ipairs { "1.mp4.png.part", "1.mp4.png.part.meta.new" } do
-        shell("rm -f 1.mp4.png*; " .. make:format(where))
-        local code = ([[local client = require"veo".new { api_key = "spec", base_url = "http://127.0.0.1:9" }
-          print(client:preview("%s"))]]):format(path)
-        local run = "unset LD_PRELOAD; LUA_PATH='%s' LUA_CPATH='%s' timeout 60 %s -e '%s'"
-        local text = kit.output(run:format(package.path, kit.cpath(), kit.lua(), code))
-        assert.matches("^table", text)
-        assert.equal("mine", kit.read(folder .. "/other"))
-        assert.matches("^\137PNG", kit.read(path .. ".png"))
-      end
-    end)
   end
 
   it("damaged notes are ignored", function()

@@ -70,7 +70,6 @@ local calls = {
   download_function = function(client, world) return client:download(world.url, function() end) end,
   download_url = function(client, world) return client:download_url(world.url) end,
   upload = function(client, world) return client:upload(world.file) end,
-  preview = function(client, world) return client:preview(world.file) end,
   callback = function(client, world)
     return client:callback({}, ('{"code":200,"data":{"taskId":"%s"}}'):format(world.source))
   end,

@@ -193,8 +193,6 @@ describe("input", function()
         function() client:chain { taskId = sim.source, prompts = { "x" }, save_hops = " {hop}.mp4" } end,
         function() client:download(sim.url .. "/x", name) end,
         function() client:upload(name) end,
-        function() client:preview(name) end,
-        function() client:preview(folder .. "/boat.mp4", name) end,
         function() client:resume { path = "{key}.mp4 " } end,
       } do
         assert.matches("blanks", select(3, kit.raised(call)), 1, true)

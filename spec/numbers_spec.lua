@@ -83,7 +83,6 @@ describe("a number", function()
       for name, call in pairs {
         extend = function() return client:extend({ taskId = "t", prompt = "x" }, { timeout = value }) end,
         status = function() return client:status("t", { timeout = value }) end,
-        preview = function() return client:preview(folder .. "/file", nil, { timeout = value }) end,
         download = function()
           return client:download(NOBODY .. "/x.mp4", folder .. "/x.mp4", { max_bytes = value })
         end,

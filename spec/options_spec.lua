@@ -29,10 +29,10 @@ describe("options", function()
 
   -- The README lists them; `upgrade` and `upload` were unknown options.
   it("take every group that a call has defaults of", function()
-    local given = { upgrade = { interval = 1 }, upload = { timeout = 5 }, preview = { columns = 2 } }
+    local given = { upgrade = { interval = 1 }, upload = { timeout = 5 } }
     local all = assert(of(given))
-    assert.same({ 1, 600, 5, 3600, 2, 3 }, { all.upgrade.interval, all.upgrade.timeout, all.upload.timeout,
-      all.upload.deadline, all.preview.columns, all.preview.rows })
+    assert.same({ 1, 600, 5, 3600 }, { all.upgrade.interval, all.upgrade.timeout, all.upload.timeout,
+      all.upload.deadline })
     assert.matches("^upload: unknown option stall", select(2, of { upload = { stall = 5 } }))
   end)
 

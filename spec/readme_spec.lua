@@ -18,7 +18,7 @@ describe("the README", function()
   end)
 
   it("names every option of veo.new", function()
-    local names = { "retry", "rate", "wait", "download", "upgrade", "upload", "preview" }
+    local names = { "retry", "rate", "wait", "download", "upgrade", "upload" }
     for name in pairs(options.new) do names[#names + 1] = name end
     for _, name in ipairs(names) do
       assert.is_truthy(text:find("`" .. name .. "`", 1, true) or text:find("`" .. name .. " ", 1, true),

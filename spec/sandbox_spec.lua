@@ -98,7 +98,6 @@ describe("in a sandbox", function()
     { "before", "io.open", "download", "missing", "io.open" },
     { "before", "io", "chain", "missing", "io.open" },
     { "before", "io", "hops", "missing", "io.open" },
-    { "before", "io", "preview", "missing", "io.open" },
     { "before", "io", "ledger", "raised", "io.open" },
     { "before", "os", "ledger", "raised", "os.time" },
     { "before", "os.date", "ledger", "raised", "os.date" },
@@ -107,7 +106,6 @@ describe("in a sandbox", function()
     { "loaded", "require", "main", "raised", "veo.preload" },
     { "made", "require", "chain", "missing", "veo.preload" },
     { "made", "require", "upload", "missing", "veo.preload" },
-    { "made", "require", "preview", "missing", "veo.preload" },
     { "made", "require", "callback", "missing", "veo.preload" },
     { "made", "require", "to_function", "missing", "veo.preload" },
   }

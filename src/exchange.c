@@ -95,9 +95,7 @@ void veo_exchange_recycle(veo_exchange *exchange)
   exchange->decodes = 0;
   exchange->begun = 0;
   exchange->page = 0;
-  exchange->program = 0;
   exchange->unsynced = 0;
-  exchange->status = 0;
   exchange->io_error = 0;
   exchange->io_stage = NULL;
   exchange->error[0] = '\0';

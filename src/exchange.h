@@ -142,8 +142,6 @@ typedef struct veo_exchange {
   struct veo_exchange *news_next; /* in the engine's list of those that have news */
   struct veo_exchange **news;     /* the head of that list */
   int has_news;
-  int program;   /* a save that is none: `request` holds a program's arguments */
-  int status;    /* its exit status */
   char *save_to; /* of a save without a sink: the file to look at */
   char digest[VEO_DIGEST_TEXT];
   veo_boxes boxes;

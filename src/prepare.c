@@ -421,14 +421,3 @@ veo_prepared veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char
   exchange->overwrite = overwrite;
   return VEO_PREPARED;
 }
-
-veo_prepared veo_prepare_program(veo_exchange *exchange, const char *arguments, size_t length,
-                                 long timeout_ms)
-{
-  if(!veo_buffer_append(&exchange->request, arguments, length))
-    return failed(exchange);
-  exchange->kind = VEO_KIND_SAVE; /* for the engine: work on a thread */
-  exchange->program = 1;
-  exchange->timeout_ms = timeout_ms;
-  return VEO_PREPARED;
-}

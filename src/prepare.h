@@ -60,8 +60,5 @@ veo_prepared veo_prepare_warm(veo_exchange *exchange, const veo_settings *settin
                               long connect_timeout_ms);
 veo_prepared veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char *to,
                               int overwrite);
-/* `arguments` are strings, each with its NUL. */
-veo_prepared veo_prepare_program(veo_exchange *exchange, const char *arguments, size_t length,
-                                 long timeout_ms);
 
 #endif

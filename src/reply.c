@@ -96,11 +96,9 @@ static const char *reason_of(const veo_exchange *exchange)
   }
 }
 
-/* The file or program that a failure is about. */
+/* The file that a failure is about. */
 static const char *name_of(const veo_exchange *exchange)
 {
-  if(exchange->program)
-    return exchange->request.data;
   return exchange->save_to ? exchange->save_to : exchange->sink->path;
 }
 
@@ -421,10 +419,7 @@ static void set_boxes(lua_State *L, const veo_boxes *boxes)
 static void push_plain_reply(lua_State *L, const veo_exchange *exchange)
 {
   lua_createtable(L, 0, 5);
-  if(exchange->program) {
-    set_number(L, "status", exchange->status);
-    set_excerpt(L, exchange);
-  } else if(exchange->kind == VEO_KIND_SAVE) {
+  if(exchange->kind == VEO_KIND_SAVE) {
     set_text(L, "path", exchange->save_to);
     if(exchange->unsynced) {
       lua_pushboolean(L, 1);

@@ -28,8 +28,6 @@ typedef struct {
   int sink_at; /* stack index, 0 without one */
   veo_sink *sink;
   const char *save_to;
-  const char *program; /* its arguments, each with its NUL */
-  size_t program_length;
   int overwrite;
   long timeout_ms;
   long connect_timeout_ms;
@@ -249,35 +247,6 @@ static void read_digest(lua_State *L, int index, request *r)
     luaL_error(L, "path: string expected, got nil");
 }
 
-static void read_program(lua_State *L, int index, const veo_client *client, request *r)
-{
-  luaL_Buffer block;
-  size_t length;
-  const char *text;
-  int i;
-  luaL_checktype(L, index, LUA_TTABLE);
-  r->kind = VEO_KIND_SAVE;
-  read_timeouts(L, index + 1, client, r, client->settings.timeout);
-  if(lua_gettop(L) == index)
-    lua_settop(L, index + 1);
-  luaL_buffinit(L, &block);
-  for(i = 1;; i++) {
-    lua_rawgeti(L, index, i);
-    text = lua_tolstring(L, -1, &length);
-    if(!text)
-      break;
-    if(strlen(text) != length)
-      luaL_error(L, "arguments: a string without NUL expected");
-    luaL_addvalue(&block);
-    luaL_addchar(&block, '\0');
-  }
-  lua_pop(L, 1);
-  if(i == 1)
-    luaL_error(L, "arguments: the name of a program expected");
-  luaL_pushresult(&block);
-  r->program = lua_tolstring(L, -1, &r->program_length);
-}
-
 static void read_warm(lua_State *L, int index, const veo_client *client, request *r)
 {
   r->kind = VEO_KIND_WARM;
@@ -299,8 +268,6 @@ static veo_prepared prepare(const veo_client *client, veo_exchange *exchange, co
   case VEO_KIND_UPLOAD:
     return veo_prepare_upload(exchange, settings, &r->form, r->timeout_ms, r->connect_timeout_ms);
   case VEO_KIND_SAVE:
-    if(r->program)
-      return veo_prepare_program(exchange, r->program, r->program_length, r->timeout_ms);
     return veo_prepare_save(exchange, r->sink, r->save_to, r->overwrite);
   case VEO_KIND_WARM:
     return veo_prepare_warm(exchange, settings, r->timeout_ms, r->connect_timeout_ms);
@@ -417,9 +384,8 @@ int veo_request_warm(lua_State *L)
 /* client:start(operation, request, options, tag): take will return the tag with the transfer */
 int veo_request_start(lua_State *L)
 {
-  static const char *const operations[] = {"look",     "status", "extend", "request",
-                                           "download", "save",   "upload", "program",
-                                           "digest",   "warm",   NULL};
+  static const char *const operations[] = {"look", "status", "extend", "request", "download",
+                                           "save", "upload", "digest", "warm",    NULL};
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;
@@ -450,9 +416,6 @@ int veo_request_start(lua_State *L)
     read_upload(L, 3, client, &r);
     break;
   case 7:
-    read_program(L, 3, client, &r);
-    break;
-  case 8:
     read_digest(L, 3, &r);
     break;
   default:

@@ -1,8 +1,7 @@
-/* fsync and rename, and other programs, on short threads; see saver.h. */
+/* fsync and rename on short threads; see saver.h. */
 #include "saver.h"
 
 #include "pipe.h"
-#include "program.h"
 #include "sink.h"
 #include "text.h"
 
@@ -17,23 +16,18 @@
 #include <unistd.h>
 
 typedef struct job {
-  struct job *next; /* in `running`, then in `ended` */
+  struct job *next; /* in `ended` */
   veo_saver *saver;
   int fd;
   int overwrite;
   char *from;
-  char *to;        /* NULL: `from` is only looked at */
-  char *arguments; /* of a program, when it is one */
-  size_t arguments_length;
-  veo_program program;
-  long timeout_ms;
+  char *to; /* NULL: `from` is only looked at */
   veo_saved result;
 } job;
 
 struct veo_saver {
   pthread_mutex_t lock;
   int references; /* the engine and every running thread */
-  job *running;
   job *ended;
   int pipe[2];
 };
@@ -44,8 +38,6 @@ static void free_job(job *work)
     close(work->fd);
   free(work->from);
   free(work->to);
-  free(work->arguments);
-  veo_program_destroy(&work->program);
   free(work);
 }
 
@@ -73,7 +65,6 @@ static job *new_job(void)
   if(!work)
     return NULL;
   work->fd = -1;
-  veo_program_init(&work->program);
   return work;
 }
 
@@ -98,12 +89,9 @@ int veo_saver_open(veo_saver **out)
 
 void veo_saver_close(veo_saver *saver)
 {
-  job *work;
   if(!saver)
     return;
   pthread_mutex_lock(&saver->lock);
-  for(work = saver->running; work; work = work->next)
-    veo_program_stop(&work->program);
   release(saver);
 }
 
@@ -192,14 +180,6 @@ static void save(job *work)
     sync_directory(work->to);
 }
 
-static void run_program(job *work)
-{
-  work->result.error =
-      veo_program_run(&work->program, work->arguments, work->arguments_length, work->timeout_ms,
-                      &work->result.status, work->result.text, sizeof work->result.text);
-  work->result.stage = "running it";
-}
-
 static void look(job *work)
 {
   work->result.error = veo_digest_file(work->from, &work->result.size, work->result.digest);
@@ -207,23 +187,12 @@ static void look(job *work)
   work->result.stage = "reading it";
 }
 
-/* Out of those that run. With the lock held. */
-static void leave(veo_saver *saver, const job *work)
-{
-  job **at = &saver->running;
-  while(*at != work)
-    at = &(*at)->next;
-  *at = work->next;
-}
-
 static void *run(void *argument)
 {
   job *work = argument;
   veo_saver *saver = work->saver;
   ssize_t ignored;
-  if(work->arguments)
-    run_program(work);
-  else if(!work->to)
+  if(!work->to)
     look(work);
   else
     save(work);
@@ -231,7 +200,6 @@ static void *run(void *argument)
     close(work->fd); /* gives the lock back before anyone can see the end */
   work->fd = -1;
   pthread_mutex_lock(&saver->lock);
-  leave(saver, work);
   work->next = saver->ended;
   saver->ended = work;
   ignored = write(saver->pipe[1], "", 1);
@@ -266,33 +234,14 @@ static int start(veo_saver *saver, job *work, void *tag)
   work->result.tag = tag;
   pthread_mutex_lock(&saver->lock);
   saver->references++;
-  work->next = saver->running;
-  saver->running = work;
   pthread_mutex_unlock(&saver->lock);
   error = spawn(work);
   if(error) {
     pthread_mutex_lock(&saver->lock);
-    leave(saver, work);
     free_job(work);
     release(saver);
   }
   return error;
-}
-
-int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, long timeout_ms,
-                      void *tag)
-{
-  job *work = new_job();
-  if(!work)
-    return ENOMEM;
-  work->timeout_ms = timeout_ms;
-  work->arguments = veo_copy(arguments, length);
-  work->arguments_length = length;
-  if(!work->arguments) {
-    free_job(work);
-    return ENOMEM;
-  }
-  return start(saver, work, tag);
 }
 
 int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, int overwrite,
@@ -325,18 +274,6 @@ int veo_saver_digest(veo_saver *saver, const char *path, void *tag)
     return ENOMEM;
   }
   return start(saver, work, tag);
-}
-
-int veo_saver_stop(veo_saver *saver, const void *tag)
-{
-  job *work;
-  pthread_mutex_lock(&saver->lock);
-  for(work = saver->running; work; work = work->next) {
-    if(work->result.tag == tag)
-      veo_program_stop(&work->program);
-  }
-  pthread_mutex_unlock(&saver->lock);
-  return 0;
 }
 
 int veo_saver_collect(veo_saver *saver, veo_saved *saved)

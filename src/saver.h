@@ -1,5 +1,5 @@
 /* What takes longer than a frame and needs no Lua, on short threads: fsync and rename at a download's
- * end (37 ms for 64 MiB, measured), what tells a file, and other programs. The threads touch neither Lua nor libcurl. */
+ * end (37 ms for 64 MiB, measured), and what tells a file. The threads touch neither Lua nor libcurl. */
 #ifndef VEO_SAVER_H
 #define VEO_SAVER_H
 
@@ -15,8 +15,6 @@ typedef struct {
   int error;         /* errno, or 0 */
   const char *stage; /* what failed: a constant text */
   int unsynced;      /* of a save: the file system cannot */
-  int status;        /* a program's exit status */
-  char text[200];    /* the start of its standard error */
   double size;       /* of a file that was looked at */
   char digest[VEO_DIGEST_TEXT];
   veo_boxes boxes;
@@ -24,7 +22,7 @@ typedef struct {
 
 /* 0, or errno when memory or descriptors are short. */
 int veo_saver_open(veo_saver **out);
-/* Saves under way go on to their end and free what they hold; programs are killed. */
+/* Saves under way go on to their end and free what they hold. */
 void veo_saver_close(veo_saver *saver);
 /* Readable while a save that has ended waits to be collected. */
 int veo_saver_fd(const veo_saver *saver);
@@ -33,13 +31,7 @@ int veo_saver_start(veo_saver *saver, int fd, const char *from, const char *to, 
                     void *tag);
 /* Looks at a file; see veo_digest_file and veo_boxes_file. 0, or errno. */
 int veo_saver_digest(veo_saver *saver, const char *path, void *tag);
-/* Runs a program; see veo_program_run. 0, or errno. */
-int veo_saver_program(veo_saver *saver, const char *arguments, size_t length, long timeout_ms,
-                      void *tag);
-/* Kills the program of that tag; a save goes on, for it ends with a whole file. Both are collected later
- * on. 0: nothing is over yet. */
-int veo_saver_stop(veo_saver *saver, const void *tag);
-/* The next save or program that has ended; 0 when there is none. */
+/* The next that has ended; 0 when there is none. */
 int veo_saver_collect(veo_saver *saver, veo_saved *saved);
 
 #endif

@@ -1,4 +1,4 @@
-/* Saves and programs under way; see saves.h. */
+/* Saves under way; see saves.h. */
 #include "saves.h"
 
 #include <errno.h>
@@ -23,9 +23,6 @@ static int start(veo_saves *saves, veo_poller *poller, veo_exchange *exchange)
   int error = open_saver(saves, poller);
   if(error)
     return error;
-  if(exchange->program)
-    return veo_saver_program(saves->saver, exchange->request.data, exchange->request.length,
-                             exchange->timeout_ms, exchange);
   if(!exchange->sink)
     return veo_saver_digest(saves->saver, exchange->save_to, exchange);
   fd = fcntl(exchange->sink->fd, F_DUPFD_CLOEXEC, 0);
@@ -60,12 +57,10 @@ veo_exchange *veo_saves_ended(veo_saves *saves)
     return NULL;
   saves->running--;
   exchange = saved.tag;
-  exchange->status = saved.status;
   exchange->unsynced = saved.unsynced;
   exchange->total = (curl_off_t)saved.size;
   memcpy(exchange->digest, saved.digest, sizeof exchange->digest);
   exchange->boxes = saved.boxes;
-  (void)veo_buffer_append(&exchange->reply, saved.text, strlen(saved.text));
   end(exchange, saved.error, saved.stage);
   return exchange;
 }

@@ -1,4 +1,4 @@
-/* Saves and programs under way: exchanges whose work is done on a thread. */
+/* Saves under way: exchanges whose work is done on a thread. */
 #ifndef VEO_SAVES_H
 #define VEO_SAVES_H
 

@@ -28,7 +28,6 @@ Client.__index = Client
 local CONTEXT = {}
 
 -- ffmpegs at a time. The core has four threads for them and for the saving of videos, which is not to wait for them.
-local PROGRAMS = 2
 
 -- Making one -----------------------------------------------------------------------------------------------------------
 
@@ -70,7 +69,7 @@ function M.new(given)
       free = { timeout = nil, deadline = all.deadline },
       patient = { timeout = nil, deadline = all.deadline, patient = true }, -- of what is a part of something longer
       wait = all.wait, download = all.download, retry = all.retry,
-      upgrade = all.upgrade, upload = all.upload, preview = all.preview,
+      upgrade = all.upgrade, upload = all.upload,
     },
     retry = all.retry,
     budget = retry.budget(all.retry.budget),
@@ -95,7 +94,6 @@ function M.new(given)
     upload_url = all.upload_url or (not all.base_url or all.base_url == core.base_url) and api.upload_url or nil,
     webhook_key = all.webhook_key,
     downloads = gates.new(min(all.max_downloads, handle:room()), "a place"), -- few where descriptors are
-    programs = gates.new(PROGRAMS, "a place"),
     slots = gates.new(1, "a slot of the rate window"), -- one asks for them, the others come after it
     watching = 0,  -- waits in progress
   }

@@ -4,10 +4,11 @@
 ---   cli/session.lua    client, progress, Ctrl-C  cli/task.lua   wait, status, download, credits
 ---   cli/terminal.lua   what is printed where     cli/book.lua   tasks, resume, settle, prune, doctor
 ---   cli/report.lua     how a run ends            cli/here.lua   simulate, explain
+---                                              cli/preview.lua
 
 local interrupt = require "veo.cli.interrupt"
 
-local HERE = { simulate = true, explain = true }
+local HERE = { simulate = "here", explain = "here", preview = "preview" }
 local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
   download = "task", credits = "task", tasks = "book", resume = "book", settle = "book", prune = "book",
   doctor = "book" }
@@ -56,7 +57,8 @@ local session
 local function main(arguments)
   local args = parse(arguments)
   if not args then return 1 end
-  if HERE[args.command] then return require("veo.cli.here")[args.command](args) end
+  local here = HERE[args.command]
+  if here then return require("veo.cli." .. here)[args.command](args) end
   local loaded, why = try "veo"
   if not loaded then
     io.stderr:write("veo: cannot be loaded: ", why, "\n")

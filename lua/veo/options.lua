@@ -88,7 +88,6 @@ M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts =
   verify = flag, mkdir = flag }
 M.upgrade = { timeout = seconds, interval = positive }
 M.upload = { on_progress = fn, timeout = positive, deadline = seconds }
-M.preview = { columns = count, rows = count, width = count, timeout = positive, overwrite = flag }
 M.submit = { timeout = positive, deadline = seconds, key = text, on_duplicate = one_of("refuse", "join", "allow"),
   path = text, overwrite = flag, mkdir = flag }
 M.many = { limit = count }
@@ -125,7 +124,6 @@ M.defaults = {
   download = { overwrite = false, attempts = 5, stall = 60, verify = true, mkdir = false }, max_downloads = 8,
   upgrade = { timeout = 600, interval = 25 },
   upload = { deadline = 3600 },
-  preview = { columns = 4, rows = 3, width = 320, timeout = 60, overwrite = false },
 }
 
 -- Checking -------------------------------------------------------------------------------------------------------------
@@ -223,8 +221,7 @@ function M.split(groups, defaults, given)
   return out
 end
 
-local GROUPS = { rate = M.rate, wait = M.wait, download = M.download, upgrade = M.upgrade, upload = M.upload,
-  preview = M.preview }
+local GROUPS = { rate = M.rate, wait = M.wait, download = M.download, upgrade = M.upgrade, upload = M.upload }
 local WITH_RETRY = { retry = retry.defaults }
 for name, kinds in pairs(GROUPS) do WITH_RETRY[name] = kinds end
 

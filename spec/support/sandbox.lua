@@ -64,7 +64,6 @@ local CALLS = {
     return client:chain { taskId = source, prompts = { "turns", "sails" }, save_hops = folder .. "/{day}-{hop}.mp4" }
   end,
   upload = function(client) return client:upload(folder .. "/picture.png") end,
-  preview = function(client) return client:preview(folder .. "/picture.png") end,
   callback = function(client)
     local body = '{"code":200,"data":{"taskId":"%s"}}'
     local _, err = client:callback({}, format(body, source))

@@ -38,6 +38,14 @@ local function whole(name)
   end
 end
 
+local function some(name)
+  return function(text)
+    local value = text:match("^%d%d?%d?%d?$") and tonumber(text)
+    if value and value > 0 then return value end
+    return nil, ("%s: a whole number from 1 to 9999 expected, got '%s'"):format(name, text)
+  end
+end
+
 local function file(text)
   if text ~= "" and text ~= "-" and not text:find("[%z\r\n]") then return text end
   return nil, "a file name expected"
@@ -188,6 +196,14 @@ local function here(parser)
   simulate:option("--port", "0: any that is free."):argname("N"):default("0"):convert(whole "--port")
   simulate:option("--speed", "Seconds of the service that pass in one."):argname("X"):default("1")
     :convert(positive "--speed")
+
+  local preview = parser:command("preview", "Make a contact sheet of a saved video, by ffmpeg. Free.")
+  preview:argument("video", "The file."):convert(file)
+  preview:option("-o --output", "Save the picture here (VIDEO.png)."):argname("FILE"):convert(file)
+  preview:flag("--force", "Replace a file of that name.")
+  preview:option("--columns", "Pictures in a row."):argname("N"):default("4"):convert(some "--columns")
+  preview:option("--rows", "Rows."):argname("N"):default("3"):convert(some "--rows")
+  preview:option("--width", "Pixels of a picture."):argname("N"):default("320"):convert(some "--width")
 
   local explain = parser:command("explain", "Explain an error's code, or list all.")
   explain:argument("code", "As in `uncertain`."):args("?")

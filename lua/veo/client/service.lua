@@ -5,7 +5,6 @@ local pairs, tostring, type = pairs, tostring, type
 local lazy = require("veo.lazy").room
 local free = require "veo.free"
 local options = require "veo.options"
-local previews = lazy "veo.preview"
 local submits = require "veo.submit"
 local texts = require "veo.wire.text"
 local upgrades = require "veo.upgrade"
@@ -16,7 +15,6 @@ local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
 local UPGRADE = { upgrade = options.upgrade }
 local UPLOAD = { upload = options.upload }
-local PREVIEW = { preview = options.preview }
 
 -- The parameters of an upgrade: its own, or the taskId of a task or status.
 local function upgrade_params(task)
@@ -117,21 +115,9 @@ return function(Client, tools)
     return uploads.upload(ctx, params, opts)
   end
 
-  ---A contact sheet of a saved video, as PNG. Needs ffmpeg, which runs beside the jobs.
-  ---@param path string        the video
-  ---@param target string|nil  the picture; path .. ".png" unless given
-  ---@param given { columns: integer|nil, rows: integer|nil, width: integer|nil, timeout: number|nil, overwrite: boolean|nil }|nil  4 by 3 pictures of 320 pixels; 60 seconds
-  ---@return { path: string, columns: integer, rows: integer }|nil preview
-  ---@return veo.Error|nil err  missing: ffmpeg is not installed; io, exists
-  function Client:preview(path, target, given)
-    local ctx = context(self, "preview")
-    if type(target) == "table" and given == nil then target, given = nil, target end
-    local unusable = texts.path_problem(path)
-    if unusable then misuse("preview", "path: " .. unusable) end
-    unusable = target ~= nil and texts.path_problem(target)
-    if unusable then misuse("preview", "target: " .. unusable) end
-    local opts, problem = split(ctx, PREVIEW, given)
-    if not opts then misuse("preview", problem) end
-    return previews.preview(ctx, path, target or path .. ".png", opts.preview)
+  ---@deprecated `veo preview VIDEO` makes the contact sheet; examples/preview.lua does from a script.
+  function Client:preview()
+    context(self, "preview")
+    misuse("preview", "is gone: the command `veo preview` makes contact sheets, and examples/preview.lua shows how")
   end
 end
