@@ -5,7 +5,7 @@
 ---   ledger/intents.lua   the life of an order        ledger/lease.lua      who sees to it
 ---   ledger/claims.lua    heartbeat and claims        ledger/list.lua       tasks as users see them
 ---   ledger/window.lua    the shared rate window      ledger/answers.lua    what it says when it is asked
----   ledger/canonical.lua when two orders are equal   ledger/owner.lua      whether a process lives
+---   ledger/alike.lua     when two orders are equal   ledger/owner.lua      whether a process lives
 ---   ledger/watch.lua     whether its files stand       ledger/account.lua    whose ledger it is
 ---   ledger/charges.lua   what costs without an order ledger/clock.lua      when a lease is over
 ---   ledger/repeats.lua   orders sent again by the caller's word          ledger/spent.lua   what all came to
@@ -22,6 +22,7 @@ local lacks = not open and "io.open" or not time and "os.time" or not date and "
 local core = require "veo.core"
 
 local accounts = require "veo.ledger.account"
+local alike = require "veo.ledger.alike"
 local canonical = require "veo.ledger.canonical"
 local databases = require "veo.ledger.database"
 local errors = require "veo.errors"
@@ -166,9 +167,10 @@ end
 ---@return { kind: string, wait: number|nil, row: table|nil, spent: number|nil, request: table }|nil
 ---@return veo.Error|nil
 function Ledger:open(order)
-  local text = canonical.encode(order.body)
+  local known = alike.order(order.operation, order.api, order.body)
   local request = {
-    ref = nonce(12), operation = order.operation, api = order.api, body = text, hash = canonical.hash(text),
+    ref = nonce(12), operation = order.operation, api = order.api, body = known.body, hash = known.hash,
+    older = known.older, question = known.question,
     source = order.source, in_turn = order.in_turn, repeats = order.repeats,
     key = order.key, alike = order.alike,
     path = order.path, overwrite = order.overwrite, look = order.look,

@@ -14,6 +14,7 @@ local goals = require "veo.download.goal"
 local money = require "veo.money"
 local once = require "veo.once"
 local parts = require "veo.download.part"
+local same = require "veo.ledger.same"
 
 local M = {}
 
@@ -21,8 +22,6 @@ local M = {}
 local Record = {}
 Record.__index = Record
 
--- Nobody means a second upgrade of the same video, and of a 4K order the service says so itself.
-local ON_DUPLICATE = { get_1080p = "join", get_4k = "join" }
 -- Waiting for a slot is cut into pieces, so that the intent's lease is kept (seconds).
 local LONGEST_WAIT = 15
 
@@ -44,7 +43,8 @@ local function source_of(fields)
   return fields.taskId or fields.task_id
 end
 
--- Writes the intent. Nil, err; or nil, nil and the row of the earlier order that is to be joined.
+-- Writes the intent. Nil, err; or nil, nil and the row of the earlier order that is to be joined, or a task with `asked`:
+-- the other family has it as a question, which costs nothing more.
 local function write_intent(self, on_duplicate)
   local ctx, operation, given = self.ctx, self.operation, self.options.submit
   self.body.callBackUrl = self.callback -- what is compared has no reference in it
@@ -61,6 +61,7 @@ local function write_intent(self, on_duplicate)
     if self.callback then self.body.callBackUrl = with_reference(self.callback, found.request.ref) end
     return true
   end
+  if found.kind == "asked" then return nil, nil, { taskId = self.source, asked = true, joined = true } end
   if found.kind == "budget" then return nil, money.day_passed(ctx.money, operation, self.price, found.spent) end
   if found.kind == "held" then return nil, goals.held(operation, given.path, found.row) end
   if found.kind == "upgraded" then return nil, earlier_orders.upgraded(operation, self.source, found.what) end
@@ -98,10 +99,10 @@ function M.open(ctx, operation, body, options)
     money.release(ctx.money, self.price)
     return nil, err, earlier
   end
-  opened, err, earlier = write_intent(self, given.on_duplicate or ON_DUPLICATE[operation])
+  opened, err, earlier = write_intent(self, given.on_duplicate or same.is_once(operation) and "join" or nil)
   if opened then return self end
   money.release(ctx.money, self.price)
-  if not earlier then return nil, err end
+  if not earlier or earlier.asked then return nil, err, earlier end
   earlier, err = earlier_orders.join(ctx, earlier, operation, ctx.now() + given.deadline)
   return nil, err, earlier
 end

@@ -1,15 +1,23 @@
 --- 1080P and 4K versions of a finished video. The service extends no video that was upgraded, so an upgrade is noted and
 --- an extension of that video refused before it is sent: extend first, upgrade last.
+---
+--- The 1080P version is asked for here as in the family "veo", where it is a question that costs once. One that the ledger
+--- knows as an order of the family "jobs" is paid, and is waited for as that.
 
 local format = string.format
 
+local earlier_orders = require "veo.earlier"
 local errors = require "veo.errors"
 local money = require "veo.money"
 local outages = require "veo.outage"
+local results = require "veo.upgrade.result"
 local retry = require "veo.retry"
+local same = require "veo.ledger.same"
 local wire = require "veo.wire"
 
 local M = {}
+
+local api = wire.veo
 
 ---Notes an upgrade, in the client's memory; a ledger that is there keeps it for the next client.
 ---@param ctx table
@@ -52,7 +60,7 @@ end
 -- One look. Returns what was found, or an error, or the seconds until the next look and why it is needed.
 local function look(ctx, request, options, state, charge)
   local reply, failure = ctx.scheduler:exchange(state.deadline + 1, "request", request, { timeout = ctx.timeout })
-  local found, err, uncertain = wire.upgrade(ctx.api, "get_1080p", reply, failure)
+  local found, err, uncertain = wire.upgrade(api, "get_1080p", reply, failure)
   if found or uncertain then charge.ordered = true end
   if ctx.log then
     ctx.log { event = "poll", operation = "get_1080p", taskId = request.query.taskId, ready = found and found.ready,
@@ -77,9 +85,9 @@ local function look(ctx, request, options, state, charge)
 end
 
 -- Reserves the price: the first call orders, asking again costs nothing more. A ledger knows what others have ordered.
--- What may have been ordered stays reserved.
+-- What may have been ordered stays reserved. Nil, err; or nil, nil and the order of the other family that is to be joined.
 local function reserve(ctx, fields)
-  local ref = format("get_1080p %s %d", fields.taskId, fields.index or 0)
+  local ref = same.question(fields.taskId, fields.index)
   local charge = ctx.charges[ref]
   if charge then return charge end
   local price, err = money.reserve(ctx.money, "get_1080p", fields)
@@ -87,14 +95,15 @@ local function reserve(ctx, fields)
   charge = { ref = ref, price = price, asking = 0 }
   if ctx.ledger and price then
     local found
-    found, err = ctx.ledger:charge { ref = ref, operation = "get_1080p", taskId = fields.taskId, price = price,
-      day_limit = ctx.money.day }
+    found, err = ctx.ledger:charge { ref = ref, operation = "get_1080p", api = api.name, body = fields,
+      taskId = fields.taskId, price = price, day_limit = ctx.money.day }
     -- Who else has asked may yet be refused: only what is known to be ordered costs this client nothing.
-    if not found or found.kind == "budget" or found.ordered then
+    if not found or found.kind == "budget" or found.row or found.ordered then
       money.release(ctx.money, price)
       charge.price = nil
     end
     if not found then return nil, err end
+    if found.row then return nil, nil, found.row end
     if found.kind == "budget" then return nil, money.day_passed(ctx.money, "get_1080p", price, found.spent) end
     charge.noted = true
   end
@@ -112,6 +121,14 @@ local function leave(ctx, charge)
   if charge.noted then ctx.ledger:uncharge(charge.ref) end
 end
 
+-- The order of the other family, to its end.
+local function join(ctx, row, fields, options)
+  local task, err = earlier_orders.join(ctx, row, "get_1080p", ctx.now() + ctx.defaults.submit.deadline)
+  M.ordered(ctx, fields.taskId, "1080P", task, err)
+  if not task then return nil, err end
+  return results.wait(ctx, task, fields.taskId, options)
+end
+
 ---Asks for the 1080P version until it is there; the first call orders it.
 ---@param ctx table
 ---@param params { taskId: string, index: integer|nil }
@@ -120,11 +137,12 @@ end
 function M.get_1080p(ctx, params, options)
   local obstacle = ctx.scheduler:obstacle()
   if obstacle then return nil, obstacle end
-  local fields, wrong = wire.check(ctx.api, "get_1080p", params)
+  local fields, wrong = wire.check(api, "get_1080p", params)
   if not fields then return nil, wrong end
-  local charge, over = reserve(ctx, fields)
+  local charge, over, order = reserve(ctx, fields)
+  if order then return join(ctx, order, fields, options) end
   if over then return nil, over end
-  local spec = ctx.api.operations.get_1080p
+  local spec = api.operations.get_1080p
   local request = { method = spec.method, path = spec.path, query = fields }
   local state = { errors = 0, outage = outages.new(), deadline = ctx.now() + options.upgrade.timeout }
   charge.asking = charge.asking + 1 -- a job that is dropped never takes it back, and its price stays reserved

@@ -3,7 +3,7 @@
 
 local format = string.format
 
-local canonical = require "veo.ledger.canonical"
+local alike = require "veo.ledger.alike"
 local core = require "veo.core"
 local errors = require "veo.errors"
 local keepers = require "veo.download.keeper"
@@ -71,8 +71,7 @@ local function made_before(ctx, operation, body, given)
   if not ctx.ledger or given.overwrite or given.on_duplicate == "allow" or core.kind(given.path) ~= "file" then
     return nil
   end
-  local text = canonical.encode(body)
-  local rows = ctx.ledger:alike { operation = operation, api = ctx.api.name, body = text, hash = canonical.hash(text) }
+  local rows = ctx.ledger:alike(alike.order(operation, ctx.api.name, body))
   for i = 1, rows and #rows or 0 do
     local row = rows[i]
     local noted = (not given.key or row.intent_key == given.key) and keepers.there(ctx, row.task_id, given.path)

@@ -53,12 +53,11 @@ end
 -- The service's record names the link anew; that of a 1080P version has a call of its own.
 local function from_record(ctx, source, options)
   if source.upgrade then
-    local spec = ctx.api.operations.get_1080p
-    if spec.billable then return nil end -- a result of the other family; here the call would order
+    local spec = wire.veo.operations.get_1080p -- of the family whose result it is; in the other one the call would order
     local request = { method = spec.method, path = spec.path,
       query = { taskId = source.taskId, index = source.index } }
     return free.repeated(ctx, "get_1080p", options, function(due)
-      local found, err = wire.upgrade(ctx.api, "get_1080p", ctx.scheduler:exchange(due, "request", request))
+      local found, err = wire.upgrade(wire.veo, "get_1080p", ctx.scheduler:exchange(due, "request", request))
       return found and found.url, err or found and found.err
     end)
   end

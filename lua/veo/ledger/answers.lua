@@ -3,11 +3,11 @@
 
 local floor, huge, min = math.floor, math.huge, math.min
 
+local alike = require "veo.ledger.alike"
 local canonical = require "veo.ledger.canonical"
 local clocks = require "veo.ledger.clock"
 local intents = require "veo.ledger.intents"
 local list = require "veo.ledger.list"
-local same = require "veo.ledger.same"
 
 -- Rows read at once: some 600 KiB of records.
 local PAGE = 200
@@ -87,14 +87,11 @@ return function(Ledger)
   end
 
   ---Rows of the same order that have a task, latest first.
-  ---@param order { operation: string, api: string, body: string, hash: string }
+  ---@param order veo.ledger.Order
   ---@return table[]|nil, veo.Error|nil
   function Ledger:alike(order)
     return self:read(order.operation, function(db)
-      return db:select([[SELECT ref, intent_key, task_id FROM veo_tasks WHERE hash = ? AND (body = ? OR body = ?)
-        AND operation || '' = ? AND api = ? AND task_id IS NOT NULL AND state IN ('accepted', 'done', 'saved')
-        ORDER BY created DESC]], order.hash, order.body, same.stand_in(order.operation, order.body), order.operation,
-        order.api)
+      return alike.rows(db, order, "task_id IS NOT NULL AND state IN ('accepted', 'done', 'saved')")
     end)
   end
 

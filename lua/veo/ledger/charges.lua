@@ -6,23 +6,28 @@ local ipairs = ipairs
 local floor, min = math.floor, math.min
 
 local accounts = require "veo.ledger.account"
+local alike = require "veo.ledger.alike"
 local canonical = require "veo.ledger.canonical"
+local clocks = require "veo.ledger.clock"
 local intents = require "veo.ledger.intents"
 local money = require "veo.money"
 
 local DAY = 24 * 3600
 
 local function reserve(db, charge, client)
-  local now = db:time()
+  local clock = clocks.read(db)
+  local now = clock.now
   local mine, others = false, false
   local day = floor(now / DAY)
   for _, row in ipairs(db:select("SELECT client, day FROM veo_charges WHERE ref = ?", charge.ref)) do
     if row.client == client then mine = true else others = true end
     day = min(day, row.day) -- it is the first asker's, also when that one was refused
   end
-  if not others and not mine and charge.day_limit then
-    local spent = intents.spent(db, now)
-    if money.passes(spent, charge.price, charge.day_limit) then return { kind = "budget", spent = spent } end
+  if not others and not mine then
+    local row = intents.standing(db, charge.order, clock) -- the other family has it as an order
+    if row then return { kind = "order", row = row } end
+    local spent = charge.day_limit and intents.spent(db, now)
+    if spent and money.passes(spent, charge.price, charge.day_limit) then return { kind = "budget", spent = spent } end
   end
   -- The commit of a first try may have arrived although its answer did not.
   if not mine then
@@ -39,9 +44,11 @@ end
 return function(Ledger, is_unsure)
   ---Reserves a price, once for each `ref`, before anything is sent. Each client that asks has a row of its own, so that one
   ---that was refused takes nothing away from another.
-  ---@param charge { ref: string, operation: string, taskId: string, price: number, day_limit: number|nil }
-  ---@return { kind: "new"|"earlier"|"budget", ordered: boolean|nil, spent: number|nil }|nil, veo.Error|nil
+  ---@param charge { ref: string, operation: string, api: string, body: table, taskId: string, price: number, day_limit: number|nil }
+  ---@return { kind: "new"|"earlier"|"order"|"budget", ordered: boolean|nil, row: table|nil, spent: number|nil }|nil found  `row`: the same is an order, which is to be joined
+  ---@return veo.Error|nil err
   function Ledger:charge(charge)
+    charge.order = alike.order(charge.operation, charge.api, charge.body)
     charge.ref = canonical.name(charge.ref)
     local found, err = self:commit(charge.operation, function(db)
       return accounts.order(db, self.account, function() return reserve(db, charge, self.client) end)

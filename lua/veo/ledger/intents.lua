@@ -12,6 +12,7 @@ local floor = math.floor
 local format = string.format
 local max = math.max
 
+local alike = require "veo.ledger.alike"
 local canonical = require "veo.ledger.canonical"
 local clocks = require "veo.ledger.clock"
 local files = require "veo.ledger.files"
@@ -26,6 +27,8 @@ local M = {}
 -- An identical body counts as the same order until its video is saved, and then for this long after the task's end
 -- (seconds).
 local SAME_WITHIN = 24 * 3600
+-- An upgrade does so for as long as the service keeps its video, which nobody wants to pay for twice.
+local KEPT = 14 * 24 * 3600
 local DAY = 24 * 3600
 
 -- Earlier orders -------------------------------------------------------------------------------------------------------
@@ -61,15 +64,15 @@ local function earlier_by_key(db, request, clock)
     request.key), clock)
 end
 
--- A failed task is no obstacle: asking again is what one does. The hash is to find it: with an index of operations in
--- reach, SQLite takes that for the sake of the order (130 ms at 30,000 rows, under the write lock).
-local function earlier_by_body(db, request, clock)
-  return usable(db, db:select([[SELECT * FROM veo_tasks
-    WHERE hash = ? AND (body = ? OR body = ?) AND operation || '' = ? AND api = ?
-    AND state NOT IN ('refused', 'lost', 'failed')
-    AND (state <> 'saved' OR COALESCE(ended, updated) > ?) ORDER BY created DESC]],
-    request.hash, request.body, same.stand_in(request.operation, request.body), request.operation, request.api,
-    clock.now - SAME_WITHIN), clock)
+---The earlier order that is the same and stands in the way of another one. A failed task does not: asking again is what
+---one does.
+---@param order veo.ledger.Order
+---@param clock veo.ledger.Clock
+---@return table|nil row
+function M.standing(db, order, clock)
+  return usable(db, alike.rows(db, order, [[state NOT IN ('refused', 'lost', 'failed')
+    AND (state <> 'saved' OR COALESCE(ended, updated) > ?)]],
+    clock.now - (same.is_once(order.operation) and KEPT or SAME_WITHIN)), clock)
 end
 
 local function earlier(db, request, clock)
@@ -82,12 +85,15 @@ local function earlier(db, request, clock)
     if not row then return nil end
     local stands = row.body == request.body or row.body == same.stand_in(request.operation, request.body)
     local equal = stands and row.operation == request.operation and row.api == request.api
-      or request.alike and same.is(row, request)
+      or (request.alike or same.is_once(request.operation)) and same.is(row, request)
     return { kind = equal and "earlier" or "other_body", row = row }
   end
   if request.on_duplicate == "allow" then return nil end
-  local row = earlier_by_body(db, request, clock)
-  return row and { kind = "earlier", row = row }
+  local row = M.standing(db, request, clock)
+  if row then return { kind = "earlier", row = row } end
+  local asked = request.question and db:select("SELECT ref FROM veo_charges WHERE ref = ?",
+    canonical.name(request.question))[1]
+  return asked and { kind = "asked" } or nil
 end
 
 -- The intent -----------------------------------------------------------------------------------------------------------
@@ -118,8 +124,8 @@ end
 ---Writes an intent, unless an earlier order or the budget stands against it. With a slot of the rate window free it is
 ---taken in the same commit, so that the call may go at once; unless others of the client are to have one first.
 ---@param db veo.Database
----@param request table  ref operation api body hash key price day_limit on_duplicate client owner lease rate in_turn path overwrite look
----@return { kind: "new"|"earlier"|"other_body"|"held"|"budget"|"upgraded", wait: number|nil, row: table|nil, spent: number|nil }
+---@param request table  ref operation api body hash older question key price day_limit on_duplicate client owner lease rate in_turn path overwrite look
+---@return { kind: "new"|"earlier"|"asked"|"other_body"|"held"|"budget"|"upgraded", wait: number|nil, row: table|nil, spent: number|nil }
 function M.open(db, request)
   local clock = clocks.read(db)
   -- The commit of a first try may have arrived although its answer did not.

@@ -1,9 +1,9 @@
---- When two hops of chains are the same one: by what is asked for, not by how. Where the answer is called back, the family
---- of paths and a default that is spelt out make no other video, and so no other order. A body that was pruned is known by
---- hashes of its text and of that.
+--- When two hops of chains, or two upgrades, are the same one: by what is asked for, not by how. Where the answer is called
+--- back, the family of paths and a default that is spelt out make no other video, and so no other order. A body that was
+--- pruned is known by hashes of its text and of that.
 
-local pairs, type = pairs, type
-local sub = string.sub
+local next, pairs, type = next, pairs, type
+local format, sub = string.format, string.sub
 
 local cjson = require "cjson.safe"
 
@@ -14,8 +14,16 @@ local canonical = require "veo.ledger.canonical"
 local M = {}
 
 -- What the service takes where a field is absent.
-local DEFAULTS = { extend = { model = "fast" } }
+local DEFAULTS = { extend = { model = "fast" }, get_1080p = { index = 0 }, get_4k = { index = 0 } }
+-- Nobody means a second upgrade of the same video, and each would be charged.
+local ONCE = { get_1080p = true, get_4k = true }
 local json = cjson.new() -- nothing of cjson's shared state is touched
+
+---@param operation string
+---@return boolean
+function M.is_once(operation)
+  return ONCE[operation] == true
+end
 
 ---What an order asks for, whichever family its body is of.
 ---@param operation string
@@ -49,6 +57,34 @@ end
 ---@return string
 function M.spelling(operation, body)
   return canonical.encode(as_read(M.essence(operation, body)))
+end
+
+---The same with each default spelt out.
+---@return string
+function M.spelt_out(operation, body)
+  local out = M.essence(operation, body)
+  for name, default in pairs(DEFAULTS[operation] or {}) do
+    if out[name] == nil then out[name] = default end
+  end
+  return canonical.encode(as_read(out))
+end
+
+---The name of a 1080P version where it is no order but a question that is charged once.
+---@param taskId string
+---@param index integer|nil
+---@return string
+function M.question(taskId, index)
+  return format("get_1080p %s %d", taskId, index or 0)
+end
+
+---The name of the question that asks for the same as an order; nil when none does.
+---@return string|nil
+function M.as_question(operation, body)
+  if operation ~= "get_1080p" then return nil end
+  local asked = M.essence(operation, body)
+  local taskId, index = asked.taskId, asked.index
+  asked.taskId, asked.index = nil, nil
+  return next(asked) == nil and M.question(taskId, index) or nil
 end
 
 ---What stands for a body after pruning: of no two bodies are these the same. It tells the text, and behind it what the

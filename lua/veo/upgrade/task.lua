@@ -1,11 +1,9 @@
---- The 1080P version where it is a task of its own: ordered as what costs is, then waited for.
+--- The 1080P version where it is a task of its own: ordered as what costs is, then waited for. One that the ledger knows as
+--- asked for over the other family is paid, and is asked for there again, which costs nothing more.
 
-local pairs = pairs
-
-local money = require "veo.money"
+local results = require "veo.upgrade.result"
 local submits = require "veo.submit"
 local upgrades = require "veo.upgrade"
-local waits = require "veo.wait"
 
 local M = {}
 
@@ -15,22 +13,10 @@ local M = {}
 ---@return table|nil result, veo.Error|nil err
 function M.get_1080p(ctx, params, options)
   local task, err = submits.submit(ctx, "get_1080p", params, { submit = ctx.defaults.submit, retry = options.retry })
+  if task and task.asked then return upgrades.get_1080p(ctx, { taskId = params.taskId }, options) end
   upgrades.ordered(ctx, params.taskId, "1080P", task, err)
   if not task then return nil, err end
-  local wait = {}
-  for name, value in pairs(ctx.defaults.wait) do wait[name] = value end
-  wait.timeout, wait.interval, wait.max_interval = options.upgrade.timeout, options.upgrade.interval,
-    options.upgrade.interval
-  local status
-  status, err = waits.wait(ctx, task.taskId, wait)
-  if not status then
-    err.operation = "get_1080p"
-    return nil, task.joined and err or money.paid(err)
-  end
-  -- A dead link is made anew by the task's own record, as of any task.
-  return { taskId = status.taskId, source = params.taskId, url = status.video_url, video_url = status.video_url,
-    resolution = "1080p", state = "succeeded", done = true, creditsConsumed = status.creditsConsumed,
-    joined = task.joined, ref = task.ref, raw = status.raw }
+  return results.wait(ctx, task, params.taskId, options)
 end
 
 return M
