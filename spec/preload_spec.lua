@@ -49,4 +49,31 @@ describe("no room is loaded once a request has left: ", function()
       end)
     end
   end
+
+  it("a callback that comes to a receiver", function()
+    kit.write(folder .. "/receiver.lua", [==[
+      local url, key, source, webhook_key = (table.unpack or unpack)(arg)
+      local late, seen = {}, 0
+      local client = require("veo").new { base_url = url, api_key = key, webhook_key = webhook_key,
+        wait = { first = 60, interval = 60 } }
+      local receiver = assert(require("veo.receiver").new { client = client,
+        on_status = function() seen = seen + 1 end })
+      local job = client:spawn(function()
+        local task = assert(client:extend { taskId = source, prompt = "a", callBackUrl = receiver.url })
+        table.insert(package.searchers or package.loaders, 1, function(name) late[#late + 1] = name end)
+        return assert(client:wait(task))
+      end)
+      assert(receiver:run())
+      receiver:close()
+      print(seen == 1 and job:status(), table.concat(late, " "))
+      client:close()
+    ]==])
+    local key = "whsec-42"
+    local service = simulator.start { speed = 1000, rate = false, webhook_key = key }
+    finally(function() service:stop() end)
+    local said = kit.output(("unset LD_PRELOAD; LUA_PATH='%s' LUA_CPATH='%s' %s %s/receiver.lua '%s'"):format(
+      package.path, kit.cpath(), kit.lua(), folder,
+      table.concat({ service.url, service.api_key, service.source, key }, "' '")))
+    assert.equal("done\t\n", said)
+  end)
 end)

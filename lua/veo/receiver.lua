@@ -59,6 +59,8 @@ function M.new(options)
     return nil, errors.new { code = "missing", operation = "receiver",
       message = "receiver: cqueues is needed: luarocks install cqueues, or on Debian apt-get install lua-cqueues" }
   end
+  -- Else the first callback would load what it needs, in one turn of the loop (3 ms), or find no descriptor for it.
+  pcall(require("veo").preload)
   local host, path = options.host or "127.0.0.1", options.path or "/veo/callback"
   local listener, why = require("veo.util.listener").new(host, options.port or 0, CONNECTIONS)
   if not listener then

@@ -6,8 +6,8 @@ local M = {}
 
 -- Seconds for the whole request, which the service sends in one go, and for the answer.
 local PATIENCE = 10
--- The service's callbacks have half a dozen headers and come in one chunk, if in chunks at all.
-local BOUNDS = { head = 16384, headers = 100, chunks = 1000 }
+-- The service's callbacks have half a dozen headers, under 4 KiB, and come in one chunk, if in chunks at all.
+local BOUNDS = { head = 16384, headers = 100, chunks = 1000, read = 4096 }
 
 local REASONS = { [200] = "OK", [400] = "Bad Request", [401] = "Unauthorized", [404] = "Not Found",
   [405] = "Method Not Allowed", [408] = "Request Timeout", [411] = "Length Required", [413] = "Content Too Large",

@@ -17,6 +17,7 @@ local M = {}
 ---@field chunks integer    lines around and behind chunks
 ---@field seconds number    for a whole message…
 ---@field rate number|nil   …and a second more for so many bytes that came
+---@field read integer|nil  bytes of one read, 65,536 unless given; Lua's collector works for what a turn allocates
 
 ---@class veo.http1.Connection
 local Connection = { __name = "veo.http1" }
@@ -62,7 +63,7 @@ function Connection:fill()
   while true do
     local left = self.deadline - cqueues.monotime()
     if left <= 0 then return nil, "late" end
-    local data, why = self.sock:recv(-READ_SIZE)
+    local data, why = self.sock:recv(-(self.bounds.read or READ_SIZE))
     if data then
       self.buffer, self.at, self.reads = data, 1, self.reads + 1
       local rate = self.bounds.rate
@@ -79,13 +80,8 @@ end
 ---@return boolean
 function Connection:has_more() return self.at <= #self.buffer end
 
----A line without its end, each byte of it looked at once.
----@param limit integer  bytes
----@return string|nil line
----@return string|nil why  "late", "closed", "long", or "bare" where CR and LF do not end it together
-function Connection:line(limit)
-  self.lines = self.lines + 1
-  if self.lines > LINES then pause(self) end
+-- A line of which more is to come.
+local function long_line(self, limit)
   local parts, size = {}, 0
   repeat
     if not self:has_more() then
@@ -102,6 +98,21 @@ function Connection:line(limit)
   local line = concat(parts)
   if byte(line, -2) ~= 13 then return nil, "bare" end
   return sub(line, 1, -3)
+end
+
+---A line without its end, each byte of it looked at once.
+---@param limit integer  bytes
+---@return string|nil line
+---@return string|nil why  "late", "closed", "long", or "bare" where CR and LF do not end it together
+function Connection:line(limit)
+  self.lines = self.lines + 1
+  if self.lines > LINES then pause(self) end
+  local at, stop = self.at, find(self.buffer, "\n", self.at, true)
+  if not stop then return long_line(self, limit) end
+  self.at = stop + 1
+  if stop - at + 1 > limit + 2 then return nil, "long" end
+  if byte(self.buffer, stop - 1) ~= 13 or stop == at then return nil, "bare" end
+  return sub(self.buffer, at, stop - 2)
 end
 
 ---Hands so many bytes on as they come.
