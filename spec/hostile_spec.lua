@@ -1,37 +1,33 @@
 -- Raw sockets that mean harm, of every kind that spec/support/hostile.lua has, while one program orders, waits, is called
--- back and saves. VEO_FIGURES=1 tells the longest turn for each kind alone.
+-- back and saves. VEO_FIGURES=1 tells the longest turn for each kind alone, by the thread's CPU (and the wall clock): with
+-- Lua's collector aside, with its steps made finer as the README advises, and as Lua has it.
 
 local cqueues = require "cqueues"
 local hostile = require "spec.support.hostile"
 local kit = require "spec.support.kit"
 local receivers = require "veo.receiver"
 local simulator = require "veo.simulator"
+local turns = require "spec.support.turns"
 
 local KEY = "whsec-42"
 local FEW = #hostile.names() -- one of each kind, and less than a receiver serves at once
 local MANY = 500
-local clock = os.clock
+-- Seconds of its thread's CPU for which one turn may hold the loop.
+local TURN = 0.005
+-- More than that, and the heap is collected between two turns.
+local HEAP = 64 * 1024
 
--- The function, and the longest CPU time between two of its yields.
-local function timed(fn)
-  local figure = { longest = 0 }
-  return function(...)
-    local thread, began = coroutine.create(fn), nil
-    local function go_on(ok, ...)
-      local turn = clock() - began
-      if turn > figure.longest then figure.longest = turn end
-      if not ok then error(..., 0) end
-      if coroutine.status(thread) == "dead" then return ... end
-      local function again(...)
-        began = clock()
-        return go_on(coroutine.resume(thread, ...))
-      end
-      return again(coroutine.yield(...))
-    end
-    began = clock()
-    return go_on(coroutine.resume(thread, ...))
-  end, figure
+local function running(step, size)
+  collectgarbage("restart")
+  if _VERSION == "Lua 5.4" then collectgarbage("incremental", 200, step, size) end
 end
+
+-- How Lua's collector is set: with the others its steps are in the turns of whoever allocates.
+local COLLECTORS = {
+  aside = function() collectgarbage("stop") end,
+  default = function() running(100, 13) end,
+  fine = function() running(20, 10) end, -- as the README advises
+}
 
 describe("under attack", function()
   local sim, client, dir, attack
@@ -47,6 +43,7 @@ describe("under attack", function()
     client = kit.client(sim, { webhook_key = KEY, wait = { first = 60, interval = 60, max_interval = 60 } })
   end)
   after_each(function()
+    COLLECTORS.default()
     if attack then attack:close() end
     attack = nil
     client:close()
@@ -60,21 +57,27 @@ describe("under attack", function()
     end)
   end
 
-  -- Runs a receiver under attack until an order of its client's is saved.
-  local function endure(count, kind)
+  -- Runs a receiver under attack until an order of its client's is saved. Returns its loop.
+  local function endure(count, kind, collector)
     local called = 0
-    local receiver = assert(receivers.new { client = client, on_status = function() called = called + 1 end })
-    local figure
-    receiver.serve, figure = timed(receiver.serve)
+    local loop = turns.loop()
+    local receiver = assert(receivers.new { client = client, loop = loop,
+      on_status = function() called = called + 1 end })
     local beats = 0
-    receiver.loop:wrap(function()
+    loop.loop:wrap(function() -- not timed
       while not receiver.closed do
         cqueues.sleep(0.01)
         beats = beats + 1
+        if collector == "aside" and collectgarbage("count") > HEAP then
+          collectgarbage()
+          collectgarbage("stop")
+        end
       end
     end)
     attack = hostile.start(kit.lua(), receiver.port, "/veo/callback", count, kind)
     local job, deadline = order(receiver.url), kit.now() + 20
+    collectgarbage()
+    COLLECTORS[collector]()
     repeat receiver:run(0.1) until job:status() ~= "pending" or kit.now() > deadline
     attack:close()
     attack = nil
@@ -83,16 +86,42 @@ describe("under attack", function()
     assert(job:result())
     assert.is_true(called >= 1) -- a look a minute would not have seen the end
     assert.is_true(beats > 10, beats)
-    return figure.longest
+    return loop
+  end
+
+  local function afresh()
+    client:close()
+    sim:reset()
+    dir = kit.folder()
+    client = kit.client(sim, { webhook_key = KEY, wait = { first = 60, interval = 60, max_interval = 60 } })
+  end
+
+  -- What a connection costs, it costs each time; what the machine adds (an interrupt, a cold cache) comes by chance. So
+  -- it is the least of three runs that counts.
+  local function longest_turn(count, kind, collector)
+    local least
+    for n = 1, 3 do
+      if n > 1 then afresh() end
+      local loop = endure(count, kind, collector)
+      if not least or loop.cpu < least.cpu then least = loop end
+      if least.cpu <= TURN then break end
+    end
+    return least
   end
 
   for _, count in ipairs { FEW, MANY } do
     it(("the receiver goes on: none of %d holds its loop, and the service gets through"):format(count), function()
-      local longest = endure(count)
-      -- 2 to 8 ms on a busy machine, of which the collector takes all but one; quadratic reading took 3.6 and 36 s
-      assert.is_true(longest < 0.1, longest)
+      local longest = longest_turn(count, nil, "aside").cpu
+      -- 0.7 to 4.1 ms, mostly 1 to 2, also under a load of 13; quadratic reading took 3.6 and 36 s
+      assert.is_true(longest <= TURN, longest)
     end)
   end
+
+  it("the receiver goes on with the collector's steps in its turns", function()
+    local longest = longest_turn(MANY, nil, "fine").cpu
+    -- 1 to 4.4 ms; with Lua's own setting 3 to 15. The steps of another Lua are what they are.
+    assert.is_true(longest <= TURN or _VERSION ~= "Lua 5.4", longest)
+  end)
 
   it("the simulator goes on", function()
     attack = hostile.start(kit.lua(), sim.port, kit.EXTEND, MANY)
@@ -109,7 +138,18 @@ describe("under attack", function()
 
   if os.getenv "VEO_FIGURES" then
     for _, kind in ipairs(hostile.names()) do
-      it(kind, function() io.stderr:write(("%-34s %6.2f ms\n"):format(kind, endure(MANY, kind) * 1000)) end)
+      it(kind, function()
+        local line, loops = ("%-34s"):format(kind), {}
+        for n, collector in ipairs { "aside", "fine", "default" } do
+          if n > 1 then afresh() end
+          local loop = collector == "default" and endure(MANY, kind, collector) or longest_turn(MANY, kind, collector)
+          loops[collector] = loop
+          line = line .. (" %s %5.2f (%5.2f) ms"):format(collector, loop.cpu * 1000, loop.wall * 1000)
+        end
+        io.stderr:write(line, "\n")
+        assert.is_true(loops.aside.cpu <= TURN, loops.aside.cpu)
+        assert.is_true(loops.fine.cpu <= TURN or _VERSION ~= "Lua 5.4", loops.fine.cpu)
+      end)
     end
   end
 end)
