@@ -225,6 +225,9 @@ RUN = env -u LUA_PATH_5_2 -u LUA_PATH_5_3 -u LUA_PATH_5_4 -u LUA_CPATH_5_2 -u LU
 BUSTED ?= /usr/bin/busted
 BUSTED_ARGS ?=
 SPECS ?= spec
+# $(call specs,core% errors): specs by their names, whatever folder they stand in.
+ALL_SPECS := $(sort $(shell find spec -name '*_spec.lua' 2>/dev/null))
+specs = $(strip $(foreach spec,$(ALL_SPECS),$(if $(filter $(addsuffix _spec.lua,$(1)),$(notdir $(spec))),$(spec))))
 
 .PHONY: help
 help:
@@ -243,13 +246,13 @@ test: deps
 	@$(RUN) $(LUA) $(BUSTED) $(BUSTED_ARGS) $(SPECS)
 
 # What may differ from one Lua to the next: the core's values, and how calls wait.
-SOME_SPECS := $(patsubst %,spec/%_spec.lua,client closed_within coding core core_review duplicates errors free inputs job \
-	layout ledger line many misuse numbers options record sandbox scheduler settle submit wait webhook whole wire \
-	wire_codes wire_status)
+SOME_SPECS := $(call specs,client closed_within coding core core_review duplicate errors query inputs job layout \
+	ledger admission batch misuse numbers options status_record sandbox scheduler settle submit wait webhook \
+	extend_and_save wire wire_codes wire_status)
 # What may differ on curl_multi_poll, without a descriptor for foreign loops, as macOS and BSD have it.
-PORTABLE_SPECS := $(patsubst %,spec/%_spec.lua,client close coding core core_connections core_ends core_faults core_review \
-	dead_connections download download_ranges download_stream h2 host host_away job line loops many outage receiver \
-	record scheduler upload wait whole)
+PORTABLE_SPECS := $(call specs,client close coding core core_connections core_ends core_faults core_review \
+	dead_connections download download_ranges download_stream h2 host host_away job admission loops batch outage \
+	receiver status_record scheduler upload wait extend_and_save)
 .PHONY: test-some test-portable
 test-some:
 	@$(MAKE) --no-print-directory test SPECS='$(SOME_SPECS)'
@@ -261,8 +264,8 @@ test-portable:
 # The transport of production, for every spec that starts a simulator but those about the simulator itself. What is
 # about the bytes of HTTP/1.1 has servers of its own (spec/support/fault.lua) and needs no tag. What is about a database
 # meets no other transport than ledger_spec does.
-H2_SPECS ?= $(filter-out spec/simulator% spec/model% spec/migration% spec/bare_libcurl% spec/outage% \
-	$(patsubst %,spec/ledger_%_spec.lua,backup file pages pg prune turns),$(shell grep -lE '(simulators?|h2)\.start\b' spec/*_spec.lua))
+H2_SPECS ?= $(filter-out $(call specs,simulator% model% migration% bare_libcurl% outage%) \
+	$(call specs,$(addprefix ledger_,backup file pages pg prune turns)),$(shell grep -rlE --include='*_spec.lua' '(simulators?|h2)\.start\b' spec | sort))
 .PHONY: test-h2 test-gnutls
 test-h2: deps
 	@$(MAKE) --no-print-directory build $(BUILD)/native.so $(BUILD)/wall_clock.so $(BUILD)/weak_files.so $(BUILD)/names.so
@@ -271,8 +274,7 @@ test-h2: deps
 
 # Linked as whoever has another libcurl does it. It shares its headers with the OpenSSL flavour.
 GNUTLS := build/gnutls
-GNUTLS_SPECS ?= $(wildcard spec/core*_spec.lua) $(patsubst %,spec/%_spec.lua,client download download_stream h2 record \
-	secrets trust upload)
+GNUTLS_SPECS ?= $(call specs,core% client download download_stream h2 status_record secrets ca upload)
 test-gnutls: gnutls-deps
 	@mkdir -p $(GNUTLS)/lib
 	@ln -sf "$$($(CC) -print-file-name=libcurl-gnutls.so.4)" $(GNUTLS)/lib/libcurl.so
@@ -357,7 +359,7 @@ CPPCHECK := --quiet --std=c99 --language=c --error-exitcode=1 --inline-suppr -j 
 format: lint-deps
 	clang-format -i $(C_FILES)
 
-# For spec/systems_spec.lua, which says UNAME=Darwin.
+# For spec/core/systems_spec.lua, which says UNAME=Darwin.
 .PHONY: check-syntax
 check-syntax:
 	@$(COMPILE) -fsyntax-only $(SOURCES)
@@ -378,15 +380,15 @@ check-guards:
 
 # Pure Lua has no memory of ours to check; what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
 # Nor has what only starts other processes: the simulator's own specs, the example's.
-PURE_SPECS := spec/wire%.lua spec/ledger%.lua spec/simulator%.lua $(patsubst %,spec/%_spec.lua,errors retry limiter \
-	timers options layout examples cli budget chain crash duplicates reload resume sandbox settle pairs_libcurl model \
-	migration systems file_systems outage bare_libcurl)
-MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(wildcard spec/*_spec.lua spec/*/*_spec.lua))
+PURE_SPECS := $(call specs,wire% ledger% simulator% errors retry limiter heap options layout floors examples cli \
+	budget chain crash duplicate reload resume sandbox settle pairs_libcurl model migration systems file_systems \
+	outage bare_libcurl)
+MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(ALL_SPECS))
 MEMORY_ARGS ?= --exclude-tags=timing
 # Valgrind takes three times as long, and sees what was never written to; so it runs what goes through most of the C.
-VALGRIND_SPECS ?= $(wildcard spec/core*_spec.lua) $(patsubst %,spec/%_spec.lua,client close coding \
-	dead_connections download download_encoding download_resume download_stream h2 held_back memory misuse pairs pairs_client record secrets trust upload)
-# Every so manieth pair of spec/pairs_spec.lua: 10,000 of them would take hours.
+VALGRIND_SPECS ?= $(call specs,core% client close coding dead_connections download download_encoding download_resume \
+	download_stream h2 held_back memory misuse pairs pairs_client status_record secrets ca upload)
+# Every so manieth pair of spec/core/pairs_spec.lua: 10,000 of them would take hours.
 MEMORY_PAIRS ?= 97
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
 	-fno-sanitize-recover=undefined,float-cast-overflow

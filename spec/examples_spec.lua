@@ -1,17 +1,17 @@
 -- The example of the README runs as it stands and saves a video that plays.
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 
 describe("examples/extend.lua", function()
   local folder, path, said
 
   -- Once for all: the render takes three seconds.
   setup(function()
-    folder = kit.folder()
+    folder = helper.folder()
     path = folder .. "/boat.mp4"
-    said = kit.output("VEO_SIMULATE=1 " .. kit.lua() .. " examples/extend.lua " .. path .. "; echo status $?")
+    said = helper.output("VEO_SIMULATE=1 " .. helper.lua() .. " examples/extend.lua " .. path .. "; echo status $?")
   end)
-  teardown(kit.sweep)
+  teardown(helper.sweep)
 
   it("ends well, with visible progress", function()
     assert.matches("status 0\n$", said)
@@ -22,21 +22,21 @@ describe("examples/extend.lua", function()
   end)
 
   it("saves the whole extended video and nothing else", function()
-    assert.same({ "boat.mp4" }, kit.list(folder))
+    assert.same({ "boat.mp4" }, helper.list(folder))
     -- The source was 8 s: its extension is the simulator's first hop.
-    assert.is_true(kit.read(path) == kit.read("lua/veo/simulator/clips/hop1.mp4"))
+    assert.is_true(helper.read(path) == helper.read("lua/veo/simulator/clips/hop1.mp4"))
   end)
 
   it("saves an MP4 whose boxes fill it", function()
-    local boxes = table.concat(assert(kit.boxes(kit.read(path))), " ")
+    local boxes = table.concat(assert(helper.boxes(helper.read(path))), " ")
     assert.matches("^ftyp", boxes)
     assert.matches("moov", boxes)
     assert.matches("mdat", boxes)
   end)
 
   it("saves about 15 s of picture and sound, where ffprobe can tell", function()
-    if not kit.output("command -v ffprobe"):find("ffprobe", 1, true) then return pending("no ffprobe here") end
-    local text = kit.output("ffprobe -v error -of default=nk=1 -show_entries stream=codec_type:format=duration "
+    if not helper.output("command -v ffprobe"):find("ffprobe", 1, true) then return pending("no ffprobe here") end
+    local text = helper.output("ffprobe -v error -of default=nk=1 -show_entries stream=codec_type:format=duration "
       .. path)
     assert.matches("video", text)
     assert.matches("audio", text)
@@ -45,7 +45,8 @@ describe("examples/extend.lua", function()
   end)
 
   it("says how it is used when nothing is given", function()
-    local text = kit.output("env -u VEO_SIMULATE KIE_API_KEY=x " .. kit.lua() .. " examples/extend.lua; echo status $?")
+    local text = helper.output("env -u VEO_SIMULATE KIE_API_KEY=x " .. helper.lua()
+      .. " examples/extend.lua; echo status $?")
     assert.matches("usage", text)
     assert.matches("status 1", text)
   end)

@@ -1,55 +1,11 @@
--- The house: what is exported, who may call whom, how long a file may be, what stands at the top.
+-- The house: what is exported, how long a file may be, what stands at the top.
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 
 local function lines_of(command)
   local lines = {}
-  for line in kit.output(command):gmatch("[^\n]+") do lines[#lines + 1] = line end
+  for line in helper.output(command):gmatch("[^\n]+") do lines[#lines + 1] = line end
   return lines
-end
-
--- module → the modules of ours it requires, from the text of each file in lua/veo.
-local function requires()
-  local graph = {}
-  for _, path in ipairs(lines_of "find lua/veo -name '*.lua'") do
-    local name = path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")
-    local text = kit.read(path):gsub("%-%-[^\n]*", "")
-    local uses = {}
-    for how, used in text:gmatch("(%a+)%s*%(?%s*[\"'](veo[%w_.]*)[\"']") do
-      if how == "require" or how == "lazy" then uses[used] = true end
-    end
-    for folder in text:gmatch("require%s*%(%s*[\"'](veo[%w_.]*%.)[\"']%s*%.%.") do uses[folder] = true end
-    graph[name] = uses
-  end
-  return graph
-end
-
--- Rooms from the ground up; a room may use its own floor's files inside its folder, and whatever is below.
-local FLOORS = {
-  { "veo.core" },
-  { "veo.errors", "veo.lazy", "veo.needs", "veo.util" },
-  { "veo.wire" },
-  { "veo.retry", "veo.outage", "veo.scarce", "veo.limiter", "veo.timers", "veo.yieldable", "veo.teller", "veo.traces" },
-  { "veo.job", "veo.ledger", "veo.money", "veo.places", "veo.progress", "veo.shield",
-    "veo.interrupted", "veo.turns" },
-  { "veo.scheduler", "veo.options", "veo.sheltered", "veo.earlier", "veo.gate", "veo.naming", "veo.orphan" },
-  { "veo.free", "veo.record", "veo.once", "veo.submit", "veo.wait", "veo.download", "veo.upload", "veo.upgrade",
-    "veo.webhook" },
-  { "veo.chain", "veo.resume", "veo.adopt", "veo.unsigned", "veo.settle", "veo.many", "veo.whole", "veo.prune" },
-  { "veo.client" },
-  { "veo" },
-  { "veo.cli", "veo.main" },
-}
-
-local function floor_of(module)
-  local best, length
-  for floor, names in ipairs(FLOORS) do
-    for _, name in ipairs(names) do
-      local inside = module == name or name ~= "veo" and module:sub(1, #name + 1) == name .. "."
-      if inside and (not length or #name > length) then best, length = floor, #name end
-    end
-  end
-  return best
 end
 
 describe("the layout", function()
@@ -61,7 +17,7 @@ describe("the layout", function()
 
   it("pins the shared object, or a resolver thread would crash the host that unloads it", function()
     local build = os.getenv("VEO_BUILD") or "build/5.4"
-    assert.matches("NODELETE", kit.output("readelf -d " .. build .. "/veo/core.so"))
+    assert.matches("NODELETE", helper.output("readelf -d " .. build .. "/veo/core.so"))
   end)
 
   it("has nothing at the top but what the design names", function()
@@ -79,11 +35,11 @@ describe("the layout", function()
 
   it("keeps a file to one idea: about 300 lines of Lua, 500 of C", function()
     for _, path in ipairs(lines_of "find lua -name '*.lua'") do
-      local _, count = kit.read(path):gsub("\n", "")
+      local _, count = helper.read(path):gsub("\n", "")
       assert.is_true(count <= 350, path .. " has " .. count .. " lines")
     end
     for _, path in ipairs(lines_of "find src -name '*.[ch]'") do
-      local _, count = kit.read(path):gsub("\n", "")
+      local _, count = helper.read(path):gsub("\n", "")
       assert.is_true(count <= 500, path .. " has " .. count .. " lines")
     end
   end)
@@ -94,7 +50,7 @@ describe("the layout", function()
       return ("%s%s%s local %s <const> = %s "):format(head, name, tail, name, name)
     end
     for _, path in ipairs(lines_of "find lua examples spec -name '*.lua'") do
-      local code = kit.read(path):gsub("^#[^\n]*", ""):gsub("\n%s*%-%-[^\n]*", "")
+      local code = helper.read(path):gsub("^#[^\n]*", ""):gsub("\n%s*%-%-[^\n]*", "")
       for _, tail in ipairs { "([%w_, ]*%sin%f[%W].-%f[%w_]do%f[^%w_])", "(%s*=.-%f[%w_]do%f[^%w_])" } do
         code = code:gsub("(%f[%w_]for%s+)([%a_][%w_]*)" .. tail, fixed)
       end
@@ -102,59 +58,6 @@ describe("the layout", function()
       assert.is_truthy(read, problem)
     end
   end or nil)
-
-  describe("has arrows that point downwards only:", function()
-    local graph = requires()
-
-    it("no room requires one above it", function()
-      for module, uses in pairs(graph) do
-        local from = floor_of(module)
-        if from and not module:find("^veo%.simulator") then
-          for used in pairs(uses) do
-            local to = floor_of(used)
-            assert.is_true(not to or to <= from, module .. " requires " .. used .. ", which is above it")
-          end
-        end
-      end
-    end)
-
-    it("no circle", function()
-      local state = {}
-      local function visit(module, path)
-        if state[module] == "done" or not graph[module] then return end
-        assert.is_nil(state[module], "a circle: " .. path .. " → " .. module)
-        state[module] = "open"
-        for used in pairs(graph[module]) do visit(used, path .. " → " .. module) end
-        state[module] = "done"
-      end
-      for module in pairs(graph) do visit(module, "") end
-    end)
-
-    it("the simulator and the client do not know each other", function()
-      for module, uses in pairs(graph) do
-        local inside = module:find("^veo%.simulator") ~= nil
-        for used in pairs(uses) do
-          if inside then
-            assert.is_true(used:find("^veo%.simulator") ~= nil or used:find("^veo%.util%.") ~= nil,
-              module .. " requires " .. used)
-          elseif module:find("^veo%.client") or module == "veo" then
-            assert.is_nil(used:find("^veo%.simulator"), module .. " requires " .. used)
-          end
-        end
-      end
-    end)
-
-    it("errors and the wire stand on nothing that waits", function()
-      for module, uses in pairs(graph) do
-        if module == "veo.errors" or module:find("^veo%.wire") then
-          for used in pairs(uses) do
-            assert.is_true(used == "veo.errors" or used == "veo.util.visible" or used:find("^veo%.wire") ~= nil,
-              module .. " requires " .. used)
-          end
-        end
-      end
-    end)
-  end)
 
   it("leaves the program's globals and math.random alone", function()
     local script = [[
@@ -172,10 +75,10 @@ describe("the layout", function()
       assert(math.random(1e9) == first, "the dice were thrown")
       for name in pairs(_G) do assert(before[name], "a new global: " .. tostring(name)) end
       io.write("clean")]]
-    local folder = kit.folder()
-    kit.write(folder .. "/x.lua", script)
-    assert.equal("clean", kit.output(kit.lua() .. " " .. folder .. "/x.lua"))
-    kit.sweep()
+    local folder = helper.folder()
+    helper.write(folder .. "/x.lua", script)
+    assert.equal("clean", helper.output(helper.lua() .. " " .. folder .. "/x.lua"))
+    helper.sweep()
   end)
 
   it("has the public methods that the design names", function()
@@ -198,7 +101,7 @@ describe("the layout", function()
   it("prints nothing and touches no global in what it ships", function()
     local ours = "find lua/veo -name '*.lua' ! -path '*simulator*' ! -path '*/cli/*' ! -name main.lua"
     for _, path in ipairs(lines_of(ours)) do
-      local text = kit.read(path):gsub("%-%-[^\n]*", "")
+      local text = helper.read(path):gsub("%-%-[^\n]*", "")
       assert.is_nil(text:find("[^%w_.:]print%s*[(\"']"), path .. " prints")
       assert.is_nil(text:find("io%.write%s*%("), path .. " writes to standard output")
     end

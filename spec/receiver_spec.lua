@@ -1,6 +1,6 @@
 -- The receiver: one program submits, receives and saves; whoever else calls gets short answers.
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local raw = require "spec.support.raw"
 local receivers = require "veo.receiver"
 local simulator = require "veo.simulator"
@@ -13,12 +13,12 @@ describe("veo.receiver", function()
   setup(function() sim = simulator.start { speed = 1000, rate = false, webhook_key = KEY } end)
   teardown(function()
     sim:stop()
-    kit.sweep()
+    helper.sweep()
   end)
   before_each(function()
     sim:reset()
-    dir = kit.folder()
-    client = kit.client(sim, { webhook_key = KEY, wait = { first = 60, interval = 60, max_interval = 60 } })
+    dir = helper.folder()
+    client = helper.client(sim, { webhook_key = KEY, wait = { first = 60, interval = 60, max_interval = 60 } })
     seen = {}
     receiver = assert(receivers.new { client = client, on_status = function(status, event)
       seen[#seen + 1] = { status = status, event = event }
@@ -40,11 +40,11 @@ describe("veo.receiver", function()
   it("one program submits, receives and saves", function()
     local jobs = {}
     for i = 1, 5 do jobs[i] = order() end
-    local began = kit.now()
+    local began = helper.now()
     assert(receiver:run())
-    assert.is_true(kit.now() - began < 10)
+    assert.is_true(helper.now() - began < 10)
     for i = 1, 5 do assert(jobs[i]:result()) end
-    assert.equal(5, #kit.list(dir))
+    assert.equal(5, #helper.list(dir))
     assert.equal(5, #seen)
     for _, entry in ipairs(sim:callbacks()) do assert.equal(200, entry.http) end
     assert.same({}, sim:violations())
@@ -53,7 +53,7 @@ describe("veo.receiver", function()
   it("missing: polling is the safety net", function()
     receiver:close()
     client:close()
-    client = kit.client(sim, { webhook_key = KEY })
+    client = helper.client(sim, { webhook_key = KEY })
     receiver = assert(receivers.new { client = client })
     local job = order "[sim:callback skip_callback=true] x"
     assert(receiver:run())
@@ -75,7 +75,7 @@ describe("veo.receiver", function()
       sim:call_back(sim.source, { forge = forge }, receiver.url)
       receiver:run(0.4)
       assert.equal(401, sim:callbacks()[1].http)
-      assert.equal(0, sim:count("GET", kit.STATUS))
+      assert.equal(0, sim:count("GET", helper.STATUS))
       assert.same({}, seen)
     end)
   end
@@ -100,9 +100,9 @@ describe("veo.receiver", function()
   local function ask(arguments)
     local file = os.tmpname()
     os.execute(("curl -s -o /dev/null -w '%%{http_code}' -m 5 %s > %s 2>/dev/null &"):format(arguments, file))
-    local deadline = kit.now() + 5
-    repeat receiver:run(0.05) until #(kit.read(file) or "") >= 3 or kit.now() > deadline
-    local code = kit.read(file)
+    local deadline = helper.now() + 5
+    repeat receiver:run(0.05) until #(helper.read(file) or "") >= 3 or helper.now() > deadline
+    local code = helper.read(file)
     os.remove(file)
     return code
   end
@@ -114,7 +114,7 @@ describe("veo.receiver", function()
     assert.equal("400", ask("-d x " .. receiver.url))
     assert.equal("401", ask([[-d '{"data":{"taskId":"t"}}' ]] .. receiver.url))
     assert.equal("401", ask([[-H 'Transfer-Encoding: chunked' -d '{"data":{"taskId":"t"}}' ]] .. receiver.url))
-    kit.write(dir .. "/big", ("x"):rep(1100000))
+    helper.write(dir .. "/big", ("x"):rep(1100000))
     assert.equal("413", ask("--data-binary @" .. dir .. "/big " .. receiver.url))
     assert.equal("413", ask("-H 'X: " .. ("x"):rep(30000) .. "' -d x " .. receiver.url))
   end)
@@ -163,7 +163,7 @@ describe("veo.receiver", function()
   end)
 
   it("goes on while no descriptor is left", function()
-    kit.write(dir .. "/few.lua", [[
+    helper.write(dir .. "/few.lua", [[
       local client = require "veo".new { api_key = "k", base_url = "http://127.0.0.1:1", webhook_key = "w" }
       local receiver = assert(require "veo.receiver".new { client = client })
       local cqueues, ticks, held = require "cqueues", 0, {}
@@ -173,7 +173,7 @@ describe("veo.receiver", function()
       os.execute(("bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d; sleep 1' &"):format(receiver.port))
       receiver:run(1)
       print(ticks > 10)]])
-    assert.matches("true\n$", kit.output(("ulimit -n 60; timeout 10 %s %s/few.lua"):format(kit.lua(), dir)))
+    assert.matches("true\n$", helper.output(("ulimit -n 60; timeout 10 %s %s/few.lua"):format(helper.lua(), dir)))
   end)
 
   it("is not held up by connections that say nothing", function()
@@ -189,11 +189,11 @@ describe("veo.receiver", function()
     local silent = {}
     local job = order()
     for i = 1, 200 do silent[i] = raw.connect(receiver.url) end
-    local began = kit.now()
+    local began = helper.now()
     assert(receiver:run(1.5))
     assert.is_true(receiver.listener.connections <= 66, receiver.listener.connections)
     assert.equal("done", job:status())
-    assert.is_true(kit.now() - began < 8)
+    assert.is_true(helper.now() - began < 8)
     assert.equal(1, #seen)
     for _, entry in ipairs(sim:callbacks()) do assert.equal(200, entry.http) end
     for _, connection in ipairs(silent) do connection:close() end
@@ -242,8 +242,8 @@ describe("veo.receiver", function()
       end
       other:close()
     end)
-    local deadline = kit.now() + 10
-    while (not job or job:status() == "pending") and kit.now() < deadline do assert(loop:step(0.1)) end
+    local deadline = helper.now() + 10
+    while (not job or job:status() == "pending") and helper.now() < deadline do assert(loop:step(0.1)) end
     assert.equal("succeeded", assert(job:result()).state)
     assert.is_true(ticks > 0)
   end)
@@ -260,12 +260,12 @@ end)
 
 describe("examples/receiver.lua", function()
   it("runs as it stands: submits, receives, saves", function()
-    local folder = kit.folder()
-    local said = kit.output(("VEO_SIMULATE=1 %s examples/receiver.lua %s/a.mp4; echo status $?"):format(kit.lua(),
+    local folder = helper.folder()
+    local said = helper.output(("VEO_SIMULATE=1 %s examples/receiver.lua %s/a.mp4; echo status $?"):format(helper.lua(),
       folder))
     assert.matches("callback:  task %S+ succeeded", said)
     assert.matches("status 0\n$", said)
-    assert.same({ "a.mp4" }, kit.list(folder))
-    kit.sweep()
+    assert.same({ "a.mp4" }, helper.list(folder))
+    helper.sweep()
   end)
 end)

@@ -1,6 +1,6 @@
 -- Callbacks: what they say, whether they are genuine, and what a client makes of them.
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
 local webhook = require "veo.webhook"
 
@@ -8,7 +8,7 @@ local KEY = "whsec-42"
 
 -- Computed with the openssl command, so that it is not only consistent with itself.
 local function openssl(key, taskId, stamp)
-  return kit.output(("printf %%s '%s.%s' | openssl dgst -sha256 -hmac '%s' -binary | openssl base64 -A")
+  return helper.output(("printf %%s '%s.%s' | openssl dgst -sha256 -hmac '%s' -binary | openssl base64 -A")
     :format(taskId, stamp, key))
 end
 
@@ -30,7 +30,7 @@ describe("veo.webhook", function()
   end)
 
   it("does not need the core", function()
-    local out = kit.output(kit.lua() .. [[ -e 'local w = require "veo.webhook" assert(w.signature("k", "t", 1))
+    local out = helper.output(helper.lua() .. [[ -e 'local w = require "veo.webhook" assert(w.signature("k", "t", 1))
       for name in pairs(package.loaded) do if name == "veo.core" or name == "veo" then print(name) end end']])
     assert.equal("", out)
   end)
@@ -232,11 +232,11 @@ describe("client:callback", function()
   teardown(function() sim:stop() end)
   before_each(function()
     sim:reset()
-    client = kit.client(sim, { webhook_key = KEY })
+    client = helper.client(sim, { webhook_key = KEY })
   end)
   after_each(function() client:close() end)
 
-  local function looks() return sim:count("GET", kit.STATUS) end
+  local function looks() return sim:count("GET", helper.STATUS) end
 
   it("believes the record, not the body", function()
     sim:add { taskId = "t1", fail = 2 }
@@ -295,12 +295,12 @@ describe("client:callback", function()
     local task = assert(client:extend { taskId = sim.source, prompt = "x" })
     local job = client:spawn(function() return client:wait(task, { first = 30, interval = 30 }) end)
     client:step(400) -- the render of 300 s is over
-    kit.step_until(client, function() return kit.now() end)
+    helper.step_until(client, function() return helper.now() end)
     os.execute "sleep 0.3"
-    local began = kit.now()
+    local began = helper.now()
     assert.equal("succeeded", assert(client:callback(signed(task.taskId), body_of(task.taskId))).state)
     assert.equal("succeeded", assert(job:wait(5)).state)
-    assert.is_true(kit.now() - began < 1)
+    assert.is_true(helper.now() - began < 1)
   end)
 
   describe("without a key, because the account has none,", function()
@@ -308,7 +308,7 @@ describe("client:callback", function()
 
     before_each(function()
       told, polled = {}, false
-      open = kit.client(sim, { webhook_key = false, log = function(event)
+      open = helper.client(sim, { webhook_key = false, log = function(event)
         if event.event == "callback" then told[#told + 1] = event.taskId end
         polled = polled or event.event == "poll"
       end })
@@ -341,7 +341,7 @@ describe("client:callback", function()
         ended[id] = status.state
         return ended
       end)
-      kit.step_until(open, function() return polled end)
+      helper.step_until(open, function() return polled end)
       assert.equal("succeeded", assert(called "one of many").state)
       assert(job:wait(5))
       assert.same({ ["one of many"] = "succeeded" }, ended)
@@ -372,11 +372,11 @@ describe("client:callback", function()
       assert.same({ 5, 495 }, { looks(), refused })
       local ids = {}
       for i = 1, 120 do ids[i] = running() end
-      local began = kit.now()
+      local began = helper.now()
       for _ = 1, 5 do
         for i = 1, 120 do called(ids[i]) end
       end
-      assert.is_true(looks() <= 100 * math.ceil((kit.now() - began) / 10 + 1), looks())
+      assert.is_true(looks() <= 100 * math.ceil((helper.now() - began) / 10 + 1), looks())
     end)
 
     it("is answered from memory once the task has ended", function()
@@ -392,7 +392,7 @@ describe("client:callback", function()
   end)
 
   it("misuse raises", function()
-    local none = kit.client(sim)
+    local none = helper.client(sim)
     assert.error_matches(function() none:callback({}, "{}") end, "webhook_key: none given")
     none:close()
     assert.error_matches(function() client:callback("x", "{}") end, "headers: a table expected")

@@ -6,7 +6,7 @@
 #include "defaults.h"
 #include "descriptors.h"
 #include "json.h"
-#include "record.h"
+#include "status_record.h"
 #include "request.h"
 #include "transfer.h"
 
@@ -105,7 +105,7 @@ static void read_settings(lua_State *L, veo_settings *settings)
   settings->status_path = copy_option(L, "status_path", VEO_STATUS_PATH);
   check_path(L, "extend_path", settings->extend_path);
   check_path(L, "status_path", settings->status_path);
-  settings->trust.file = copy_option(L, "ca_file", NULL);
+  settings->ca.file = copy_option(L, "ca_file", NULL);
   lua_getfield(L, 1, "proxy");
   settings->direct = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
   lua_pop(L, 1);
@@ -131,7 +131,7 @@ int veo_client_new(lua_State *L)
   veo_engine_limit(&client->engine, client->settings.max_in_flight);
   lua_createtable(L, 6, 0);
   veo_json_open(L);
-  veo_record_kind(L, -1);
+  veo_status_record_kind(L, -1);
   lua_rawseti(L, -3, VEO_ENV_KIND);
   lua_rawseti(L, -2, VEO_ENV_DECODE);
   lua_newtable(L);

@@ -104,7 +104,7 @@ typedef struct veo_exchange {
   int slow;         /* under way for VEO_SLOW: its place is another's */
   int without_alpn; /* billable: may go out though the server agreed on no protocol in its handshake */
   int no_alpn;      /* which it did not */
-  int look;         /* of a status: the usual record is read into one; see record.h */
+  int look;         /* of a status: the usual record is read into one; see status_record.h */
   int tls;
   int resolved;    /* its host needs no resolver any more */
   int host;        /* the engine's number for the host, -1 when it needs no resolver */

@@ -30,7 +30,7 @@ typedef struct veo_poller {
   int watched;  /* pollfd() was asked for: only then are timer and event descriptors kept true */
   int guarded;  /* TLS may be under way, which can raise SIGPIPE; libcurl's plain sends cannot */
   int closing;  /* the epoll set goes as a whole */
-  int extra_fd; /* one more descriptor to wake on (the saver's), or -1 */
+  int extra_fd; /* one more descriptor to wake on (the worker's), or -1 */
   veo_connections connections;
 } veo_poller;
 
@@ -52,7 +52,7 @@ double veo_poller_deadline(const veo_poller *poller);
 int veo_poller_fd(veo_poller *poller);
 /* Keeps the descriptor true: readable when a completion waits or `deadline` has passed. */
 void veo_poller_publish(veo_poller *poller, double deadline, int waiting);
-/* Adds the saver's descriptor. */
+/* Adds the worker's descriptor. */
 int veo_poller_extra(veo_poller *poller, int fd);
 /* A connection's new socket, which libcurl will close by the function below: between two exchanges it
  * stays in the set, which saves two system calls an exchange. 0 when memory is short. */

@@ -101,7 +101,7 @@ static int set_common(veo_exchange *exchange, const veo_settings *settings, cons
          SET(exchange, CURLOPT_TCP_KEEPALIVE, 1L) &&
          SET(exchange, CURLOPT_TCP_KEEPIDLE, VEO_KEEP_ALIVE) &&
          SET(exchange, CURLOPT_TCP_KEEPINTVL, VEO_KEEP_ALIVE) &&
-         took(exchange, "CURLOPT_CAINFO", veo_trust_apply(&settings->trust, exchange->easy)) &&
+         took(exchange, "CURLOPT_CAINFO", veo_ca_apply(&settings->ca, exchange->easy)) &&
          (!settings->proxy || SET(exchange, CURLOPT_PROXY, settings->proxy)) &&
          (!direct || SET_IF_KNOWN(exchange, CURLOPT_NOPROXY, "*")) &&
          SET(exchange, CURLOPT_CURLU, exchange->url) && allow_http_and_https(exchange);

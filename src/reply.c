@@ -4,7 +4,7 @@
 #include "defaults.h"
 #include "env.h"
 #include "json.h"
-#include "record.h"
+#include "status_record.h"
 
 #include <errno.h>
 #include <math.h>
@@ -364,7 +364,7 @@ static int push_status(lua_State *L, int env, const veo_exchange *exchange, cons
   if(!exchange->look || exchange->http_status != 200 || exchange->result != CURLE_OK)
     return 0;
   lua_rawgeti(L, env, VEO_ENV_KIND);
-  if(veo_record_push(L, lua_gettop(L), object, length))
+  if(veo_status_record_push(L, lua_gettop(L), object, length))
     return 1;
   lua_pop(L, 1);
   return 0;

@@ -7,10 +7,10 @@
 
 static int open_saver(veo_saves *saves, veo_poller *poller)
 {
-  int error = saves->saver ? 0 : veo_saver_open(&saves->saver);
+  int error = saves->worker ? 0 : veo_worker_open(&saves->worker);
   if(error || poller->extra_fd >= 0)
     return error;
-  if(!veo_poller_extra(poller, veo_saver_fd(saves->saver))) {
+  if(!veo_poller_extra(poller, veo_worker_fd(saves->worker))) {
     veo_saves_close(saves); /* the next save tries again: unwatched it would not wake a step */
     return ENOMEM;
   }
@@ -24,12 +24,12 @@ static int start(veo_saves *saves, veo_poller *poller, veo_exchange *exchange)
   if(error)
     return error;
   if(!exchange->sink)
-    return veo_saver_digest(saves->saver, exchange->save_to, exchange);
+    return veo_worker_digest(saves->worker, exchange->save_to, exchange);
   fd = fcntl(exchange->sink->fd, F_DUPFD_CLOEXEC, 0);
   if(fd < 0)
     return errno;
-  return veo_saver_start(saves->saver, fd, exchange->sink->path, exchange->save_to,
-                         exchange->overwrite, exchange);
+  return veo_worker_start(saves->worker, fd, exchange->sink->path, exchange->save_to,
+                          exchange->overwrite, exchange);
 }
 
 static void end(veo_exchange *exchange, int error, const char *stage)
@@ -53,7 +53,7 @@ veo_exchange *veo_saves_ended(veo_saves *saves)
 {
   veo_saved saved;
   veo_exchange *exchange;
-  if(!saves->running || !veo_saver_collect(saves->saver, &saved))
+  if(!saves->running || !veo_worker_collect(saves->worker, &saved))
     return NULL;
   saves->running--;
   exchange = saved.tag;
@@ -67,6 +67,6 @@ veo_exchange *veo_saves_ended(veo_saves *saves)
 
 void veo_saves_close(veo_saves *saves)
 {
-  veo_saver_close(saves->saver);
-  saves->saver = NULL;
+  veo_worker_close(saves->worker);
+  saves->worker = NULL;
 }

@@ -3,12 +3,12 @@
 #define VEO_SAVES_H
 
 #include "exchange.h"
-#include "saver.h"
+#include "worker.h"
 
 enum { VEO_MAX_SAVES = 4 }; /* threads at a time; a disk gains nothing from more */
 
 typedef struct {
-  veo_saver *saver; /* made at the first save */
+  veo_worker *worker; /* made at the first save */
   int running;
 } veo_saves;
 

@@ -65,7 +65,7 @@ int veo_settings_finish(veo_settings *settings)
       add_common(settings, &settings->upload_headers, gzip) &&
       add(&settings->upload_headers, "Expect:");
   settings->direct |= is_direct(settings);
-  return ok && veo_trust_find(&settings->trust);
+  return ok && veo_ca_find(&settings->ca);
 }
 
 static void free_headers(struct curl_slist *list)
@@ -85,7 +85,7 @@ void veo_settings_free(veo_settings *settings)
   free(settings->status_path);
   free(settings->api_key);
   free(settings->user_agent);
-  veo_trust_free(&settings->trust);
+  veo_ca_free(&settings->ca);
   free(settings->proxy);
   free_headers(settings->get_headers);
   free_headers(settings->post_headers);

@@ -2,7 +2,7 @@
 #ifndef VEO_SETTINGS_H
 #define VEO_SETTINGS_H
 
-#include "trust.h"
+#include "ca.h"
 
 #include <curl/curl.h>
 
@@ -12,7 +12,7 @@ typedef struct {
   char *status_path;
   char *api_key;
   char *user_agent;
-  veo_trust trust;
+  veo_ca ca;
   char *proxy; /* NULL: what the environment says */
   int direct;  /* no proxy: it names none, or is not asked */
   int allow_http;

@@ -5,17 +5,17 @@ local pcall, require, setmetatable, tostring, type = pcall, require, setmetatabl
 local min = math.min
 local byte, find, gsub, match = string.byte, string.find, string.gsub, string.match
 
-local lazy = require("veo.lazy").room
+local lazy = require("veo.util.lazy").room
+local budgets = require "veo.policy.budget"
 local core = require "veo.core"
 local errors = require "veo.errors"
-local gates = require "veo.gate"
 local ledgers = lazy "veo.ledger"
-local limiter = require "veo.limiter"
-local money = require "veo.money"
-local options = require "veo.options"
-local retry = require "veo.retry"
-local schedulers = require "veo.scheduler"
-local tellers = require "veo.teller"
+local limiter = require "veo.policy.limiter"
+local observers = require "veo.async.observer"
+local options = require "veo.client.options"
+local retry = require "veo.policy.retry"
+local schedulers = require "veo.async.scheduler"
+local semaphores = require "veo.async.semaphore"
 local wire = require "veo.wire"
 
 local M = {}
@@ -51,9 +51,9 @@ function M.new(given)
   })
   if not ok then return nil, (gsub(tostring(handle), "^.-:%d+: ", "")) end
   local client = setmetatable({}, Client)
-  local teller = tellers.new()
-  local log = teller:wrap_log(all.log)
-  local budget, ledger = money.budget(all.max_credits, all.prices, (all.max_credits or all.ledger) and log), nil
+  local observer = observers.new()
+  local log = observer:wrap_log(all.log)
+  local budget, ledger = budgets.budget(all.max_credits, all.prices, (all.max_credits or all.ledger) and log), nil
   if budget.day and not all.ledger then return nil, "max_credits: a limit a day needs a ledger" end
   if all.ledger then
     ledger, problem = ledgers.new(all.ledger, { now = core.now, log = log, timeout = all.timeout, rate = all.rate,
@@ -75,8 +75,8 @@ function M.new(given)
     budget = retry.budget(all.retry.budget),
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
     polls = limiter.polls { rate = all.rate.polls, now = core.now },
-    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout, teller = teller,
-      on_job_error = teller:wrap(all.on_job_error), upkeep = ledger }),
+    scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout, observer = observer,
+      on_job_error = observer:wrap(all.on_job_error), upkeep = ledger }),
     ledger = ledger, money = budget, evidence = all.evidence,
     note_upgrade = ledger and function(taskId, what) ledger:upgraded(taskId, what) end,
     plain = {},    -- groups of options → their defaults
@@ -86,15 +86,15 @@ function M.new(given)
     once = {},     -- upgrades that are tasks of their own: what was ordered → what became of it
     watches = {},  -- taskId → the waits for it
     each = {},     -- set of the loops over ends that wait now
-    goals = {},    -- name of a file → the call that is going to save there
+    destinations = {}, -- name of a file → the call that is going to save there
     weak = {},     -- folders of which the log was told what their file system cannot
     saving = {},   -- taskId → how many downloads of it are under way
     resuming = {}, -- taskId → the row that a resume of this client has claimed
     -- Another service's address must not bring its key to this one's upload host.
     upload_url = all.upload_url or (not all.base_url or all.base_url == core.base_url) and api.upload_url or nil,
     webhook_key = all.webhook_key,
-    downloads = gates.new(min(all.max_downloads, handle:room()), "a place"), -- few where descriptors are
-    slots = gates.new(1, "a slot of the rate window"), -- one asks for them, the others come after it
+    downloads = semaphores.new(min(all.max_downloads, handle:room()), "a place"), -- few where descriptors are
+    slots = semaphores.new(1, "a slot of the rate window"), -- one asks for them, the others come after it
     watching = 0,  -- waits in progress
   }
   return client
@@ -154,7 +154,7 @@ end
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
 local tools = { context = context, misuse = misuse, split = split, task_id_of = task_id_of }
-for _, room in ipairs { "calls", "running", "service", "money", "callbacks", "many" } do
+for _, room in ipairs { "tasks", "jobs", "media", "orders", "callbacks", "batch" } do
   require("veo.client." .. room)(Client, tools)
 end
 

@@ -6,7 +6,7 @@ local setmetatable, tostring, type = setmetatable, tostring, type
 local getenv = os and os.getenv
 
 local core = require "veo.core"
-local needs = require "veo.needs"
+local stdlib = require "veo.util.stdlib"
 
 -- Lua loads a core once from each path: a newer lua-veo, loaded where another was, meets the core of that one.
 if core.interface ~= 5 then
@@ -19,14 +19,14 @@ end
 ---@field errors table  every code, what it means and what to do next
 local M = { _VERSION = core.version }
 
-local lacks = needs.missing()
+local lacks = stdlib.missing()
 if lacks then -- nothing can be ordered without a client
-  function M.new() error("veo.new: " .. needs.sentence("lua-veo", lacks), 2) end
+  function M.new() error("veo.new: " .. stdlib.sentence("lua-veo", lacks), 2) end
   M.preload = M.new
   return M
 end
 
-local lazy = require("veo.lazy")
+local lazy = require("veo.util.lazy")
 local clients = lazy.room "veo.client"
 
 -- The rooms are compiled when the first client is made, so that a host which may never need one starts without (4 ms).

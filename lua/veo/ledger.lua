@@ -3,12 +3,12 @@
 ---
 ---   ledger/database.lua  LuaDBI, transactions        ledger/schema.lua     tables and their versions
 ---   ledger/intents.lua   the life of an order        ledger/lease.lua      who sees to it
----   ledger/claims.lua    heartbeat and claims        ledger/list.lua       tasks as users see them
----   ledger/window.lua    the shared rate window      ledger/answers.lua    what it says when it is asked
----   ledger/alike.lua     when two orders are equal   ledger/owner.lua      whether a process lives
----   ledger/watch.lua     whether its files stand       ledger/account.lua    whose ledger it is
+---   ledger/claims.lua    heartbeat and claims        ledger/rows.lua       tasks as users see them
+---   ledger/rate_window.lua  the shared rate window   ledger/queries.lua    what it says when it is asked
+---   ledger/alike.lua     when two orders are equal   ledger/process.lua    whether a process lives
+---   ledger/file_watch.lua  whether its files stand   ledger/account.lua    whose ledger it is
 ---   ledger/charges.lua   what costs without an order ledger/clock.lua      when a lease is over
----   ledger/repeats.lua   orders sent again by the caller's word          ledger/spent.lua   what all came to
+---   ledger/resends.lua   orders sent again by the caller's word          ledger/totals.lua  what all came to
 ---   ledger/files.lua     where videos are saved      ledger/prune.lua      what may be forgotten
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
@@ -23,16 +23,16 @@ local core = require "veo.core"
 
 local accounts = require "veo.ledger.account"
 local alike = require "veo.ledger.alike"
-local canonical = require "veo.ledger.canonical"
+local canonical = require "veo.util.canonical_json"
 local databases = require "veo.ledger.database"
 local errors = require "veo.errors"
 local intents = require "veo.ledger.intents"
 local leases = require "veo.ledger.lease"
-local list = require "veo.ledger.list"
-local needs = require "veo.needs"
-local owners = require "veo.ledger.owner"
+local processes = require "veo.ledger.process"
+local rate_window = require "veo.ledger.rate_window"
+local rows = require "veo.ledger.rows"
 local schema = require "veo.ledger.schema"
-local window = require "veo.ledger.window"
+local stdlib = require "veo.util.stdlib"
 
 local M = {}
 
@@ -71,12 +71,12 @@ end
 ---@param options { now: fun(): number, log: fun(event: table)|nil, timeout: number, rate: table, lease: number|nil, create: boolean|nil, base_url: string|nil, api_key: string|nil }
 ---@return veo.Ledger|nil, string|nil problem
 function M.new(where, options)
-  if lacks then return nil, needs.sentence("it", lacks) end
+  if lacks then return nil, stdlib.sentence("it", lacks) end
   local db, problem = databases.new(where, options)
   if not db then return nil, problem end
   local account = accounts.new(options.base_url, options.api_key)
   db.prepare = opening(account, options.log)
-  local me = owners.name(nonce(6))
+  local me = processes.name(nonce(6))
   return setmetatable({
     db = db, account = account, now = options.now, log = options.log, rate = options.rate, owner = me, client = me,
     lease = options.lease or LEASE, intent_lease = options.timeout + SLACK,
@@ -216,7 +216,7 @@ end
 ---@param err veo.Error
 function Ledger:refused(request, err)
   self.tended[request.ref] = nil
-  local why = canonical.encode(list.kept_error(err))
+  local why = canonical.encode(rows.kept_error(err))
   return self:note(function(db) return intents.refused(db, request.ref, why) end)
 end
 
@@ -224,7 +224,7 @@ end
 ---@param evidence table|nil
 function Ledger:uncertain(request, err, evidence)
   self.tended[request.ref] = nil
-  local why = canonical.encode(list.kept_error(err))
+  local why = canonical.encode(rows.kept_error(err))
   local seen = evidence and canonical.encode(evidence) or nil
   return self:note(function(db) return intents.uncertain(db, request.ref, why, err.taskId, seen) end)
 end
@@ -241,8 +241,8 @@ local FINAL = { failed = true, expired = true }
 function Ledger:ended(taskId, status, err)
   if not status and not FINAL[err.code] then return end
   local seen = status or err.status or {}
-  local kept = canonical.encode(list.kept_status(seen))
-  local why = err and canonical.encode(list.kept_error(err)) or nil
+  local kept = canonical.encode(rows.kept_status(seen))
+  local why = err and canonical.encode(rows.kept_error(err)) or nil
   return self:note(function(db)
     return intents.ended(db, taskId, status and "done" or "failed", kept, why, seen.creditsConsumed)
   end)
@@ -262,21 +262,21 @@ function Ledger:settle(ref, state, unknown)
 end
 
 ---The record of a row.
-M.record = list.record
+M.record = rows.record
 ---@type fun(filter: table|nil): string|nil
-M.filter_problem = list.problem
+M.filter_problem = rows.problem
 
 ---Holds the orders of all processes back, after a refusal outside of an intent.
 function Ledger:limited(retry_after)
   return self:note(function(db)
-    window.refused(db, self.rate, db:time(), retry_after)
+    rate_window.refused(db, self.rate, db:time(), retry_after)
     return true
   end)
 end
 
 require("veo.ledger.claims")(Ledger, nonce)
-require("veo.ledger.answers")(Ledger)
-require("veo.ledger.spent")(Ledger)
+require("veo.ledger.queries")(Ledger)
+require("veo.ledger.totals")(Ledger)
 require("veo.ledger.files").methods(Ledger)
 require("veo.ledger.prune")(Ledger)
 require("veo.ledger.charges")(Ledger, function(err) return UNSURE[err.cause] == true end)

@@ -2,16 +2,16 @@
 ---
 ---   cli/parser.lua     arguments                 cli/order.lua  extend, generate, chain
 ---   cli/session.lua    client, progress, Ctrl-C  cli/task.lua   wait, status, download, credits
----   cli/terminal.lua   what is printed where     cli/book.lua   tasks, resume, settle, prune, doctor
----   cli/report.lua     how a run ends            cli/here.lua   simulate, explain
+---   cli/terminal.lua   what is printed where     cli/ledger.lua  tasks, resume, settle, prune, doctor
+---   cli/report.lua     how a run ends            cli/local_commands.lua  simulate, explain
 ---                                              cli/preview.lua
 
 local interrupt = require "veo.cli.interrupt"
 
 local HERE = { simulate = "here", explain = "here", preview = "preview" }
 local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
-  download = "task", credits = "task", tasks = "book", resume = "book", settle = "book", prune = "book",
-  doctor = "book" }
+  download = "task", credits = "task", tasks = "ledger", resume = "ledger", settle = "ledger", prune = "ledger",
+  doctor = "ledger" }
 
 local function version()
   local core = require "veo.core"

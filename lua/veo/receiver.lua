@@ -73,7 +73,7 @@ function M.new(options)
     loop = options.loop or cqueues.new(), pending = 0, steps = 0,
     stepped = require("cqueues.condition").new(), -- signalled whenever the client has made a step
     spawned = require("cqueues.condition").new(), -- ... and whenever it is to make one
-    cqueues = cqueues, requests = require "veo.receiver.request", fd = options.client:pollfd(),
+    cqueues = cqueues, requests = require "veo.receiver.http", fd = options.client:pollfd(),
   }, Receiver)
   self.loop:wrap(function() self:drive() end)
   self.loop:wrap(function() listener:run(self.loop, function(sock) self:serve(sock) end) end)

@@ -14,10 +14,10 @@ local concat = table.concat
 local time = os and os.time
 
 local errors = require "veo.errors"
-local named = require "veo.wire.named"
-local recent = require "veo.util.recent"
 local replies = require "veo.wire.reply"
-local text = require "veo.wire.text"
+local task_id = require "veo.wire.task_id"
+local text = require "veo.util.text"
+local ttl_cache = require "veo.util.ttl_cache"
 local urls = require "veo.wire.urls"
 
 local M = {}
@@ -75,7 +75,7 @@ function M.parse(body)
   if #body > M.max_body then return nil, wrong("malformed", "the body is longer than 1 MiB") end
   local raw = is_small(body) and (find(body, "^%s*{") or find(body, "^\239\187\191%s*{")) and urls.decode(body)
   if type(raw) ~= "table" then return nil, wrong("malformed", "the body is not a JSON object") end
-  local data, text_of_data = named.opened(raw.data, body)
+  local data, text_of_data = task_id.opened(raw.data, body)
   if type(data) ~= "table" then data, text_of_data = raw, body end
   local taskId = replies.task_id(data, text_of_data) or replies.task_id(raw, body)
   if not taskId then return nil, wrong("malformed", "the body names no task") end
@@ -214,7 +214,7 @@ function M.memory(options)
   if not (options.now or time) then error("memory: now: needed where there is no os.time", 2) end
   -- A signature is good from `window` before its time to `window` after it.
   local seconds = 2 * (options.window or M.window) + 1
-  return setmetatable({ handled = recent.new(options.now or time, seconds, REMEMBERED) }, Memory)
+  return setmetatable({ handled = ttl_cache.new(options.now or time, seconds, REMEMBERED) }, Memory)
 end
 
 local function key_of(event)

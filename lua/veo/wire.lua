@@ -1,8 +1,8 @@
 --- The service's contract, without any exchange: what may be sent, and what a reply means. Pure functions over data.
 ---
----   wire/veo.lua, wire/jobs.lua   endpoints and parameter rules     wire/fields.lua  how rules are checked
+---   wire/veo.lua, wire/jobs.lua   endpoints and parameter rules     wire/validate.lua  how rules are checked
 ---   wire/codes.lua                the code table                    wire/reply.lua   how a reply becomes an error
----   wire/named.lua                which task an answer names
+---   wire/task_id.lua              which task an answer names
 ---   wire/status.lua               how a record becomes a status     wire/urls.lua, wire/time.lua  irregular forms
 
 local ipairs, next, pairs, require = ipairs, next, pairs, require
@@ -10,13 +10,13 @@ local tonumber, tostring, type = tonumber, tostring, type
 local find, format, lower = string.find, string.format, string.lower
 
 local codes = require "veo.wire.codes"
-local fields = require "veo.wire.fields"
-local named = require "veo.wire.named"
 local replies = require "veo.wire.reply"
 local statuses = require "veo.wire.status"
-local text = require "veo.wire.text"
+local task_id = require "veo.wire.task_id"
+local text = require "veo.util.text"
 local times = require "veo.wire.time"
 local urls = require "veo.wire.urls"
+local validate = require "veo.wire.validate"
 local visible = require "veo.util.visible"
 
 local M = {
@@ -39,7 +39,7 @@ M.time = times.epoch
 
 ---A task id as it may be sent → true, or nil and an `invalid` error.
 ---@type fun(value: any, operation: string|nil): true|nil, veo.Error|nil
-M.task_id = fields.task_id
+M.task_id = validate.task_id
 
 ---One short printable line from any text, for messages and logs.
 ---@type fun(s: string, limit: integer|nil): string
@@ -55,7 +55,7 @@ M.bare_url = text.bare_url
 local function operation_of(api, operation)
   local spec = api.operations[operation]
   if not spec then
-    return nil, fields.invalid(operation, "api", api.name, "an API that has the call " .. operation, nil,
+    return nil, validate.invalid(operation, "api", api.name, "an API that has the call " .. operation, nil,
       format("the API \"%s\" has no call %s", api.name, operation))
   end
   return spec
@@ -77,7 +77,7 @@ end
 local function in_query(operation, flat)
   for name, value in pairs(flat) do
     if type(value) == "table" then
-      return nil, fields.invalid(operation, "extra." .. name, "a table",
+      return nil, validate.invalid(operation, "extra." .. name, "a table",
         "text, a number, true or false: this call has no body")
     end
     if type(value) == "number" and name ~= "index" then flat[name] = text.number(value) end
@@ -95,12 +95,12 @@ end
 function M.check(api, operation, params)
   local spec, missing = operation_of(api, operation)
   if not spec then return nil, missing end
-  local flat, warnings = fields.check(operation, spec.fields, params)
+  local flat, warnings = validate.check(operation, spec.fields, params)
   if not flat then return nil, warnings end
   if spec.body then
     for name, alias in pairs(spec.body.names) do
       if flat[alias] ~= nil then
-        return nil, fields.invalid(operation, "extra." .. alias, "a field that " .. operation .. " knows",
+        return nil, validate.invalid(operation, "extra." .. alias, "a field that " .. operation .. " knows",
           name .. " beside extra", name)
       end
     end
@@ -134,8 +134,8 @@ function M.accepted(api, operation, reply, failure, source)
   if failure then reply = read_of_closed(failure) end
   if reply then
     local code = replies.code(reply)
-    local data = named.opened(reply.data)
-    local taskId = named.plainly(reply)
+    local data = task_id.opened(reply.data)
+    local taskId = task_id.plainly(reply)
     local list = type(data) == "table" and urls.list(data.resultUrls) or nil
     if code == 200 and taskId then
       return { taskId = taskId, raw = reply.body, resultUrls = list, complaint = reply.complaint }
@@ -236,7 +236,7 @@ end
 -- The link of a 1080P version: in `data` or a string of JSON there, in the one object of a list, or at the top; `data`
 -- itself only when it came with success.
 local function link_of(reply, code)
-  local data = named.opened(reply.data)
+  local data = task_id.opened(reply.data)
   if code == 200 and type(data) == "string" then return results.url(data) end
   if type(data) == "table" and type(data[1]) == "table" then data = data[1] end
   for _, place in ipairs { data or false, reply.body or false } do

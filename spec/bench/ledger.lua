@@ -30,7 +30,7 @@ local modes = {}
 -- Rows as years of work leave them: nine of ten saved, the rest spread over the other closed states; `open` of accepted.
 function modes.fill(place, rows, open)
   local ledgers = require "spec.support.ledgers"
-  local canonical = require "veo.ledger.canonical"
+  local canonical = require "veo.util.canonical_json"
   require("veo.ledger").new(place, { now = os.clock, timeout = 1, rate = {} }):spent_today()
   local to = ledgers.connect(place)
   local sql = to:prepare [[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, intent_key, task_id, price,

@@ -1,7 +1,7 @@
 --- A PID namespace that lives on while the processes in it come and go, as a container does.
 local socket = require "socket"
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 
 local M = {}
 M.__index = M
@@ -21,7 +21,7 @@ function M.start()
   -- Its first process waits for the end of our pipe, so that it never outlives us.
   local unshare = "unshare --pid --fork --mount-proc --kill-child"
   local pipe = io.popen(("echo $$ >%s; exec %s cat >/dev/null"):format(note, unshare), "w")
-  local self = setmetatable({ pipe = pipe, folder = kit.output("pwd"):match("^[^\n]+") }, M)
+  local self = setmetatable({ pipe = pipe, folder = helper.output("pwd"):match("^[^\n]+") }, M)
   local deadline = socket.gettime() + 10
   repeat
     socket.sleep(0.01)

@@ -3,7 +3,7 @@
 local socket = require "socket"
 
 local core = require "veo.core"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
@@ -19,14 +19,14 @@ local function settings_file(folder, name, settings)
     out[#out + 1] = ("%s = %s,"):format(field, type(value) == "string" and ("%q"):format(value) or tostring(value))
   end
   out[#out + 1] = "}"
-  kit.write(folder .. "/" .. name, table.concat(out, "\n"))
+  helper.write(folder .. "/" .. name, table.concat(out, "\n"))
   return folder .. "/" .. name
 end
 
 local started = {} -- ids of processes
 
 local function start(file, id)
-  local pipe = io.popen(ledgers.script(kit.lua(), "spec/crash/worker.lua", "resume", id, file) .. " 2>&1")
+  local pipe = io.popen(ledgers.script(helper.lua(), "spec/crash/worker.lua", "resume", id, file) .. " 2>&1")
   local worker = { pipe = pipe, pid = pipe:read("*l"), id = id }
   started[#started + 1] = worker.pid
   return worker
@@ -57,9 +57,9 @@ local function run(options)
   -- Renders take 2 to 8 seconds, so that every kill and cut hits tasks that are being waited for.
   local sim = simulator.start { speed = 60, render = 300, render_spread = 0.6, rate = false, credits = 10000000 }
   local server = postgres.start()
-  local folder = kit.folder()
+  local folder = helper.folder()
   local flag = folder .. "/cut"
-  local proxy = io.popen(ledgers.script(kit.lua(), "spec/crash/proxy.lua", server.port, flag))
+  local proxy = io.popen(ledgers.script(helper.lua(), "spec/crash/proxy.lua", server.port, flag))
   local port, proxy_pid = proxy:read("*l"):match("^(%d+) (%d+)$")
   started[#started + 1] = proxy_pid
   local settings = { url = sim.url, api_key = sim.api_key, source = sim.source, folder = folder, ledger = server.uri,
@@ -70,7 +70,7 @@ local function run(options)
   local problems, figures = {}, { kills = 0, cuts = 0 }
   local function problem(...) problems[#problems + 1] = string.format(...) end
 
-  local client = kit.client(sim, { ledger = server.uri })
+  local client = helper.client(sim, { ledger = server.uri })
   local per_turn = math.ceil(options.tasks / (options.kills + 1))
   local ordered = 0
   local function order()
@@ -100,7 +100,7 @@ local function run(options)
     if turn <= options.cuts then
       held_by "3"
       -- In turn: a line that swallows everything, and a server that is gone.
-      kit.write(flag, turn % 2 == 1 and "silent\n" or "closed\n")
+      helper.write(flag, turn % 2 == 1 and "silent\n" or "closed\n")
       figures.cuts = figures.cuts + 1
       socket.sleep(LEASE + 6)
       os.remove(flag)
@@ -117,7 +117,7 @@ local function run(options)
     return ledgers.query(server.uri, "SELECT ref FROM veo_tasks WHERE state IN ('intent', 'accepted', 'done')")
   end
   while #open() > 0 and core.now() < deadline do socket.sleep(0.2) end
-  kit.write(folder .. "/stop", "")
+  helper.write(folder .. "/stop", "")
   for _, worker in ipairs { steady, mortal, cut } do
     local text = worker.pipe:read("*a")
     worker.pipe:close()
@@ -140,7 +140,7 @@ local function run(options)
       figures["told twice"] = figures["told twice"] + 1
       problem("%s was told %d times", row.task_id, saved)
     end
-    if row.state ~= "saved" or not kit.read(row.path) then problem("%s is %s", row.task_id, row.state) end
+    if row.state ~= "saved" or not helper.read(row.path) then problem("%s is %s", row.task_id, row.state) end
     local since = orphans[row.task_id]
     local last = told and told[#told]
     if since and last and last.time > since then
@@ -157,7 +157,7 @@ local function run(options)
   proxy:close()
   server:stop()
   sim:stop()
-  kit.sweep()
+  helper.sweep()
   return figures, problems
 end
 

@@ -4,10 +4,10 @@ local cjson = require "cjson"
 local socket = require "socket"
 
 local containers = require "spec.crash.container"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local media = require "veo.simulator.media"
-local patterns = require "veo.pattern"
+local filenames = require "veo.util.filename"
 local simulator = require "veo.simulator"
 
 local M = {}
@@ -38,16 +38,16 @@ function M.new(options)
     { on = "extend", delay = 0.015 }, -- half of the kills in submit hit an order that is under way
     { on = "media", drip = 200000 },
   } }
-  self.folder = kit.folder()
+  self.folder = helper.folder()
   self.spool = self.folder .. "/spool"
-  local pipe = io.popen(ledgers.script(kit.lua(), "spec/crash/receiver.lua", self.spool))
+  local pipe = io.popen(ledgers.script(helper.lua(), "spec/crash/receiver.lua", self.spool))
   local port, pid = pipe:read("*l"):match("^(%d+) (%d+)$")
   self.receiver = { pipe = pipe, pid = pid }
   self.ledger = options.ledger or self.folder .. "/renders.db"
   self.settings = { url = self.sim.url, api_key = self.sim.api_key, source = self.sim.source, folder = self.folder,
     ledger = self.ledger, callback = ("http://127.0.0.1:%s/hook"):format(port), orders = 40 }
   self.settings_file = self.folder .. "/settings.lua"
-  kit.write(self.settings_file, dump(self.settings))
+  helper.write(self.settings_file, dump(self.settings))
   self.containers = {}
   for n = 1, options.containers or 0 do self.containers[n] = containers.start() end
   return self
@@ -62,7 +62,7 @@ end
 -- Starts a worker; one of several in the container that it has by its number.
 function Loop:start(mode, id)
   local container = self.containers[1] and self.containers[id % #self.containers + 1]
-  local command = ledgers.script(kit.lua(), "spec/crash/worker.lua", mode, id, self.settings_file) .. " 2>&1"
+  local command = ledgers.script(helper.lua(), "spec/crash/worker.lua", mode, id, self.settings_file) .. " 2>&1"
   local pipe = io.popen(container and container:inside(command) or command)
   local pid = pipe:read("*l")
   if not tostring(pid):find("^%d+$") then error("the worker did not start: " .. tostring(pid)) end
@@ -152,16 +152,16 @@ function Loop:check_files()
     if row.state == "saved" and row.path then ours[row.path] = row.task_id end
     -- A row has the last place alone: a chain saves once more what a resume had saved before it.
     if row.intent_key then
-      earlier[self.folder .. "/" .. patterns.fill("resumed-{key}.mp4", { key = row.intent_key, created = 0 })] =
+      earlier[self.folder .. "/" .. filenames.fill("resumed-{key}.mp4", { key = row.intent_key, created = 0 })] =
         row.task_id
     end
   end
   for taskId, bytes in pairs(made) do whose[bytes] = taskId end
-  for _, name in ipairs(kit.list(self.folder)) do
+  for _, name in ipairs(helper.list(self.folder)) do
     if name:find("%.mp4$") then
       count = count + 1
       local path = self.folder .. "/" .. name
-      local taskId = whose[kit.read(path)]
+      local taskId = whose[helper.read(path)]
       if not taskId then self:problem("not whole: %s", name) end
       -- What a chain that stopped had finished has no row of its own.
       local owner = ours[path] or earlier[path]
@@ -221,7 +221,7 @@ end
 
 -- What the callbacks name is adopted; what is left is settled as a person would, who looks at the service's own list.
 function Loop:settle()
-  local client = kit.client(self.sim, { ledger = self.ledger, webhook_key = false })
+  local client = helper.client(self.sim, { ledger = self.ledger, webhook_key = false })
   assert(client:tasks()) -- buries the intents of the dead
   local before = self:check()
   local uncertain = count_uncertain(self, before.charged)
@@ -275,7 +275,7 @@ function Loop:stop()
   os.execute("kill " .. self.receiver.pid)
   self.receiver.pipe:close()
   self.sim:stop()
-  kit.sweep()
+  helper.sweep()
 end
 
 return M

@@ -11,8 +11,8 @@ stat:close()
 
 if settings.other_host then
   -- As if on a machine of its own: nobody can see whether this process lives, so only its lease speaks.
-  require("veo.ledger.owner").name = function(nonce) return "host-" .. id .. "/1:1:1:" .. nonce end
-  require("veo.ledger.owner").dead = function() return false end
+  require("veo.ledger.process").name = function(nonce) return "host-" .. id .. "/1:1:1:" .. nonce end
+  require("veo.ledger.process").dead = function() return false end
 end
 
 local veo = require "veo"

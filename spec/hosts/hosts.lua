@@ -1,9 +1,9 @@
 --- Real hosts from Debian's packages, headless: the examples run unmodified in LÖVE, mpv, Neovim and darktable, and the
 --- frames of LÖVE are measured. Not part of `make test`: run by `make test-hosts`, which brings the hosts.
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 
-local root = kit.output "pwd":gsub("%s+$", "")
+local root = helper.output "pwd":gsub("%s+$", "")
 local folder
 
 local function has(command) return os.execute("command -v " .. command .. " >/dev/null 2>&1") end
@@ -17,27 +17,27 @@ end
 local function run(version, seconds, command)
   local paths = ("LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua;;' LUA_CPATH='%s/build/%s/?.so;;'"):format(root, root, root,
     version)
-  return kit.output(("env VEO_SIMULATE=1 HOME=%s %s timeout -k 5 %d %s </dev/null; echo status $?"):format(folder,
+  return helper.output(("env VEO_SIMULATE=1 HOME=%s %s timeout -k 5 %d %s </dev/null; echo status $?"):format(folder,
     paths, seconds, command))
 end
 
 local function screen(command) return "xvfb-run -a -s '-screen 0 1280x720x24' " .. command end
 
 local function assert_video(path, said)
-  local content = kit.read(path)
+  local content = helper.read(path)
   assert.is_truthy(content and content:sub(5, 8) == "ftyp", said)
 end
 
 describe("in a real host", function()
-  setup(function() folder = kit.folder() end)
-  teardown(kit.sweep)
+  setup(function() folder = helper.folder() end)
+  teardown(helper.sweep)
 
   it("LÖVE extends, draws and saves a screenshot", function()
     if not found "love" then return pending "love is not installed" end
     local said = run("jit", 60, screen("love examples/love " .. folder .. "/love.mp4"))
     assert.is_truthy(said:find("status 0", 1, true), said)
     assert_video(folder .. "/love.mp4", said)
-    local picture = kit.read(folder .. "/love.png")
+    local picture = helper.read(folder .. "/love.png")
     assert.are.equal("\137PNG\r\n\26\n", picture:sub(1, 8))
     assert.is_true(#picture > 8000, "a picture of " .. #picture .. " bytes shows nothing")
   end)

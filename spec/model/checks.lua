@@ -2,7 +2,7 @@
 --- files and what the calls said are held against it.
 local cjson = require "cjson"
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local media = require "veo.simulator.media"
 
 local M = {}
@@ -109,13 +109,13 @@ local function files(self, now, problem)
     if path and not self.touched[path] then
       if path:sub(1, 1) ~= "/" then
         problem("saved under a relative name: %s", path)
-      elseif kit.read(path) ~= M.bytes_of(now, row.task_id) then
+      elseif helper.read(path) ~= M.bytes_of(now, row.task_id) then
         problem("not the file of task %s (%s): %s", row.task_id, row.prompt, path)
       end
     end
   end
   for path, bytes in pairs(self.kept) do
-    if kit.read(path) ~= bytes then problem("somebody else's file was overwritten: %s", path) end
+    if helper.read(path) ~= bytes then problem("somebody else's file was overwritten: %s", path) end
   end
 end
 

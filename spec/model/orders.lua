@@ -3,7 +3,7 @@ local socket = require "socket"
 
 local checks = require "spec.model.checks"
 local hands = require "spec.model.hands"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 
 local M = {}
 
@@ -142,7 +142,7 @@ end
 function M.saved(self, who, taskId, path)
   if not path then return end
   if path:sub(1, 1) ~= "/" then path = ("%s/%s/%s"):format(self.world.room, who, path) end
-  if not self.touched[path] and kit.read(path) ~= checks.bytes_of(self.now, taskId) then
+  if not self.touched[path] and helper.read(path) ~= checks.bytes_of(self.now, taskId) then
     failed("given as the file of task %s: %s", taskId, path)
   end
 end

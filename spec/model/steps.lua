@@ -3,9 +3,9 @@ local cjson = require "cjson"
 
 local checks = require "spec.model.checks"
 local hands = require "spec.model.hands"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local orders_of = require "spec.model.orders"
-local patterns = require "veo.pattern"
+local filenames = require "veo.util.filename"
 
 local begin, call, failed, finish = hands.begin, hands.call, hands.failed, hands.finish
 local need, open = hands.need, hands.open
@@ -189,10 +189,10 @@ end
 
 -- Somebody else's file stands where a task's may be wanted.
 function steps.plant(self, step)
-  local path = patterns.fill(self.world.room .. "/files/{key}.mp4", { key = KEYS[step.key], created = 0 })
-  if kit.read(path) then return end
+  local path = filenames.fill(self.world.room .. "/files/{key}.mp4", { key = KEYS[step.key], created = 0 })
+  if helper.read(path) then return end
   local bytes = "somebody else's " .. step.key
-  kit.write(path, bytes)
+  helper.write(path, bytes)
   self.kept[path] = bytes
 end
 
@@ -204,11 +204,11 @@ function steps.move(self, step)
     if path and path:sub(1, 1) == "/" and not self.kept[path] then list[#list + 1] = path end
   end
   local path = nth(list, step.nth)
-  if not path or not kit.read(path) then return end
+  if not path or not helper.read(path) then return end
   self.touched[path] = true
   if not step.edit then return os.remove(path) end
-  local bytes = kit.read(path) .. "edited"
-  kit.write(path, bytes)
+  local bytes = helper.read(path) .. "edited"
+  helper.write(path, bytes)
   self.kept[path] = bytes
 end
 

@@ -7,7 +7,7 @@ local cjson = require "cjson"
 local socket = require "socket"
 
 local errors = require "veo.errors"
-local owner = require "veo.ledger.owner"
+local process = require "veo.ledger.process"
 local veo = require "veo"
 
 local clock = require "wall_clock"
@@ -32,8 +32,8 @@ function Database:run(sql, ...)
 end
 
 -- What the ledger knows this client as.
-local name_of = owner.name
-function owner.name(...)
+local name_of = process.name
+function process.name(...)
   me = name_of(...)
   return me
 end

@@ -4,7 +4,7 @@ local cjson = require "cjson"
 local clock = require "wall_clock"
 local socket = require "socket"
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
@@ -33,7 +33,7 @@ end
 -- In memory where that can be: a commit waits for no disk then, and it is processes that die here, not machines.
 local function folder()
   local made = output("mktemp -d -p /dev/shm"):match("^(/dev/shm/[^\n]+)\n")
-  return made or kit.folder()
+  return made or helper.folder()
 end
 
 ---@param kind "sqlite"|"postgresql"
@@ -106,8 +106,8 @@ end
 local function launch(self, place)
   self.born = self.born + 1
   local name = ("%s%d"):format(place, self.born)
-  local build = os.getenv("VEO_BUILD") or ("build/" .. kit.lua():gsub("^lua", ""))
-  local script = ledgers.script(kit.lua(), "spec/model/worker.lua", self.port, name)
+  local build = os.getenv("VEO_BUILD") or ("build/" .. helper.lua():gsub("^lua", ""))
+  local script = ledgers.script(helper.lua(), "spec/model/worker.lua", self.port, name)
   script = ("LD_PRELOAD=%s/wall_clock.so "):format(build) .. script
   if place == "far" then
     -- The first process of a namespace cannot be killed from inside, so a shell is that.
@@ -128,7 +128,8 @@ local function greet(self, worker)
   self.greeted = self.greeted or {}
   while not self.greeted[worker.name] do
     local peer, why = self.listener:accept()
-    if not peer then error("a worker did not start: " .. why .. "\n" .. (kit.read(self.folder .. "/log") or ""), 0) end
+    if not peer then error("a worker did not start: " .. why .. "\n" .. (helper.read(self.folder .. "/log") or ""),
+      0) end
     clock.cloexec(peer:getfd())
     peer:setoption("tcp-nodelay", true)
     peer:settimeout(PATIENCE)
@@ -208,7 +209,7 @@ function World:stop()
   if self.server then self.server:stop() end
   self.sim:stop()
   os.execute("rm -rf " .. self.folder)
-  kit.sweep()
+  helper.sweep()
 end
 
 return M

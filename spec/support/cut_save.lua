@@ -12,7 +12,7 @@ end
 
 -- `where` is before or after the method.
 local function cut(method, where)
-  local class = require("veo.download.keeper").class
+  local class = require("veo.task.download.journal").class
   local real = class[method]
   class[method] = function(...)
     if where == "before" then die() end

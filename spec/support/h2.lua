@@ -3,7 +3,7 @@
 -- between client and nginx, and `protocol` says what was spoken there. A connection that the simulator closes
 -- unanswered is closed by nginx as well (over HTTP/2: its stream is reset), where it would say 502 by itself.
 local cqueues = require "cqueues"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
 local socket = require "cqueues.socket"
 
@@ -82,13 +82,13 @@ local COMMAND = "cd %s; unset LD_PRELOAD; ulimit -n $(ulimit -Hn); PATH=$PATH:/u
   .. "nginx -p . -c nginx.conf -e error.log </dev/null & pid=$!; cat >/dev/null; kill $pid; wait $pid"
 
 local function start_nginx(folder, tls, servers)
-  kit.write(folder .. "/nginx.conf", (CONF:gsub("TLS", tls):gsub("SERVERS", servers)))
+  helper.write(folder .. "/nginx.conf", (CONF:gsub("TLS", tls):gsub("SERVERS", servers)))
   local pipe = assert(io.popen(COMMAND:format(folder), "w"))
   local deadline = cqueues.monotime() + 10
-  while not kit.read(folder .. "/nginx.pid") do -- it listens before it writes its number
+  while not helper.read(folder .. "/nginx.pid") do -- it listens before it writes its number
     if cqueues.monotime() > deadline then
       pipe:close()
-      error("nginx did not start: " .. (kit.read(folder .. "/error.log") or ""))
+      error("nginx did not start: " .. (helper.read(folder .. "/error.log") or ""))
     end
     cqueues.sleep(0.005)
   end
@@ -98,7 +98,7 @@ end
 -- What specs do to a connection is told as "error" or less.
 local function stop_nginx(pipe, folder, tls)
   pipe:close()
-  local log = kit.read(folder .. "/error.log")
+  local log = helper.read(folder .. "/error.log")
   if folder == tls then os.execute("rm -rf " .. folder) end
   for line in log:gmatch "[^\n]+" do
     if line:find "%[alert%]" or line:find "%[crit%]" or line:find "%[emerg%]" then error("nginx: " .. line) end

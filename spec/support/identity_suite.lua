@@ -1,9 +1,9 @@
 --- Whose a file is, whatever stands under its name: run on SQLite by identity_spec and on PostgreSQL by ledger_pg_spec.
 local assert = require "luassert"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 
-local function clip(name) return kit.read("lua/veo/simulator/clips/" .. name .. ".mp4") end
+local function clip(name) return helper.read("lua/veo/simulator/clips/" .. name .. ".mp4") end
 
 ---@param sim fun(): table       the simulator
 ---@param where fun(): string    a fresh ledger
@@ -15,7 +15,7 @@ return function(sim, where, busted, instants)
 
   before_each(function()
     sim():reset()
-    place, folder, clients = where(), kit.folder(), {}
+    place, folder, clients = where(), helper.folder(), {}
   end)
   after_each(function()
     for _, client in ipairs(clients) do client:close() end
@@ -24,7 +24,7 @@ return function(sim, where, busted, instants)
   local function new(more)
     local options = { ledger = place }
     for name, value in pairs(more or {}) do options[name] = value end
-    clients[#clients + 1] = kit.client(sim(), options)
+    clients[#clients + 1] = helper.client(sim(), options)
     return clients[#clients]
   end
 
@@ -40,18 +40,18 @@ return function(sim, where, busted, instants)
   end
   local function leftovers()
     local out = {}
-    for _, name in ipairs(kit.list(folder)) do if name:find("%.part") then out[#out + 1] = name end end
+    for _, name in ipairs(helper.list(folder)) do if name:find("%.part") then out[#out + 1] = name end end
     return out
   end
 
   -- A process of its own, in a working directory of its own.
   local function process(cwd, mode, instant, path, taskId)
-    local here = kit.output("pwd"):gsub("\n", "")
+    local here = helper.output("pwd"):gsub("\n", "")
     local function rooted(text) return (text:gsub("([^;]+)", function(p)
       return p:find("^/") and p or here .. "/" .. p:gsub("^%./", "")
     end)) end
-    return kit.output(("cd %s && LUA_PATH='%s' LUA_CPATH='%s' exec %s %s/spec/support/cut_save.lua "
-      .. "%s %s '%s' %s %s '%s' '%s'"):format(cwd, rooted(package.path), rooted(kit.cpath()), kit.lua(), here,
+    return helper.output(("cd %s && LUA_PATH='%s' LUA_CPATH='%s' exec %s %s/spec/support/cut_save.lua "
+      .. "%s %s '%s' %s %s '%s' '%s'"):format(cwd, rooted(package.path), rooted(helper.cpath()), helper.lua(), here,
       sim().url, sim().api_key, place, mode, instant, path, taskId or ""))
   end
 
@@ -66,7 +66,7 @@ return function(sim, where, busted, instants)
     for key, video in pairs(keys) do
       local record = assert(new():tasks { key = key })[1]
       assert.equal("saved", record.state, key)
-      assert.is_true(kit.read(record.path) == clip(video), key .. " is in " .. record.path)
+      assert.is_true(helper.read(record.path) == clip(video), key .. " is in " .. record.path)
     end
     assert.same({ 7, 7 }, { charges(), fetched() })
   end)
@@ -85,28 +85,28 @@ return function(sim, where, busted, instants)
           local given = mode == "download" and "boat.mp4" or path
           assert.matches("Killed", process(folder, mode, instant, given, task.taskId))
           assert.equal("done", row(task.taskId).state)
-          assert.equal(has_name, kit.read(path) ~= nil)
+          assert.equal(has_name, helper.read(path) ~= nil)
           assert.same({ path, instant == "noted" or has_name },
             { row(task.taskId).path, row(task.taskId).digest ~= nil })
           -- The same name in another folder, and without its own folder: a relative path would be this.
           local other = folder .. "/elsewhere"
           os.execute("mkdir " .. other)
-          kit.write(other .. "/boat.mp4", "mine")
+          helper.write(other .. "/boat.mp4", "mine")
           local before = fetched()
           local said = process(other, "resume", "never", "boat.mp4")
           if instant == "begun" or instant == "half" or instant == "whole" then
-            assert.same({ "mine", "done" }, { kit.read(other .. "/boat.mp4"), row(task.taskId).state }, said)
+            assert.same({ "mine", "done" }, { helper.read(other .. "/boat.mp4"), row(task.taskId).state }, said)
             -- Another's file under the very name.
-            kit.write(path, "mine")
+            helper.write(path, "mine")
             local err
             assert(new():resume { path = function() return path end, on_result = function(_, _, why) err = why end })
-            assert.same({ "exists", "mine", "done" }, { err.code, kit.read(path), row(task.taskId).state })
+            assert.same({ "exists", "mine", "done" }, { err.code, helper.read(path), row(task.taskId).state })
             os.remove(path)
             assert.equal(1, assert(new():resume { path = function() return path end }).saved)
           end
-          assert.equal("mine", kit.read(other .. "/boat.mp4"))
+          assert.equal("mine", helper.read(other .. "/boat.mp4"))
           assert.same({ "saved", path }, { row(task.taskId).state, row(task.taskId).path })
-          assert.is_true(kit.read(path) == clip("hop2"))
+          assert.is_true(helper.read(path) == clip("hop2"))
           assert.same({}, leftovers())
           assert.is_true(fetched() - before <= (instant == "half" and 1 or instant == "begun" and 1 or 0))
           assert.equal(1, charges())
@@ -122,9 +122,9 @@ return function(sim, where, busted, instants)
     client:close()
     for _, noted in ipairs { "boat.mp4", folder .. "/boat.mp4" } do
       ledgers.query(place, "UPDATE veo_tasks SET path = '" .. noted .. "'")
-      kit.write(folder .. "/boat.mp4", "mine")
+      helper.write(folder .. "/boat.mp4", "mine")
       assert.equal("ok\n", process(folder, "resume", "never", folder .. "/boat.mp4"))
-      assert.same({ "mine", "done" }, { kit.read(folder .. "/boat.mp4"), row(task.taskId).state })
+      assert.same({ "mine", "done" }, { helper.read(folder .. "/boat.mp4"), row(task.taskId).state })
     end
     assert.equal(1, assert(new():resume { path = folder .. "/{taskId}.mp4" }).saved)
   end)
@@ -136,18 +136,18 @@ return function(sim, where, busted, instants)
     assert.is_nil(assert(client:download(status, path)).already)
     local again = assert(client:download(status, path))
     assert.same({ true, path, #clip("hop2"), 1 }, { again.already, again.path, again.bytes, fetched() })
-    kit.write(path, "edited")
+    helper.write(path, "edited")
     assert.equal("exists", select(2, client:download(status, path)).code)
     local function resumed() return assert(new():resume { path = folder .. "/{taskId}.mp4" }).saved end
-    assert.same({ 0, "edited", "saved", 1 }, { resumed(), kit.read(path), row(task.taskId).state, fetched() })
+    assert.same({ 0, "edited", "saved", 1 }, { resumed(), helper.read(path), row(task.taskId).state, fetched() })
     os.rename(path, folder .. "/moved.mp4")
     assert.same({ 0, "saved", 1 }, { resumed(), row(task.taskId).state, fetched() })
-    assert.is_nil(kit.read(path))
+    assert.is_nil(helper.read(path))
     assert.is_nil(assert(client:download(status, path)).already) -- asked for
-    assert.is_true(kit.read(path) == clip("hop2"))
-    kit.write(path, "edited")
+    assert.is_true(helper.read(path) == clip("hop2"))
+    helper.write(path, "edited")
     assert(client:download(status, path, { overwrite = true }))
-    assert.is_true(kit.read(path) == clip("hop2"))
+    assert.is_true(helper.read(path) == clip("hop2"))
   end)
 
   describe("two tasks", function()
@@ -163,11 +163,11 @@ return function(sim, where, busted, instants)
     it("never share a name: all that a killed process fetched is not given up", function()
       prepare()
       assert.matches("Killed", process(folder, "download", "whole", path, a.taskId))
-      local begun = kit.read(path .. ".part")
+      local begun = helper.read(path .. ".part")
       local _, err = client:download(two, path)
       assert.equal("exists", err.code)
       assert.truthy(err.message:find(a.taskId, 1, true))
-      assert.is_true(begun == kit.read(path .. ".part"))
+      assert.is_true(begun == helper.read(path .. ".part"))
     end)
 
     it("never share a name: what a killed process only began is another's, and fetched again later", function()
@@ -175,8 +175,8 @@ return function(sim, where, busted, instants)
       assert.matches("Killed", process(folder, "download", "half", path, a.taskId))
       assert(client:download(two, path))
       assert.equal(1, assert(client:resume { path = folder .. "/{taskId}.mp4" }).saved)
-      assert.is_true(kit.read(path) == clip("hop2"))
-      assert.is_true(kit.read(row(a.taskId).path) == clip("hop1"))
+      assert.is_true(helper.read(path) == clip("hop2"))
+      assert.is_true(helper.read(row(a.taskId).path) == clip("hop1"))
     end)
 
     it("never share a name: a whole video is not given up, also when asked", function()
@@ -188,7 +188,7 @@ return function(sim, where, busted, instants)
       end
       assert.equal(1, assert(client:resume { path = function() return path end, limit = 1 }).saved)
       assert.equal(count, fetched())
-      assert.is_true(kit.read(path) == clip("hop1"))
+      assert.is_true(helper.read(path) == clip("hop1"))
       assert.equal("exists", select(2, client:download(two, path)).code)
     end)
 
@@ -200,7 +200,7 @@ return function(sim, where, busted, instants)
       assert.same({ "saved", "saved", path }, { row(a.taskId).state, row(b.taskId).state, row(b.taskId).path })
       assert.is_nil(row(a.taskId).path)
       assert(client:download(one, path, { overwrite = true }))
-      assert.is_true(kit.read(path) == clip("hop1"))
+      assert.is_true(helper.read(path) == clip("hop1"))
       assert.equal(0, assert(client:resume { path = folder .. "/{taskId}.mp4" }).saved)
     end)
 
@@ -210,7 +210,7 @@ return function(sim, where, busted, instants)
         assert(client:resume { path = function() return path end, download = { overwrite = true } })
         local saved = row(a.taskId).state == "saved" and "hop1" or "hop2"
         assert.equal("done saved", (ledgers.states(place):gsub("saved done", "done saved")))
-        assert.is_true(kit.read(path) == clip(saved))
+        assert.is_true(helper.read(path) == clip(saved))
       end
       assert.equal(1, assert(client:resume { path = folder .. "/{taskId}.mp4" }).saved)
     end)
@@ -233,27 +233,27 @@ return function(sim, where, busted, instants)
 
     it("is not a file that somebody put in its place", function()
       assert(chain())
-      kit.write(folder .. "/long.mp4", "mine")
+      helper.write(folder .. "/long.mp4", "mine")
       local result, err = chain()
       assert.same({ nil, "exists", "mine", 2 },
-        { result, err and err.code, kit.read(folder .. "/long.mp4"), charges() })
-      assert.equal(clip("hop2"), kit.read(assert(chain { path = folder .. "/other.mp4" }).path))
+        { result, err and err.code, helper.read(folder .. "/long.mp4"), charges() })
+      assert.equal(clip("hop2"), helper.read(assert(chain { path = folder .. "/other.mp4" }).path))
       assert.equal(2, charges())
     end)
 
     it("after a kill is its own, and nobody else's", function()
       for _, instant in ipairs { "noted", "renamed" } do
         sim():reset()
-        place, folder = where(), kit.folder()
+        place, folder = where(), helper.folder()
         assert.matches("Killed", process(folder, "chain", instant, "long.mp4", sim().source))
         local other = folder .. "/elsewhere"
         os.execute("mkdir " .. other)
-        kit.write(other .. "/long.mp4", "mine")
+        helper.write(other .. "/long.mp4", "mine")
         assert.matches("exists", process(other, "chain", "never", "long.mp4", sim().source))
         local count = fetched()
         assert.equal("long.mp4\n", process(folder, "chain", "never", "long.mp4", sim().source))
-        assert.same({ "mine", 2, count }, { kit.read(other .. "/long.mp4"), charges(), fetched() }, instant)
-        assert.is_true(clip("hop2") == kit.read(folder .. "/long.mp4"))
+        assert.same({ "mine", 2, count }, { helper.read(other .. "/long.mp4"), charges(), fetched() }, instant)
+        assert.is_true(clip("hop2") == helper.read(folder .. "/long.mp4"))
         assert.same({}, leftovers())
         assert.equal("saved saved", ledgers.states(place))
       end
@@ -267,17 +267,17 @@ return function(sim, where, busted, instants)
       local second = assert(chain { save_hops = hops, path = folder .. "/second.mp4",
         prompts = { "uno [sim:media clip=part]", "two" } })
       assert.same({ nil, "exists" }, { second.hops[1].path, second.hops[1].err and second.hops[1].err.code })
-      assert.is_true(kit.read(folder .. "/hop1.mp4") == clip("hop1"))
+      assert.is_true(helper.read(folder .. "/hop1.mp4") == clip("hop1"))
       local third = assert(chain { save_hops = hops, path = folder .. "/third.mp4", overwrite = true,
         prompts = { "uno [sim:media clip=part]", "two" } })
-      assert.is_true(kit.read(assert(third.hops[1].path)) == clip("part"))
+      assert.is_true(helper.read(assert(third.hops[1].path)) == clip("part"))
       assert.equal(4, charges())
     end)
 
     it("that stopped is not a file that somebody put there", function()
-      kit.write(folder .. "/long-hop1.mp4", "mine")
+      helper.write(folder .. "/long-hop1.mp4", "mine")
       local _, err = chain { prompts = { "one", "[sim:status flag=3] two" } }
-      assert.same({ "failed", 2, "mine" }, { err.code, err.hop, kit.read(folder .. "/long-hop1.mp4") })
+      assert.same({ "failed", 2, "mine" }, { err.code, err.hop, helper.read(folder .. "/long-hop1.mp4") })
       assert.is_nil(err.path)
     end)
   end)
@@ -294,7 +294,7 @@ return function(sim, where, busted, instants)
       for _, instant in ipairs(instants) do
         local more = (instant == "begun" or instant == "half") and 1 or 0
         sim():reset()
-        place, folder = where(), kit.folder()
+        place, folder = where(), helper.folder()
         path = folder .. "/boat.mp4"
         local client = new()
         local task = order(client, "hop1", nil, " drip=30000")
@@ -308,10 +308,10 @@ return function(sim, where, busted, instants)
           assert.equal(file and "" or "exists", err and err.code or "", instant)
         end
         assert.equal(1 + more, charges(), instant)
-        if not kit.read(path) or more == 1 then
+        if not helper.read(path) or more == 1 then
           assert.equal(1, assert(client:resume { path = folder .. "/{taskId}.mp4" }).saved, instant)
         end
-        assert.is_true(kit.read(row(task.taskId).path or path) == clip("hop1"), instant)
+        assert.is_true(helper.read(row(task.taskId).path or path) == clip("hop1"), instant)
       end
     end)
 
@@ -323,8 +323,8 @@ return function(sim, where, busted, instants)
         local client = new()
         local other = two and new() or client
         local job = begin(client, "one [sim render=300000]")
-        kit.step_until(client, function() return charges() == 1 end, 10)
-        kit.step_until(client, function() return ledgers.states(place) == "accepted" end, 10)
+        helper.step_until(client, function() return charges() == 1 end, 10)
+        helper.step_until(client, function() return ledgers.states(place) == "accepted" end, 10)
         for _, more in ipairs { {}, { download = { overwrite = true } } } do
           local _, err = save(other, "two", more)
           assert.same({ "busy", 1 }, { err.code, charges() })
@@ -362,9 +362,9 @@ return function(sim, where, busted, instants)
         assert.matches("leads nowhere", err.message)
       end
       assert.equal(0, charges())
-      kit.write(folder .. "/nowhere", "mine")
+      helper.write(folder .. "/nowhere", "mine")
       assert.equal("exists", select(2, save(client, "one")).code)
-      assert.same({ 0, "mine" }, { charges(), kit.read(path) })
+      assert.same({ 0, "mine" }, { charges(), helper.read(path) })
       assert(save(client, "one", { download = { overwrite = true } }))
       assert.equal(1, charges())
     end)
@@ -389,16 +389,16 @@ return function(sim, where, busted, instants)
     local status = assert(client:wait(order(client, "hop1", nil, " drip=3500"))) -- 4 to 5 seconds
     local job = client:spawn(client.download, client, status, path)
     local other, taken = new(), 0
-    local began = kit.now()
-    kit.step_until(client, function()
-      if kit.now() - began > 3.2 and taken == 0 then
+    local began = helper.now()
+    helper.step_until(client, function()
+      if helper.now() - began > 3.2 and taken == 0 then
         taken = 1
         assert.equal(0, assert(other:resume { path = folder .. "/{taskId}.mp4" }).saved)
       end
       return job:status() ~= "pending"
     end, 15)
     assert(job:result())
-    assert.is_true(kit.now() - began > 3.2)
+    assert.is_true(helper.now() - began > 3.2)
     assert.same({ 1, 1, 1 }, { taken, fetched(), charges() })
   end)
 end

@@ -1,7 +1,7 @@
 --- What every ledger must do, whichever database is behind it: run by ledger_spec and ledger_pg_spec.
 local assert = require "luassert"
 local errors = require "veo.errors"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 
 ---@param sim fun(): table       the simulator
@@ -22,7 +22,7 @@ return function(sim, where, busted)
   local function new(more)
     local options = { ledger = place }
     for name, value in pairs(more or {}) do options[name] = value end
-    local client = kit.client(sim(), options)
+    local client = helper.client(sim(), options)
     clients[#clients + 1] = client
     return client
   end
@@ -39,7 +39,7 @@ return function(sim, where, busted)
       local client = new()
       sim():script { { on = "extend", delay = 0.4 } }
       local job = client:spawn(function() return client:extend(shot()) end)
-      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+      helper.step_until(client, function() return sim():count("POST", helper.EXTEND) == 1 end)
       assert.equal("intent", states())
       assert.equal("pending", job:status())
       assert(job:wait())
@@ -70,7 +70,7 @@ return function(sim, where, busted)
     end)
 
     it("is refused when nothing of it left", function()
-      local client = kit.client("http://127.0.0.1:1", { ledger = place, deadline = 0.3 })
+      local client = helper.client("http://127.0.0.1:1", { ledger = place, deadline = 0.3 })
       clients[#clients + 1] = client
       local _, err = client:extend(shot())
       assert.equal("network", err.code)
@@ -116,7 +116,7 @@ return function(sim, where, busted)
     end)
 
     it("is done, then saved", function()
-      local client, folder = new(), kit.folder()
+      local client, folder = new(), helper.folder()
       local status = assert(client:extend_and_wait(shot()))
       assert.equal("done", states())
       local path = folder .. "/boat.mp4"
@@ -145,9 +145,9 @@ return function(sim, where, busted)
       local client = new()
       sim():script { { on = "extend", delay = 0.2 } }
       local job = client:spawn(function() return client:extend(shot()) end)
-      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+      helper.step_until(client, function() return sim():count("POST", helper.EXTEND) == 1 end)
       job:cancel()
-      kit.step_until(client, function() return job:status() == "cancelled" end)
+      helper.step_until(client, function() return job:status() == "cancelled" end)
       local _, err = job:result()
       assert.same({ "accepted", err.taskId }, { row().state, row().task_id })
     end)
@@ -156,7 +156,7 @@ return function(sim, where, busted)
       local client = new()
       sim():script { { on = "extend", delay = 5 } }
       client:spawn(function() return client:extend(shot()) end)
-      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+      helper.step_until(client, function() return sim():count("POST", helper.EXTEND) == 1 end)
       client:close()
       assert.equal("uncertain", states())
     end)
@@ -180,7 +180,7 @@ return function(sim, where, busted)
   end)
 
   it("keeps a file's name of whatever bytes", function()
-    local client, path = new(), kit.folder() .. "/\233t\233.mp4"
+    local client, path = new(), helper.folder() .. "/\233t\233.mp4"
     local status = assert(client:extend_and_wait(shot()))
     assert(client:download(status, path))
     assert(client:extend(shot("another")))
@@ -226,7 +226,7 @@ return function(sim, where, busted)
       local client = new()
       assert(client:extend(shot("orphan")))
       client:close()
-      local dead = require("veo.ledger.owner").name("x"):gsub(":%d+:%d+:", ":4194999:1:")
+      local dead = require("veo.ledger.process").name("x"):gsub(":%d+:%d+:", ":4194999:1:")
       ledgers.query(place, ("UPDATE veo_tasks SET state = 'intent', task_id = NULL, sending = %d, lease = %d, "
         .. "owner = ?"):format(sending, lease), lease == 0 and "elsewhere/1:1:1:a" or dead)
     end
@@ -257,7 +257,7 @@ return function(sim, where, busted)
     local client, other = new(), new()
     sim():script { { on = "extend", delay = 0.4 } }
     local job = client:spawn(client.extend, client, shot())
-    kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+    helper.step_until(client, function() return sim():count("POST", helper.EXTEND) == 1 end)
     sim():add { taskId = "named-by-a-person" }
     assert(other:settle(row().ref, "named-by-a-person"))
     client:run()
@@ -304,7 +304,7 @@ return function(sim, where, busted)
         assert.same({ state, "done", 60, "the boat turns" },
           { first.state, beside.state, beside.price, beside.params.prompt })
         assert.equal(word == "lost" and first.key or nil, beside.key)
-        local folder, saved = kit.folder(), {}
+        local folder, saved = helper.folder(), {}
         assert(client:resume { path = folder .. "/{taskId}.mp4", on_result = function(_, task, _, file)
           saved[task.taskId] = file and file.path
         end })
@@ -328,7 +328,7 @@ return function(sim, where, busted)
     local client = new()
     sim():script { { on = "extend", delay = 0.4 } }
     local job = client:spawn(function() return client:extend(shot()) end)
-    kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+    helper.step_until(client, function() return sim():count("POST", helper.EXTEND) == 1 end)
     ledgers.query(place, "UPDATE veo_tasks SET lease = 0")
     assert.equal("uncertain", new():tasks()[1].state)
     local task = assert(job:wait())
@@ -339,13 +339,13 @@ return function(sim, where, busted)
     local client = new { lease = 3, timeout = 20, rate = { count = 1, window = 0.8 } }
     sim():script { { on = "extend", delay = 6, code = 402, times = 1 } }
     local slow = client:spawn(client.extend, client, shot("slow"))
-    kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 end)
+    helper.step_until(client, function() return sim():count("POST", helper.EXTEND) == 1 end)
     local others = {}
     for i = 1, 2 do others[i] = client:spawn(client.extend, client, shot("behind " .. i)) end
-    kit.step_until(client, function() return others[2]:status() ~= "pending" end, 10)
+    helper.step_until(client, function() return others[2]:status() ~= "pending" end, 10)
     local other = new()
-    local deadline = kit.now() + 10
-    while slow:status() == "pending" and kit.now() < deadline do
+    local deadline = helper.now() + 10
+    while slow:status() == "pending" and helper.now() < deadline do
       client:step(50)
       for _, record in ipairs(assert(other:tasks())) do assert.is_not.equal("uncertain", record.state) end
     end
@@ -357,13 +357,13 @@ return function(sim, where, busted)
     it("is shared by all clients of a ledger", function()
       local rate = { count = 3, window = 0.8 }
       local a, b = new { rate = rate }, new { rate = rate }
-      local began = kit.now()
+      local began = helper.now()
       for i = 1, 3 do
         assert(a:extend(shot("a" .. i)))
         assert(b:extend(shot("b" .. i)))
       end
-      assert.is_true(kit.now() - began >= 0.75)
-      local posts = sim():requests { method = "POST", path = kit.EXTEND }
+      assert.is_true(helper.now() - began >= 0.75)
+      local posts = sim():requests { method = "POST", path = helper.EXTEND }
       for i = 4, #posts do assert.is_true(posts[i].time - posts[i - 3].time >= 0.7) end
     end)
 
@@ -374,7 +374,7 @@ return function(sim, where, busted)
       end }
       for i = 1, 12 do client:spawn(function() assert(client:extend(shot("turn " .. i))) end) end
       assert(client:run())
-      local posts = sim():requests { method = "POST", path = kit.EXTEND }
+      local posts = sim():requests { method = "POST", path = helper.EXTEND }
       assert.equal(12, #posts)
       for at, post in ipairs(posts) do
         local i = tonumber(post.json.prompt:match "turn (%d+)")
@@ -387,7 +387,7 @@ return function(sim, where, busted)
       local client = new { rate = { count = 1, window = 0.8 } }
       local jobs = {}
       for i = 1, 5 do jobs[i] = client:spawn(function() return client:extend(shot("place " .. i)) end) end
-      kit.step_until(client, function() return sim():count("POST", kit.EXTEND) == 1 and #client:tasks() == 5 end)
+      helper.step_until(client, function() return sim():count("POST", helper.EXTEND) == 1 and #client:tasks() == 5 end)
       jobs[2]:cancel() -- it asks
       jobs[4]:cancel() -- it stands in line
       assert(client:run())
@@ -398,7 +398,7 @@ return function(sim, where, busted)
       end
       assert.same({ "sent", "cancelled no", "sent", "cancelled no", "sent" }, told)
       assert.same({ 3, 2 }, { select(2, states():gsub("accepted", "")), select(2, states():gsub("refused", "")) })
-      assert.equal(3, sim():count("POST", kit.EXTEND))
+      assert.equal(3, sim():count("POST", helper.EXTEND))
     end)
 
     it("holds all of them back after a refusal", function()
@@ -406,9 +406,9 @@ return function(sim, where, busted)
       local a, b = new(), new { retry = { attempts = 1 } }
       local _, err = b:extend(shot("b"))
       assert.equal("rate_limited", err.code)
-      local began = kit.now()
+      local began = helper.now()
       assert(a:extend(shot("a")))
-      assert.is_true(kit.now() - began >= 0.8)
+      assert.is_true(helper.now() - began >= 0.8)
     end)
 
     -- A day's Retry-After was a day without orders, of all processes, each pending beyond its deadline.
@@ -431,7 +431,7 @@ return function(sim, where, busted)
       ledgers.query(place, "DELETE FROM veo_meta WHERE name LIKE 'hold%'")
       patient:cancel()
       assert(new():extend(shot("c")))
-      assert.same({ 2, 3 }, { #select(2, sim():charges()), sim():count("POST", kit.EXTEND) })
+      assert.same({ 2, 3 }, { #select(2, sim():charges()), sim():count("POST", helper.EXTEND) })
       b:run()
       assert.equal("accepted refused refused refused refused accepted", states())
     end)
@@ -443,7 +443,7 @@ return function(sim, where, busted)
       ledgers.query(place, "UPDATE veo_meta SET value = CAST(CAST(value AS DOUBLE PRECISION) + 590 AS TEXT) "
         .. "WHERE name = 'hold'")
       local job = a:spawn(a.extend, a, shot("a"))
-      kit.step_until(a, function() return job:status() ~= "pending" end)
+      helper.step_until(a, function() return job:status() ~= "pending" end)
       assert(job:result())
     end)
   end)
@@ -451,10 +451,10 @@ return function(sim, where, busted)
   it("refuses to extend a video that another client upgraded", function()
     local task = assert(new():extend_and_wait(shot()))
     assert(new():get_1080p(task.taskId, { timeout = 30, interval = 0.05 }))
-    local count = sim():count("POST", kit.EXTEND)
+    local count = sim():count("POST", helper.EXTEND)
     local _, err = new():extend(shot("more", { taskId = task.taskId }))
     assert.same({ "invalid", "taskId" }, { err.code, err.field })
-    assert.equal(count, sim():count("POST", kit.EXTEND))
+    assert.equal(count, sim():count("POST", helper.EXTEND))
     _, err = new():chain { taskId = task.taskId, prompts = { "more" } }
     assert.equal("invalid", err.code)
     assert.is_true(errors.is(err))
@@ -508,7 +508,7 @@ return function(sim, where, busted)
     assert(a:get_1080p(status, { timeout = 30, interval = 0.05 }))
     local _, err = b:extend(shot("c"))
     assert.same({ "budget", 0.1, 0.3, 0.3 }, { err.code, err.price, err.spent, err.limit })
-    assert.equal(2, sim():count("POST", kit.EXTEND))
+    assert.equal(2, sim():count("POST", helper.EXTEND))
   end)
 
   it("counts a 1080P version once, in the day of all clients", function()

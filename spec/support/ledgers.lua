@@ -1,6 +1,6 @@
 --- What the ledger's specs share: looking into a ledger from outside, over a connection of their own.
 local dbi = require "DBI"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 
 local M = {}
 
@@ -57,7 +57,7 @@ end
 function M.script(lua, path, ...)
   local arguments = {}
   for i, value in ipairs { ... } do arguments[i] = "'" .. tostring(value):gsub("'", "'\\''") .. "'" end
-  return ("LUA_PATH='%s' LUA_CPATH='%s' exec %s %s %s"):format(package.path, kit.cpath(), lua, path,
+  return ("LUA_PATH='%s' LUA_CPATH='%s' exec %s %s %s"):format(package.path, helper.cpath(), lua, path,
     table.concat(arguments, " "))
 end
 

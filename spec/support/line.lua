@@ -1,6 +1,6 @@
 --- A line to a simulator that can be cut and mended: a real nginx in front of it, with TLS and HTTP/2, that is stopped and
 --- started again on the same port. While it is down the port is refused.
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
 local socket = require "socket"
 
@@ -40,7 +40,7 @@ local CONF = [[
 ---@return table line  cut at first; `url`, `ca_file`
 function M.new(sim, looks)
   looks = looks or 10000
-  local folder, port = kit.folder(), nginx.free_port()
+  local folder, port = helper.folder(), nginx.free_port()
   os.execute("sh spec/support/certificates.sh " .. folder)
   return setmetatable({ folder = folder, port = port, url = "https://127.0.0.1:" .. port, ca_file = folder .. "/ca.pem",
     conf = CONF:format(looks, port, sim.media_url, sim.upload_url, looks, sim.url, sim.url) }, Line)
@@ -54,11 +54,11 @@ end
 function Line:cut()
   if not self.server then return end
   os.execute("kill " .. self.server.pid)
-  local deadline, probe = kit.now() + 5, nil
+  local deadline, probe = helper.now() + 5, nil
   repeat
     if probe then probe:close() end
     probe = socket.connect("127.0.0.1", self.port)
-  until not probe or kit.now() > deadline
+  until not probe or helper.now() > deadline
   if probe then error "nginx did not stop" end
   os.remove(self.folder .. "/nginx.pid")
   self.server = nil

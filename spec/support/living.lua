@@ -1,6 +1,6 @@
 --- Other processes at a ledger, from places where one cannot be seen by the next: another PID namespace, a /proc that
 --- hides, a wall clock that is off.
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 
 local M = {}
@@ -9,7 +9,7 @@ local version = rawget(_G, "jit") and "jit" or _VERSION:match("%d+%.%d+")
 local CLOCK = (os.getenv "VEO_BUILD" or "build/" .. version) .. "/wall_clock.so"
 
 local function works(command)
-  return kit.output(command .. " echo works"):find("works", 1, true) ~= nil
+  return helper.output(command .. " echo works"):find("works", 1, true) ~= nil
 end
 
 ---Ways to run a command elsewhere: what goes before it.
@@ -27,25 +27,25 @@ M.places = {
 
 ---Nil, or why this machine cannot run a command there.
 function M.obstacle(place)
-  if place.clock and not kit.read(CLOCK) then return "needs " .. CLOCK end
+  if place.clock and not helper.read(CLOCK) then return "needs " .. CLOCK end
   return not works("unset LD_PRELOAD; " .. place.before) and "needs the right to: " .. place.before or nil
 end
 
 local PRELUDE = [[
-  local kit = require "spec.support.kit"
-  local client = kit.client(arg[1], { api_key = arg[2], ledger = arg[3], lease = 3 })
+  local helper = require "spec.support.helper"
+  local client = helper.client(arg[1], { api_key = arg[2], ledger = arg[3], lease = 3 })
   local source = arg[4]
   io.stdout:setvbuf "line"
 ]]
 
 ---A pipe from a piece of Lua that runs there with a `client` and a `source`.
 function M.run(place, sim, ledger, text)
-  local folder = kit.folder()
-  kit.write(folder .. "/other.lua", PRELUDE .. text .. "\nclient:close()")
+  local folder = helper.folder()
+  helper.write(folder .. "/other.lua", PRELUDE .. text .. "\nclient:close()")
   os.execute(("chmod 777 %s; chmod 666 %s/* 2>/dev/null"):format(folder, folder))
   local inner = folder .. "/run.sh"
-  kit.write(inner, "cd " .. kit.output("pwd"):match("[^\n]+") .. "\n"
-    .. ledgers.script(kit.lua(), folder .. "/other.lua", sim.url, sim.api_key, ledger, sim.source))
+  helper.write(inner, "cd " .. helper.output("pwd"):match("[^\n]+") .. "\n"
+    .. ledgers.script(helper.lua(), folder .. "/other.lua", sim.url, sim.api_key, ledger, sim.source))
   return io.popen("unset LD_PRELOAD; timeout -k 1 60 " .. place.before .. " sh " .. inner .. " 2>&1")
 end
 

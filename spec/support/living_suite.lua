@@ -1,6 +1,6 @@
 --- Dead means provably dead, on either database: run by ledger_spec and ledger_pg_spec.
 local assert = require "luassert"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local living = require "spec.support.living"
 
@@ -25,12 +25,12 @@ return function(sim, where, busted)
   local function new(more)
     local options = { ledger = place, lease = 3 }
     for name, value in pairs(more or {}) do options[name] = value end
-    clients[#clients + 1] = kit.client(sim(), options)
+    clients[#clients + 1] = helper.client(sim(), options)
     return clients[#clients]
   end
   local function shot(prompt) return { taskId = sim().source, prompt = prompt or "the boat turns" } end
   local function states() return ledgers.states(place) end
-  local function posts() return sim():count("POST", kit.EXTEND) end
+  local function posts() return sim():count("POST", helper.EXTEND) end
   local function row() return ledgers.query(place, "SELECT * FROM veo_tasks ORDER BY created, ref")[1] end
   -- A user of another id may write the ledger too.
   local function share()
@@ -47,7 +47,7 @@ return function(sim, where, busted)
         assert(client:tasks())
         share()
         local job = client:spawn(client.extend, client, shot(), { key = "k" })
-        kit.step_until(client, function() return states() == "intent" end) -- and goes on when the client is stepped
+        helper.step_until(client, function() return states() == "intent" end) -- and goes on when the client is stepped
         share()
         local pipe = living.run(there, sim(), place, [[
           print(assert(client:tasks())[1].state)
@@ -67,7 +67,7 @@ return function(sim, where, busted)
       local there = living.places[1]
       local why = living.obstacle(there)
       if why then return pending(why) end
-      local client, folder = new(), kit.folder()
+      local client, folder = new(), helper.folder()
       assert(client:tasks())
       sim():script { { on = "media", delay = 1 } }
       local pipe = living.run(there, sim(), place, ([[
@@ -80,8 +80,8 @@ return function(sim, where, busted)
         client:run()
         for _, record in ipairs(client:tasks()) do print(record.state) end
       ]]):format(folder))
-      kit.step_until(client, function() return states() == "done done done" end, 10)
-      local other = kit.folder()
+      helper.step_until(client, function() return states() == "done done done" end, 10)
+      local other = helper.folder()
       local summary = assert(client:resume { path = other .. "/{taskId}.mp4" })
       assert.equal(0, summary.saved)
       assert.equal("saved\nsaved\nsaved\n", pipe:read "*a")
@@ -99,9 +99,9 @@ return function(sim, where, busted)
     local client = new()
     local task = assert(client:extend(shot(), { key = "k" }))
     local pid = native.headless()
-    local function state() return (kit.read("/proc/" .. pid .. "/stat") or ""):match("%) (%u)") end
-    kit.step_until(client, function() return state() == "Z" end)
-    local since = kit.read("/proc/" .. pid .. "/stat"):match("%) (.*)$")
+    local function state() return (helper.read("/proc/" .. pid .. "/stat") or ""):match("%) (%u)") end
+    helper.step_until(client, function() return state() == "Z" end)
+    local since = helper.read("/proc/" .. pid .. "/stat"):match("%) (.*)$")
     for _ = 1, 19 do since = since:gsub("^%S+ ", "") end
     local name = row().owner:gsub(":%d+:%d+:", (":%d:%s:"):format(pid, since:match "^%d+"))
     -- It holds a task, and has an order under way.
@@ -109,7 +109,8 @@ return function(sim, where, busted)
     assert.equal("intent", assert(new():tasks())[1].state)
     assert.equal(name, row().owner)
     os.execute("kill -9 " .. pid)
-    kit.step_until(client, function() return kit.read("/proc/" .. pid .. "/stat"):match "%) Z .* 20 0 1 0 " ~= nil end)
+    helper.step_until(client,
+      function() return helper.read("/proc/" .. pid .. "/stat"):match "%) Z .* 20 0 1 0 " ~= nil end)
     assert.equal("uncertain", assert(new():tasks())[1].state)
     assert.same({ 1, 1, 0 }, { ledgers.charged(sim()) })
     assert.truthy(task.taskId)
@@ -131,7 +132,7 @@ return function(sim, where, busted)
       local task = assert(client:extend(shot("first"), { key = "first" }))
       sim():script { { on = "extend", delay = 0.3 } }
       local job = client:spawn(client.extend, client, shot(), { key = "k" })
-      kit.step_until(client, function() return posts() == 2 end)
+      helper.step_until(client, function() return posts() == 2 end)
       local owner = row().owner
       local function fork(what, wanted)
         local said = told(client, what)
@@ -178,9 +179,9 @@ return function(sim, where, busted)
       assert(client:tasks())
       sim():script { { on = "status", delay = seconds or 0.4, times = 1 } }
       client:spawn(client.status, client, sim().source)
-      kit.step_until(client, function() return sim():count("GET", kit.STATUS) == 1 end)
+      helper.step_until(client, function() return sim():count("GET", helper.STATUS) == 1 end)
       job = client:spawn(client.extend, client, shot(), options)
-      kit.step_until(client, function() return states() == "intent" end)
+      helper.step_until(client, function() return states() == "intent" end)
       assert.equal(1, row().sending)
     end
     local function bury(other)
@@ -191,7 +192,7 @@ return function(sim, where, busted)
     it("is kept by its process, however long that takes", function()
       stand(nil, 1.5)
       ledgers.query(place, "UPDATE veo_tasks SET lease = 1, boot_lease = 1")
-      kit.step_until(client, function() return row().lease > 1 end)
+      helper.step_until(client, function() return row().lease > 1 end)
       assert.equal(0, posts())
       assert.equal("intent", assert(new():tasks())[1].state)
       client:run()
@@ -238,7 +239,7 @@ return function(sim, where, busted)
     assert(client:tasks())
     sim():script { { on = "credits", delay = 0.4, times = 1 } }
     local job = client:spawn(client.extend, client, shot())
-    kit.step_until(client, function() return states() == "intent" end)
+    helper.step_until(client, function() return states() == "intent" end)
     ledgers.query(place, "UPDATE veo_tasks SET lease = 0")
     assert.equal("uncertain", assert(other:tasks())[1].state)
     assert(other:settle(row().ref, "lost"))
@@ -253,7 +254,7 @@ return function(sim, where, busted)
       effect.on, effect.delay, effect.times = "extend", 0.3, 1
       sim():script { effect }
       job = client:spawn(client.extend, client, shot(), { key = "k" })
-      kit.step_until(client, function() return posts() == 1 end)
+      helper.step_until(client, function() return posts() == 1 end)
       ledgers.query(place, "UPDATE veo_tasks SET lease = 0")
       assert.equal("uncertain", assert(other:tasks())[1].state)
       client:run()

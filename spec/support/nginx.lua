@@ -1,5 +1,5 @@
 --- A real nginx of a spec's own, in a folder of its own.
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local socket = require "socket"
 
 local M = {}
@@ -20,17 +20,17 @@ end
 ---@param environment string|nil  "NAME=value …"
 ---@return table server { pid = … }
 function M.start(dir, conf, environment)
-  kit.write(dir .. "/nginx.conf", conf)
+  helper.write(dir .. "/nginx.conf", conf)
   -- What is preloaded into the specs' own process is not for others.
   os.execute(("unset LD_PRELOAD; %s nginx -p %s -c nginx.conf -e error.log 2>%s/start.log"):format(environment or "",
     dir, dir))
-  local deadline = kit.now() + 5
+  local deadline = helper.now() + 5
   local pid
   repeat
     socket.sleep(0.01)
-    pid = (kit.read(dir .. "/nginx.pid") or ""):match "%d+"
-  until pid or kit.now() > deadline
-  if not pid then error(kit.read(dir .. "/start.log") .. (kit.read(dir .. "/error.log") or "")) end
+    pid = (helper.read(dir .. "/nginx.pid") or ""):match "%d+"
+  until pid or helper.now() > deadline
+  if not pid then error(helper.read(dir .. "/start.log") .. (helper.read(dir .. "/error.log") or "")) end
   return setmetatable({ pid = pid }, Server)
 end
 

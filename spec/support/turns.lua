@@ -1,14 +1,14 @@
 --- How long the coroutines of a cqueues loop hold it: a loop for veo.receiver that times each turn, from one yield of a
 --- coroutine to the next. By the clock of the thread: what else the machine does is not in it.
 
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local native = require "native"
 
 local M = {}
 local Loop = {}
 Loop.__index = Loop
 
-local now, cpu = kit.now, native.cpu
+local now, cpu = helper.now, native.cpu
 
 local function note(self, began, used)
   local took, turn = now() - began, cpu() - used

@@ -2,7 +2,7 @@
 
 local clean = require("veo.cli.terminal").clean
 local core = require "veo.core"
-local finish = require "veo.cli.finish"
+local save = require "veo.cli.save"
 
 local M = {}
 
@@ -15,7 +15,7 @@ end
 -- Waits for an order and saves it, or leaves that to another day.
 local function see_to(session, client, task, err)
   if not task then return nil, err end
-  if task.already then return finish.before(session, task) end
+  if task.already then return save.before(session, task) end
   if session.args.no_wait then
     return { text = clean(task.taskId), json = { taskId = task.taskId, ref = task.ref, key = task.key,
       joined = task.joined, state = task.state } }
@@ -23,9 +23,9 @@ local function see_to(session, client, task, err)
   session.taskId = task.taskId
   -- Whether the file is its own the download knows. Nothing is asked of the service, which may have forgotten the task.
   if task.joined and task.video_url and core.kind(session.args.output or "") == "file" and not session.args.force then
-    return finish.save(session, client, { taskId = task.taskId, video_url = task.video_url, state = "succeeded" }, task)
+    return save.save(session, client, { taskId = task.taskId, video_url = task.video_url, state = "succeeded" }, task)
   end
-  return finish.wait_and_save(session, client, task.taskId, task)
+  return save.wait_and_save(session, client, task.taskId, task)
 end
 
 ---@param session veo.cli.Session

@@ -2,12 +2,12 @@
 
 local cjson = require "cjson.safe"
 
-local canonical = require "veo.ledger.canonical"
-local money = require "veo.money"
-local places = require "veo.ledger.place"
+local budgets = require "veo.policy.budget"
+local canonical = require "veo.util.canonical_json"
+local locations = require "veo.ledger.location"
+local phrases = require "veo.cli.phrases"
 local terminal = require "veo.cli.terminal"
 local wire = require "veo.wire"
-local words = require "veo.cli.words"
 
 local M = {}
 
@@ -52,18 +52,18 @@ local function rest_of_chain(session, err, options)
   if err.code == "failed" then
     source, first = session.orders[#session.orders - 1] or args.task, math.max(first - 1, 1)
   end
-  if not args.prompts[first] then return "veo wait " .. words.quote(source) .. options end
-  local parts = { "veo chain", words.quote(source) }
-  for n = first, #args.prompts do parts[#parts + 1] = words.quote(args.prompts[n]) end
+  if not args.prompts[first] then return "veo wait " .. phrases.quote(source) .. options end
+  local parts = { "veo chain", phrases.quote(source) }
+  for n = first, #args.prompts do parts[#parts + 1] = phrases.quote(args.prompts[n]) end
   return table.concat(parts, " ") .. options
 end
 
 -- No password of a database, which is printed and stands in log files: from the environment it comes again by itself.
 local function ledger_of(session)
   local where = session.args.ledger
-  local shown = where and places.shown(where)
+  local shown = where and locations.shown(where)
   if not shown or shown ~= where and session.ledger_from_environment then return "" end
-  return " --ledger " .. words.quote(shown)
+  return " --ledger " .. phrases.quote(shown)
 end
 
 ---The command that goes on from here, if there is one.
@@ -75,28 +75,28 @@ function M.go_on(session, err)
   local ledger = ledger_of(session)
   local path = args.output and args.command ~= "resume" and args.output
   if err.code == "exists" then path = "OTHER.mp4" end
-  local options = (path and " -o " .. words.quote(path) or "") .. (args.force and path and " --force" or "") .. ledger
+  local options = (path and " -o " .. phrases.quote(path) or "") .. (args.force and path and " --force" or "") .. ledger
   local taskId = type(err.taskId) == "string" and err.taskId or session.taskId
   if args.command == "chain" and session.taskId and (err.code ~= "uncertain" or err.taskId and not err.candidate) then
     if args.ledger then return err.code ~= "failed" and "the same command again" or nil end
     if #session.orders > 0 then return rest_of_chain(session, err, options) end
   end
   if (err.code == "uncertain" or err.charged == "maybe") and err.ref then
-    return ("veo settle %s %s%s"):format(err.ref, taskId and words.quote(taskId) or "TASK", ledger)
+    return ("veo settle %s %s%s"):format(err.ref, taskId and phrases.quote(taskId) or "TASK", ledger)
       .. (taskId and "" or "   (lost in place of TASK when there is none)")
   end
   if args.command == "resume" then return session.interrupted and "the same command again" or nil end
   local settled = err.code == "failed" or err.code == "invalid" or err.code == "not_found"
   if not taskId or settled then return nil end
-  if session.state == "succeeded" and path then return "veo download " .. words.quote(taskId) .. options end
-  return "veo wait " .. words.quote(taskId) .. options
+  if session.state == "succeeded" and path then return "veo download " .. phrases.quote(taskId) .. options end
+  return "veo wait " .. phrases.quote(taskId) .. options
 end
 
 local function error_of(err, session, exit)
-  local out = { explain = words.explain(err) }
+  local out = { explain = phrases.explain(err) }
   for _, name in ipairs(FIELDS) do
     local value = err[name]
-    if type(value) == "string" then value = words.commands(value) end
+    if type(value) == "string" then value = phrases.commands(value) end
     if type(value) ~= "table" then out[name] = value end
   end
   return { ok = false, exit = exit, taskId = type(err.taskId) == "string" and err.taskId or session.taskId,
@@ -138,8 +138,8 @@ end
 function M.failed(session, err)
   local term = session.term
   local exit = M.exit_code(err, session)
-  if session.orders[1] then money.paid(err) end
-  local text = session.interrupted and interruption(session, err, exit) or words.explain(err)
+  if session.orders[1] then budgets.paid(err) end
+  local text = session.interrupted and interruption(session, err, exit) or phrases.explain(err)
   term:note(term:fold("veo: " .. terminal.clean(text), "  "))
   if err.code == "job_failed" and err.traceback then term:note(err.traceback) end
   local known = type(err.taskId) == "string" and err.taskId or session.taskId

@@ -5,9 +5,9 @@ local clean = require("veo.cli.terminal").clean
 local core = require "veo.core"
 local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"
+local phrases = require "veo.cli.phrases"
 local veo = require "veo"
 local wire = require "veo.wire"
-local words = require "veo.cli.words"
 
 local M = {}
 
@@ -68,7 +68,7 @@ function hear.retry(self, event)
     return
   end
   if event.delay < 1 then return end
-  self.term:note(("trying again in %s: %s"):format(words.clock(event.delay), tostring(event.err)))
+  self.term:note(("trying again in %s: %s"):format(phrases.clock(event.delay), tostring(event.err)))
 end
 
 function hear.rate(self, event)
@@ -140,7 +140,7 @@ function Session:open()
   end
   local ok, client = pcall(veo.new, { api = args.api, deadline = args.deadline, ledger = args.ledger, log = log })
   if not ok and interrupt.is(client) then error(client, 0) end
-  if not ok then return words.commands((tostring(client):gsub("^veo%.new: ", ""))) end
+  if not ok then return phrases.commands((tostring(client):gsub("^veo%.new: ", ""))) end
   self.client = client
   return nil
 end
@@ -162,7 +162,7 @@ local function paint(self)
   text = ok and text or self.key
   if self.offline then
     -- It comes first: a narrow window shows what changes.
-    text = ("no connection for %s, trying again: %s"):format(words.clock(core.now() - self.offline), text)
+    text = ("no connection for %s, trying again: %s"):format(phrases.clock(core.now() - self.offline), text)
   end
   self.term:progress(text, self.offline and "offline" or self.key, self.minor or self.offline ~= nil)
 end
@@ -187,7 +187,7 @@ function Session:wait_options()
     local ended = state == "succeeded" or state == "failed"
     -- The id comes last: a narrow window shows what changes.
     return ("%s%s %s %s%s, task %s"):format(self.hop and ("hop %d of %d: "):format(self.hop, self.hops) or "", state,
-      ended and "after" or "for", words.clock(now() - began), self.term.live and when or "", tostring(self.taskId))
+      ended and "after" or "for", phrases.clock(now() - began), self.term.live and when or "", tostring(self.taskId))
   end
   self:showing("waiting " .. tostring(self.taskId), text, true)
   function options.on_progress(status, info)
@@ -211,13 +211,13 @@ function Session:download_options(path)
   self:showing("saving " .. path, function()
     local text = { path .. ":" }
     if total then
-      text[#text + 1] = ("%d %%, %s of %s"):format(math.floor(bytes * 100 / math.max(total, 1)), words.bytes(bytes),
-        words.bytes(total))
+      text[#text + 1] = ("%d %%, %s of %s"):format(math.floor(bytes * 100 / math.max(total, 1)), phrases.bytes(bytes),
+        phrases.bytes(total))
     else
-      text[#text + 1] = words.bytes(bytes)
+      text[#text + 1] = phrases.bytes(bytes)
     end
-    if info.rate then text[#text + 1] = ("(%s/s%s)"):format(words.bytes(info.rate),
-      info.left and (", %s left"):format(words.clock(info.left)) or "")
+    if info.rate then text[#text + 1] = ("(%s/s%s)"):format(phrases.bytes(info.rate),
+      info.left and (", %s left"):format(phrases.clock(info.left)) or "")
     end
     return table.concat(text, " ")
   end, true)

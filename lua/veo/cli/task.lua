@@ -1,10 +1,10 @@
 --- The free commands about one task or the account: wait, status, download, credits.
 
-local check_target = require "veo.download.target".try
+local check_target = require "veo.task.download.target".try
 local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
-local finish = require "veo.cli.finish"
-local tasks = require "veo.download.task"
+local lookup = require "veo.task.download.lookup"
+local save = require "veo.cli.save"
 
 local M = {}
 
@@ -25,9 +25,9 @@ function M.wait(session, client)
   local problem = check_target(args.output, args.force, args.mkdir)
   session.taskId = args.task
   local before = saved_before(client, args.task, problem)
-  if before then return finish.save(session, client, before) end
+  if before then return save.save(session, client, before) end
   if problem then return nil, problem end
-  return finish.wait_and_save(session, client, args.task)
+  return save.wait_and_save(session, client, args.task)
 end
 
 local SHOWN = { { "task", "taskId" }, { "state", "state" }, { "video", "video_url" }, { "resolution", "resolution" },
@@ -60,9 +60,9 @@ function M.download(session, client)
   end
   local problem = check_target(args.output, args.force, args.mkdir)
   local before = saved_before(client, args.source, problem)
-  if before then return finish.save(session, client, before) end
+  if before then return save.save(session, client, before) end
   if problem then return nil, problem end
-  if not tasks.named(args.source) then
+  if not lookup.named(args.source) then
     local file, err = client:download(args.source, args.output, session:download_options(args.output))
     if not file then return nil, err end
     session.term:note(("saved: %s, %d bytes"):format(args.output, file.bytes))
@@ -71,9 +71,9 @@ function M.download(session, client)
   session.taskId = args.source
   local status, err = client:status(args.source)
   if not status then return nil, err end
-  err = tasks.obstacle(status)
+  err = lookup.obstacle(status)
   if err then return nil, err end
-  return finish.save(session, client, status)
+  return save.save(session, client, status)
 end
 
 ---@param session veo.cli.Session

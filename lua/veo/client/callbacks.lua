@@ -3,11 +3,11 @@
 local pairs, tostring, type = pairs, tostring, type
 local time = os and os.time
 
-local lazy = require("veo.lazy").room
-local adopt = lazy "veo.adopt"
-local free = require "veo.free"
-local unsigned = lazy "veo.unsigned"
-local waits = require "veo.wait"
+local lazy = require("veo.util.lazy").room
+local query = require "veo.task.query"
+local settle = lazy "veo.task.settle"
+local unsigned = lazy "veo.task.unsigned"
+local waits = require "veo.task.wait"
 local webhook = lazy "veo.webhook"
 
 -- What the caller may say of a callback beside headers and body.
@@ -21,11 +21,11 @@ end
 
 -- The record as the service has it now.
 local function look(ctx, event, target)
-  local status, err = free.status(ctx, event.taskId, { free = ctx.defaults.free, retry = ctx.retry })
+  local status, err = query.status(ctx, event.taskId, { free = ctx.defaults.free, retry = ctx.retry })
   if not status then return nil, err end
   if ctx.ledger then
     -- An order whose answer was lost finds its task through the reference in the target.
-    local _, trouble = adopt.callback(ctx, event.taskId, status, target)
+    local _, trouble = settle.callback(ctx, event.taskId, status, target)
     if trouble then return nil, trouble end
   end
   if status.done then waits.poke(ctx, event.taskId) end

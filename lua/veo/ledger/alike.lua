@@ -3,8 +3,8 @@
 
 local ipairs = ipairs
 
-local canonical = require "veo.ledger.canonical"
-local same = require "veo.ledger.same"
+local canonical = require "veo.util.canonical_json"
+local equality = require "veo.ledger.equality"
 
 local M = {}
 
@@ -24,13 +24,13 @@ local M = {}
 function M.order(operation, api, body)
   local text = canonical.encode(body)
   local order = { operation = operation, api = api, body = text }
-  if not same.is_once(operation) then
+  if not equality.is_once(operation) then
     order.hash = canonical.hash(text)
     return order
   end
-  order.hash = canonical.hash(same.spelling(operation, body))
-  order.older = { canonical.hash(text), canonical.hash(same.spelt_out(operation, body)) }
-  order.question = same.as_question(operation, body)
+  order.hash = canonical.hash(equality.spelling(operation, body))
+  order.older = { canonical.hash(text), canonical.hash(equality.spelt_out(operation, body)) }
+  order.question = equality.as_question(operation, body)
   return order
 end
 
@@ -44,12 +44,12 @@ function M.rows(db, order, condition, ...)
   if not order.older then
     return db:select([[SELECT * FROM veo_tasks WHERE hash = ? AND (body = ? OR body = ?) AND operation || '' = ?
       AND api = ? AND ]] .. condition .. " ORDER BY created DESC", order.hash, order.body,
-      same.stand_in(order.operation, order.body), order.operation, order.api, ...)
+      equality.stand_in(order.operation, order.body), order.operation, order.api, ...)
   end
   local out = {}
   for _, row in ipairs(db:select("SELECT * FROM veo_tasks WHERE hash IN (?, ?, ?) AND operation || '' = ? AND "
     .. condition .. " ORDER BY created DESC", order.hash, order.older[1], order.older[2], order.operation, ...)) do
-    if same.is(row, order) then out[#out + 1] = row end
+    if equality.is(row, order) then out[#out + 1] = row end
   end
   return out
 end

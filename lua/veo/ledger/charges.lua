@@ -7,10 +7,10 @@ local floor, min = math.floor, math.min
 
 local accounts = require "veo.ledger.account"
 local alike = require "veo.ledger.alike"
-local canonical = require "veo.ledger.canonical"
+local budgets = require "veo.policy.budget"
+local canonical = require "veo.util.canonical_json"
 local clocks = require "veo.ledger.clock"
 local intents = require "veo.ledger.intents"
-local money = require "veo.money"
 
 local DAY = 24 * 3600
 
@@ -27,7 +27,8 @@ local function reserve(db, charge, client)
     local row = intents.standing(db, charge.order, clock) -- the other family has it as an order
     if row then return { kind = "order", row = row } end
     local spent = charge.day_limit and intents.spent(db, now)
-    if spent and money.passes(spent, charge.price, charge.day_limit) then return { kind = "budget", spent = spent } end
+    if spent and budgets.passes(spent, charge.price, charge.day_limit) then return { kind = "budget",
+      spent = spent } end
   end
   -- The commit of a first try may have arrived although its answer did not.
   if not mine then

@@ -4,13 +4,13 @@
 local ipairs, next = ipairs, next
 local huge, max, min = math.huge, math.max, math.min
 
-local canonical = require "veo.ledger.canonical"
+local canonical = require "veo.util.canonical_json"
 local clocks = require "veo.ledger.clock"
 local errors = require "veo.errors"
 local files = require "veo.ledger.files"
 local intents = require "veo.ledger.intents"
 local leases = require "veo.ledger.lease"
-local list = require "veo.ledger.list"
+local row_forms = require "veo.ledger.rows"
 
 -- Rows written in one commit, so that an order of another process waits a few milliseconds for it.
 local BATCH = 100
@@ -132,8 +132,8 @@ return function(Ledger, nonce)
   end
 
   local function encode(self, fields)
-    fields.result = fields.status and canonical.encode(list.kept_status(fields.status)) or nil
-    fields.error = fields.err and canonical.encode(list.kept_error(fields.err)) or nil
+    fields.result = fields.status and canonical.encode(row_forms.kept_status(fields.status)) or nil
+    fields.error = fields.err and canonical.encode(row_forms.kept_error(fields.err)) or nil
     fields.consumed = fields.status and fields.status.creditsConsumed
     fields.lease = self.lease
   end

@@ -14,12 +14,12 @@ local byte, char, find = string.byte, string.char, string.find
 local format, gsub, sub = string.format, string.gsub, string.sub
 local unpack = table.unpack or unpack -- luacheck: ignore
 
-local canonical = require "veo.ledger.canonical"
+local canonical = require "veo.util.canonical_json"
 local core = require "veo.core"
 local engines = require "veo.ledger.engines"
-local owners = require "veo.ledger.owner"
-local places = require "veo.ledger.place"
-local watch = require "veo.ledger.watch"
+local file_watch = require "veo.ledger.file_watch"
+local locations = require "veo.ledger.location"
+local processes = require "veo.ledger.process"
 
 -- As pcall; a limit on the length of files (ulimit -f) makes SQLite's write fail instead of killing the process.
 local hold_pcall = core.hold_pcall
@@ -75,7 +75,7 @@ end
 ---@param options { create: boolean|nil, timeout: number|nil }|nil  `create` = false: only one that is there; `timeout`: seconds of an exchange
 ---@return veo.Database|nil, string|nil problem
 function M.new(where, options)
-  local kind, wrong = places.kind(where)
+  local kind, wrong = locations.kind(where)
   if not kind then return nil, wrong end
   local engine = engines.all[kind]
   local ok, driver = pcall(require, engine.module)
@@ -86,8 +86,8 @@ function M.new(where, options)
   options = options or {}
   return setmetatable({
     pid = core.pid(), kind = kind, engine = engine, driver = driver, where = where,
-    boot = kind == "sqlite" and owners.boot() or nil, create = options.create ~= false,
-    limit = min(LONGEST, (options.timeout or 60) * SHARE), shown = places.shown(where),
+    boot = kind == "sqlite" and processes.boot() or nil, create = options.create ~= false,
+    limit = min(LONGEST, (options.timeout or 60) * SHARE), shown = locations.shown(where),
   }, Database)
 end
 
@@ -113,7 +113,7 @@ local function connect(db)
   local where = db.kind == "postgresql" and engines.with_limits(db.where, db.limit) or db.file or db.where
   local guard = db.kind == "postgresql" and core.guard()
   local connection, why = db.driver.New(where) -- as DBI.Connect does, which looks globals up
-  if not connection then error(problem(places.shown(tostring(why)), db.kind == "sqlite" and "open" or nil), 0) end
+  if not connection then error(problem(locations.shown(tostring(why)), db.kind == "sqlite" and "open" or nil), 0) end
   db.connection, db.statements = connection, {}
   if guard and guard:locate() then
     db.guard = guard
@@ -121,19 +121,19 @@ local function connect(db)
   end
   connection:autocommit(true)
   for _, sql in ipairs(db.engine.setup) do db:select(sql) end
-  watch.opened(db)
+  file_watch.opened(db)
   probe(db)
   if db.prepare then db.prepare(db) end
   if guard then
     guard:disarm()
     guard:arm(db.limit)
   end
-  watch.remember(db)
+  file_watch.remember(db)
 end
 
 ---Drops the connection; the next transaction opens another.
 function Database:disconnect()
-  watch.closing(self)
+  file_watch.closing(self)
   local connection, statements, guard = self.connection, self.statements, self.guard
   self.connection, self.statements, self.guard, self.log, self.index = nil, nil, nil, nil, nil
   if connection then
@@ -272,7 +272,7 @@ local function roll_back(db)
 end
 
 local function body(db, fn, begin)
-  watch.same(db)
+  file_watch.same(db)
   if db.guard then db.guard:arm(db.limit) end
   if not db.connection then connect(db) end
   db.inside = true -- from before it is: an error, as Ctrl-C, may come from anywhere

@@ -4,7 +4,7 @@
 local ipairs, type = ipairs, type
 
 local clocks = require "veo.ledger.clock"
-local owners = require "veo.ledger.owner"
+local processes = require "veo.ledger.process"
 
 local HELD = "('accepted', 'done', 'saved')"
 
@@ -12,7 +12,7 @@ local M = {}
 
 -- Whether a call that is under way holds the order.
 local function is_live(row, clock)
-  return row.owner ~= nil and not clocks.over(row, clock) and not owners.dead(row.owner)
+  return row.owner ~= nil and not clocks.over(row, clock) and not processes.dead(row.owner)
 end
 
 -- Whether another order keeps the name. Its video may be whole under it already, or in the unfinished file; what else a

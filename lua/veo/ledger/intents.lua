@@ -13,14 +13,14 @@ local format = string.format
 local max = math.max
 
 local alike = require "veo.ledger.alike"
-local canonical = require "veo.ledger.canonical"
+local budgets = require "veo.policy.budget"
+local canonical = require "veo.util.canonical_json"
 local clocks = require "veo.ledger.clock"
+local equality = require "veo.ledger.equality"
 local files = require "veo.ledger.files"
-local money = require "veo.money"
-local owners = require "veo.ledger.owner"
-local repeats = require "veo.ledger.repeats"
-local same = require "veo.ledger.same"
-local window = require "veo.ledger.window"
+local processes = require "veo.ledger.process"
+local rate_window = require "veo.ledger.rate_window"
+local resends = require "veo.ledger.resends"
 
 local M = {}
 
@@ -41,13 +41,13 @@ local NEVER_SENT = '{"message":"the process ended before anything was sent"}'
 ---@param clock veo.ledger.Clock
 ---@return string state
 function M.bury(db, row, clock)
-  if row.state ~= "intent" or not clocks.over(row, clock) and not (row.owner and owners.dead(row.owner)) then
+  if row.state ~= "intent" or not clocks.over(row, clock) and not (row.owner and processes.dead(row.owner)) then
     return row.state
   end
   local state = row.sending == 1 and "uncertain" or "refused"
   db:run([[UPDATE veo_tasks SET state = ?, owner = NULL, lease = 0, updated = ?, error = ?
     WHERE ref = ? AND state = 'intent']], state, clock.now, state == "uncertain" and ENDED or NEVER_SENT, row.ref)
-  if state == "refused" then repeats.hand_down(db, row.ref) end
+  if state == "refused" then resends.hand_down(db, row.ref) end
   return state
 end
 
@@ -72,20 +72,20 @@ end
 function M.standing(db, order, clock)
   return usable(db, alike.rows(db, order, [[state NOT IN ('refused', 'lost', 'failed')
     AND (state <> 'saved' OR COALESCE(ended, updated) > ?)]],
-    clock.now - (same.is_once(order.operation) and KEPT or SAME_WITHIN)), clock)
+    clock.now - (equality.is_once(order.operation) and KEPT or SAME_WITHIN)), clock)
 end
 
 local function earlier(db, request, clock)
   if request.repeats then
-    local found = repeats.earlier(db, request)
+    local found = resends.earlier(db, request)
     if found then return found.kind and found or nil end
   end
   if request.key then
     local row = earlier_by_key(db, request, clock)
     if not row then return nil end
-    local stands = row.body == request.body or row.body == same.stand_in(request.operation, request.body)
+    local stands = row.body == request.body or row.body == equality.stand_in(request.operation, request.body)
     local equal = stands and row.operation == request.operation and row.api == request.api
-      or (request.alike or same.is_once(request.operation)) and same.is(row, request)
+      or (request.alike or equality.is_once(request.operation)) and equality.is(row, request)
     return { kind = equal and "earlier" or "other_body", row = row }
   end
   if request.on_duplicate == "allow" then return nil end
@@ -108,7 +108,7 @@ function M.spent(db, now)
   local charges = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM (
     SELECT MAX(price) AS price FROM veo_charges WHERE ref IN (SELECT ref FROM veo_charges WHERE day = ?)
     GROUP BY ref HAVING MIN(day) = ?) AS charged]], day, day)[1]
-  return money.rounded(orders.spent + charges.spent)
+  return budgets.rounded(orders.spent + charges.spent)
 end
 
 local function insert(db, request, clock)
@@ -140,7 +140,7 @@ function M.open(db, request)
     if upgrade then return { kind = "upgraded", what = upgrade.what } end
     if request.day_limit then
       local spent = M.spent(db, clock.now)
-      if money.passes(spent, request.price, request.day_limit) then return { kind = "budget", spent = spent } end
+      if budgets.passes(spent, request.price, request.day_limit) then return { kind = "budget", spent = spent } end
     end
     insert(db, request, clock)
   end
@@ -154,7 +154,7 @@ end
 ---@return number|nil wait
 function M.reserve(db, request, clock)
   clock = clock or clocks.read(db)
-  local wait, held = window.reserve(db, request.rate, clock.now)
+  local wait, held = rate_window.reserve(db, request.rate, clock.now)
   request.held, request.taken = held and wait or nil, wait == 0 and clock.now or nil
   return M.keep(db, request, clock, wait == 0 and 1 or 0) == 1 and wait or nil
 end
@@ -174,8 +174,8 @@ end
 ---@param err veo.Error
 function M.idle(db, request, err)
   local clock = clocks.read(db)
-  if err.code == "rate_limited" then window.refused(db, request.rate, clock.now, err.retry_after) end
-  if err.sent == "no" and request.taken then window.give_back(db, request.taken) end
+  if err.code == "rate_limited" then rate_window.refused(db, request.rate, clock.now, err.retry_after) end
+  if err.sent == "no" and request.taken then rate_window.give_back(db, request.taken) end
   M.keep(db, request, clock, 0, err.retry_after)
 end
 
@@ -195,7 +195,7 @@ local function accepted_too(db, ref, taskId, till, up, clock)
     CAST(? AS DOUBLE PRECISION), COALESCE(repeats, ref) FROM veo_tasks
     WHERE ref = ? AND NOT EXISTS (SELECT 1 FROM veo_tasks WHERE task_id = ? AND ]] .. HAS_TASK .. ")",
     own, taskId, till, clock.boot, up, clock.now, ref, taskId)
-  if changed > 0 then repeats.take_over(db, own) end
+  if changed > 0 then resends.take_over(db, own) end
   return changed
 end
 
@@ -214,7 +214,7 @@ function M.accepted(db, ref, taskId, lease)
     WHERE ref = ? AND state IN ('intent', 'uncertain', 'lost', 'refused')]], lease > 0 and 1 or 0, clocks.SET),
     taskId, clock.now, till, clock.boot, up, ref)
   if changed == 0 then return accepted_too(db, ref, taskId, till, up, clock) end
-  repeats.take_over(db, ref)
+  resends.take_over(db, ref)
   return changed
 end
 
@@ -222,7 +222,7 @@ end
 function M.refused(db, ref, why)
   local changed = db:run([[UPDATE veo_tasks SET state = 'refused', sending = 0, lease = 0, owner = NULL, updated = ?,
     error = ? WHERE ref = ? AND (state = 'intent' OR state = 'uncertain' AND error = ?)]], db:time(), why, ref, ENDED)
-  if changed > 0 then repeats.hand_down(db, ref) end
+  if changed > 0 then resends.hand_down(db, ref) end
   return changed
 end
 
@@ -270,7 +270,7 @@ function M.close(db, ref, state, unknown)
   -- Whoever has claimed it finds out that it is settled.
   local changed = db:run(format([[UPDATE veo_tasks SET state = ?, owner = NULL, lease = 0, claim = NULL, updated = ?
     WHERE ref = ? AND state IN (%s)]], CLOSES[unknown and "unknown" or state]), state, db:time(), ref)
-  if changed > 0 and state == "lost" then repeats.hand_down(db, ref) end
+  if changed > 0 and state == "lost" then resends.hand_down(db, ref) end
   return changed
 end
 

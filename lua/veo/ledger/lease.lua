@@ -8,7 +8,7 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 
 local clocks = require "veo.ledger.clock"
 local intents = require "veo.ledger.intents"
-local owners = require "veo.ledger.owner"
+local processes = require "veo.ledger.process"
 
 local M = {}
 
@@ -23,7 +23,7 @@ function M.left(db, me)
   local clock, left, dead = clocks.read(db), { owners = {}, intents = {} }, {}
   for _, row in ipairs(db:select("SELECT DISTINCT owner FROM veo_tasks WHERE owner IS NOT NULL AND state IN " .. OPEN))
   do
-    if row.owner ~= me and owners.dead(row.owner) then
+    if row.owner ~= me and processes.dead(row.owner) then
       dead[row.owner] = true
       left.owners[#left.owners + 1] = row.owner
     end

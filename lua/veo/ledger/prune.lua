@@ -6,7 +6,7 @@ local ipairs = ipairs
 local format = string.format
 local max, min = math.max, math.min
 
-local same = require "veo.ledger.same"
+local equality = require "veo.ledger.equality"
 
 -- Rows in one commit: a few milliseconds.
 local BATCH = 100
@@ -52,7 +52,7 @@ return function(Ledger)
     if not rows then return nil, err end
     local pruned, bytes, stand_ins = #rows, 0, {}
     for i, row in ipairs(rows) do
-      stand_ins[i] = same.stand_in(row.operation, row.body)
+      stand_ins[i] = equality.stand_in(row.operation, row.body)
       bytes = bytes + #row.body + #(row.result or "") + #(row.error or "") + #(row.evidence or "")
     end
     if rows[1] and not dry_run then

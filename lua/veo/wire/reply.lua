@@ -6,8 +6,8 @@ local find, format, lower = string.find, string.format, string.lower
 
 local codes = require "veo.wire.codes"
 local errors = require "veo.errors"
-local named = require "veo.wire.named"
-local text = require "veo.wire.text"
+local task_id = require "veo.wire.task_id"
+local text = require "veo.util.text"
 
 local M = {}
 
@@ -38,7 +38,7 @@ end
 
 ---The id that an object names; `body` is the text it was decoded from, if that is there.
 ---@type fun(data: any, body: string|nil): string|nil
-M.task_id = named.by_object
+M.task_id = task_id.by_object
 
 local function service_text(msg)
   if type(msg) == "string" and find(msg, "%S") then return text.printable(msg, 200) end
@@ -148,14 +148,14 @@ end
 
 -- What of an uncertain answer may help to find the task.
 local function keep_clues(err, reply, failure, source)
-  err.taskId, err.recordId = named.candidate(reply, failure, source, false)
+  err.taskId, err.recordId = task_id.candidate(reply, failure, source, false)
   err.candidate = err.taskId and true or nil
   if err.taskId then err.message = format("%s; it may be task %s", err.message, text.printable(err.taskId)) end
 end
 
 -- A refusal that names a task: the service may have made that one all the same.
 local function keep_named(err, reply, failure, source)
-  err.taskId = named.candidate(reply, failure, source, true)
+  err.taskId = task_id.candidate(reply, failure, source, true)
   err.charged = err.taskId and "maybe" or nil
 end
 

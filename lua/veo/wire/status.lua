@@ -6,7 +6,7 @@ local huge = math.huge
 local find, lower = string.find, string.lower
 
 local reply = require "veo.wire.reply"
-local text = require "veo.wire.text"
+local text = require "veo.util.text"
 local urls = require "veo.wire.urls"
 
 local M = {}

@@ -1,7 +1,7 @@
 --- Runs sweep.lua in child processes with a libcurl that fails on command. One that dies is a row's problem, and another
 --- one goes on behind that row.
 local cjson = require "cjson"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 
 local M = {}
 
@@ -13,14 +13,14 @@ local function command(library, arguments)
   if not library:find("/", 1, true) then library = "./" .. library end
   return ("LUA_PATH=%s LUA_CPATH=%s LD_PRELOAD=%s timeout -k 5 300 %s spec/support/pairs/sweep.lua %s 2>&1"):format(
     quoted("./?.lua;lua/?.lua;lua/?/init.lua;;"), quoted(library:match "^(.*/)" .. "?.so;;"), quoted(library),
-    kit.lua(), table.concat(arguments, " "))
+    helper.lua(), table.concat(arguments, " "))
 end
 
 ---Where the library is, or nil when it was not built.
 function M.library()
   local version = rawget(_G, "jit") and "jit" or _VERSION:match("%d+%.%d+")
   local path = (os.getenv "VEO_BUILD" or "build/" .. version) .. "/curl_faults.so"
-  return kit.read(path) and path or nil
+  return helper.read(path) and path or nil
 end
 
 ---@param library string

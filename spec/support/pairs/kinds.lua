@@ -6,7 +6,7 @@
 ---   check   (row, job, reply) → what is wrong with a reply that came, or nil
 local content = require "spec.support.faults.content"
 local core = require "veo.core"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local world = require "spec.support.pairs.world"
 
 local function job_of(job, transfer, failure)
@@ -66,7 +66,7 @@ local M = {
       return job_of({ name = name, sink = sink, path = path }, row.client:start("download",
         { url = url, sink = sink, max_bytes = o.max_bytes, headers = o.headers }, o.times))
     end,
-    check = function(_, job) return compare(kit.read(job.path), job.name) end },
+    check = function(_, job) return compare(helper.read(job.path), job.name) end },
 
   { name = "function", file = true,
     start = function(row, o)
@@ -84,7 +84,7 @@ local M = {
     end,
     check = function(_, _, reply)
       local path = data(reply, "file")
-      local body = kit.read(tostring(path))
+      local body = helper.read(tostring(path))
       if not body then return "no body was kept: " .. tostring(path) end
       os.remove(path)
       if not body:find(content.of "upload-700k.bin", 1, true) then return "other bytes were sent" end
@@ -93,12 +93,12 @@ local M = {
   { name = "save", save = true,
     start = function(row, o)
       local path, to = row.world:path "part", o.to or row.world:path "saved"
-      kit.write(path, path)
+      helper.write(path, path)
       local sink = core.sink(path, { resume = true })
       return job_of({ path = path, to = to, sink = sink }, row.client:start("save", { sink = sink, to = to }))
     end,
     check = function(_, job)
-      local saved = kit.read(job.to)
+      local saved = helper.read(job.to)
       os.remove(job.to)
       return expect("the saved file", job.path, saved)
     end },

@@ -7,7 +7,7 @@
 local cjson = require "cjson"
 local content = require "spec.support.faults.content"
 local fault = require "spec.support.fault"
-local kit = require "spec.support.kit"
+local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
 local socket = require "socket"
 
@@ -107,14 +107,15 @@ end
 ---@param redirects string[]  where /to/<number> leads
 function M.start(lanes, redirects)
   ---@class spec.pairs.World
-  local self = setmetatable({ dir = kit.folder(), origin = {}, told = {}, bad = {}, names = 0 }, World)
+  local self = setmetatable({ dir = helper.folder(), origin = {}, told = {}, bad = {}, names = 0 }, World)
   start_nginx(self, redirects)
   if lanes > 0 then start_lanes(self, lanes) end
   -- Both servers' CAs, as the one that a client knows.
   self.ca_file = self.dir .. "/both.pem"
-  kit.write(self.ca_file, kit.read(self.dir .. "/ca.pem") .. (self.fault and kit.read(self.fault.ca_file) or ""))
+  helper.write(self.ca_file,
+    helper.read(self.dir .. "/ca.pem") .. (self.fault and helper.read(self.fault.ca_file) or ""))
   self.upload = self.dir .. "/upload.bin"
-  kit.write(self.upload, content.of "upload-700k.bin")
+  helper.write(self.upload, content.of "upload-700k.bin")
   return self
 end
 
@@ -148,7 +149,7 @@ function World:name(word)
 end
 
 ---Puts a file of this name behind /files/.
-function World:serve(name) kit.write(self.dir .. "/files/" .. name, content.of(name)) end
+function World:serve(name) helper.write(self.dir .. "/files/" .. name, content.of(name)) end
 
 function World:path(word) return self.dir .. "/" .. self:name(word) end
 

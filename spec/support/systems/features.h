@@ -1,5 +1,5 @@
 /* Headers of macOS and FreeBSD, as far as they can be had here: the system's own, less what those two do not have or hide
- * from who names a standard. Put in front of the system's by spec/systems_spec.lua, with __APPLE__ or __FreeBSD__. */
+ * from who names a standard. Put in front of the system's by spec/core/systems_spec.lua, with __APPLE__ or __FreeBSD__. */
 #ifndef SYSTEMS_FEATURES_H
 #define SYSTEMS_FEATURES_H
 

@@ -1,0 +1,53 @@
+--- The commands that ask nobody: simulate, explain.
+
+local errors = require "veo.errors"
+local interrupt = require "veo.cli.interrupt"
+local phrases = require "veo.cli.phrases"
+local suggest = require "veo.util.suggest"
+
+local M = {}
+
+local CHARGED = {
+  no = "This failure costs nothing.",
+  maybe = "Credits may have been charged.",
+  yes = "The task is charged whether or not it is waited for.",
+}
+
+---@return integer exit
+function M.simulate(args)
+  local ok, missing = pcall(require, "cqueues")
+  if not ok then
+    if interrupt.is(missing) then return 0 end
+    io.stderr:write("veo: the simulator needs cqueues: luarocks install cqueues, or on Debian apt-get install ",
+      "lua-cqueues\n", tostring(missing):match("[^\n]*") or "", "\n")
+    return 1
+  end
+  local simulator = require "veo.simulator"
+  local ran, done, why = pcall(simulator.run, { port = args.port, speed = args.speed })
+  if ran and done or not ran and interrupt.is(done) then return 0 end
+  io.stderr:write("veo: ", tostring(ran and why or done), "\n")
+  return 2
+end
+
+---@return integer exit
+function M.explain(args)
+  local names = {}
+  for name in pairs(errors.codes) do names[#names + 1] = name end
+  table.sort(names)
+  if not args.code then
+    for _, name in ipairs(names) do io.stdout:write(("%-21s%s\n"):format(name, errors.codes[name].summary)) end
+    return 0
+  end
+  local class = errors.codes[args.code]
+  if not class then
+    local meant = suggest.nearest(args.code, names)
+    io.stderr:write("veo: there is no error code ", args.code, meant and "; did you mean " .. meant .. "?" or "",
+      " (`veo explain` lists all)\n")
+    return 1
+  end
+  io.stdout:write(args.code, "\n  ", class.summary, "\n  ", phrases.commands(class.next), "\n  ",
+    CHARGED[class.charged], "\n")
+  return 0
+end
+
+return M

@@ -1,0 +1,49 @@
+--- The client's calls over many tasks at once.
+
+local ipairs, type = ipairs, type
+
+local batch = require "veo.task.batch"
+local options = require "veo.client.options"
+
+local MAP = { map = options.many }
+local EACH = { wait = options.wait, many = options.many }
+
+---@param Client veo.Client   the class
+---@param tools veo.client.Tools
+return function(Client, tools)
+  local context, misuse, split, task_id_of = tools.context, tools.misuse, tools.split, tools.task_id_of
+
+  ---Calls `fn(item, index)` for every item of a list, each call as a job, and waits for all of them.
+  ---@param list any[]
+  ---@param fn fun(item: any, index: integer): any, any
+  ---@param given { limit: integer|nil }|nil  calls at a time, 20 unless given
+  ---@return any[] results  what fn returned first, at its item's place
+  ---@return table<integer, any>|nil errors  by place: what it returned second where the first was nil, or what it raised
+  function Client:map(list, fn, given)
+    local ctx = context(self, "map")
+    if type(list) ~= "table" then misuse("map", "list: a table expected, got " .. type(list)) end
+    if not options.callable(fn) then misuse("map", "a function expected, got " .. type(fn)) end
+    local opts, problem = split(ctx, MAP, given)
+    if not opts then misuse("map", problem) end
+    return batch.map(ctx, list, fn, opts.map.limit or 20)
+  end
+
+  ---Iterates over tasks in the order in which they end: `for taskId, status, err in client:wait_each(ids) do`. A task
+  ---costs under 1 KiB while it is waited for.
+  ---In a job on Lua 5.1 call the iterator yourself: that version cannot yield inside `for … in`.
+  ---@param tasks (string|table)[]  taskIds, or what extend returned
+  ---@param given table|nil         the options of wait, and `limit`: looks at a time, 20 unless given
+  ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
+  function Client:wait_each(tasks, given)
+    local ctx = context(self, "wait_each")
+    if type(tasks) ~= "table" then misuse("wait_each", "a list of taskIds expected, got " .. type(tasks)) end
+    local opts, problem = split(ctx, EACH, given)
+    if not opts then misuse("wait_each", problem) end
+    local ids = {}
+    for i, task in ipairs(tasks) do
+      local id = task_id_of(task)
+      ids[i] = id == nil and "" or id -- refused as such, in its turn
+    end
+    return batch.wait_each(ctx, ids, opts.wait, opts.many.limit or 20)
+  end
+end

@@ -1,0 +1,85 @@
+--- What a host needs to run a client: jobs, steps, and the descriptor its own loop watches.
+
+local type = type
+
+local errors = require "veo.errors"
+local options = require "veo.client.options"
+
+---@param Client veo.Client   the class
+---@param tools veo.client.Tools
+return function(Client, tools)
+  local context, misuse = tools.context, tools.misuse
+
+  ---Sleeps without holding other jobs up.
+  ---@param seconds number
+  ---@return true|nil, veo.Error|nil
+  function Client:sleep(seconds)
+    local ctx = context(self, "sleep")
+    if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
+      misuse("sleep", "seconds: a number from 0 up expected")
+    end
+    local obstacle = ctx.scheduler:obstacle()
+    if obstacle then return nil, obstacle end
+    local why = ctx.scheduler:sleep_until(ctx.now() + seconds)
+    if why == "timeout" then return true end
+    return nil, errors.new { code = why == "closed" and "closed" or "cancelled", message = "the sleep was " .. why }
+  end
+
+  ---Runs `fn(...)` as a job: its calls of this client yield, and go on in step or run. A call that would have to wait where
+  ---Lua cannot yield, as inside gsub or sort, is `busy`. What `fn` raises is the job's error: `job:result()`, or the option
+  ---`on_job_error`; where an order of the job's may be paid, it has the taskId or the ref of it.
+  ---@return veo.Job
+  function Client:spawn(fn, ...)
+    local ctx = context(self, "spawn")
+    if not options.callable(fn) then misuse("spawn", "a function expected, got " .. type(fn)) end
+    return ctx.scheduler:spawn(fn, ...)
+  end
+
+  ---Lets exchanges and jobs go on. With 0 it never sleeps: call it once a frame.
+  ---@param ms number|nil  milliseconds to sleep at most, 0 unless given
+  ---@return integer|nil pending  jobs that have not ended
+  ---@return veo.Error|nil err
+  function Client:step(ms)
+    local ctx = context(self, "step")
+    if ms ~= nil and (type(ms) ~= "number" or ms ~= ms or ms < 0) then
+      misuse("step", "milliseconds from 0 up expected")
+    end
+    return ctx.scheduler:step(ms)
+  end
+
+  ---Steps until every job has ended.
+  ---@return true|nil, veo.Error|nil
+  function Client:run()
+    return context(self, "run").scheduler:run()
+  end
+
+  ---The one descriptor to watch for reading; nil on systems that have none. cqueues.poll(client) works as is.
+  ---@return integer|nil
+  function Client:pollfd()
+    return context(self, "pollfd").core:pollfd()
+  end
+
+  ---@return "r"
+  function Client:events()
+    return context(self, "events").core:events()
+  end
+
+  ---Seconds until step wants to be called, or nil. Where there is no descriptor, 0.02 at most while anybody waits.
+  ---@return number|nil
+  function Client:timeout()
+    local ctx = context(self, "timeout")
+    return ctx.core:timeout(ctx.scheduler:is_waiting())
+  end
+
+  ---Connects ahead of time, and reads certificates (3 ms of CPU, or 22 for a bundle) outside of any frame.
+  ---@return true|nil, veo.Error|nil
+  function Client:warm()
+    local ctx = context(self, "warm")
+    local obstacle = ctx.scheduler:obstacle()
+    if obstacle then return nil, obstacle end
+    local reply, failure = ctx.scheduler:exchange(nil, "warm")
+    if reply then return true end
+    return nil, errors.new { code = failure.reason == "network" and "network" or "malformed", operation = "warm",
+      curl_code = failure.curl_code, timed_out = failure.timed_out, message = "warm: " .. failure.message }
+  end
+end

@@ -1,0 +1,255 @@
+--- What each call may be told, as data, and how it is checked. An unknown or bad option is the caller's misuse: the
+--- client raises it at the caller's line, so nothing raises in here.
+
+local getmetatable, ipairs, pairs, tostring, type = getmetatable, ipairs, pairs, tostring, type
+local find, format, lower, match = string.find, string.format, string.lower, string.match
+local concat, sort = table.concat, table.sort
+
+local budgets = require "veo.policy.budget"
+local retry = require "veo.policy.retry"
+local suggest = require "veo.util.suggest"
+local texts = require "veo.util.text"
+local types = require "veo.wire.types"
+
+local M = {}
+
+-- Kinds of values ------------------------------------------------------------------------------------------------------
+
+local MOST = 2 ^ 53 -- further on, not every whole number is one, and the core takes none
+
+local function is_number(value)
+  return type(value) == "number" and value >= -MOST and value <= MOST
+end
+
+local function number(least, expected)
+  return { expected = expected, test = function(value) return is_number(value) and value >= least end }
+end
+
+local seconds = number(0, "seconds, 0 or more")
+local positive = { expected = "seconds, more than 0", test = function(value) return is_number(value) and value > 0 end }
+local count = { expected = "a whole number from 1 up",
+  test = function(value) return is_number(value) and value >= 1 and value % 1 == 0 end }
+local a_day = { expected = "whole seconds from 1 to 86400",
+  test = function(value) return count.test(value) and value <= 86400 end }
+local natural = { expected = "a whole number from 0 up",
+  test = function(value) return is_number(value) and value >= 0 and value % 1 == 0 end }
+local natural_or_off = { expected = "a whole number from 0 up, or false for no limit",
+  test = function(value) return value == false or natural.test(value) end }
+local flag = { expected = "true or false", test = function(value) return type(value) == "boolean" end }
+
+local function is_text(value, unwanted)
+  return type(value) == "string" and value ~= "" and not find(value, unwanted or "[%z\r\n]")
+    and not texts.trimmed(value)
+end
+
+local text = { expected = "a non-empty string on one line", test = is_text }
+local word = { expected = "a non-empty string on one line without blanks",
+  test = function(value) return is_text(value, "[%c%s]") end }
+local header = { expected = "a non-empty string without control characters",
+  test = function(value) return is_text(value, "%c") end }
+local address = { expected = "an http or https address that names a host, without user, query or fragment",
+  test = function(value) return types.url(value) ~= nil and not find(value, "[?#@]") end }
+local PROXIES = { http = true, https = true, socks4 = true, socks4a = true, socks5 = true, socks5h = true }
+local proxy = { expected = "host:port, a URL of http, https, socks4, socks4a, socks5 or socks5h, or false for none",
+  test = function(value)
+    if value == false then return true end
+    local scheme = type(value) == "string" and match(value, "^(.-)://") or "http"
+    return is_text(value, "[%c%s]") and PROXIES[lower(scheme)] == true
+  end }
+local rate = { expected = "a number a second, more than 0, or false for no limit",
+  test = function(value) return value == false or is_number(value) and value > 0 end }
+
+---Whether a value can be called like a function.
+function M.callable(value)
+  if type(value) == "function" then return true end
+  local meta = getmetatable(value)
+  return type(meta) == "table" and meta.__call ~= nil
+end
+local callable = M.callable
+local fn = { expected = "a function", test = callable }
+
+local function one_of(...)
+  local allowed, names = {}, {}
+  for i, name in ipairs { ... } do allowed[name], names[i] = true, format('"%s"', name) end
+  return { expected = concat(names, " or "), test = function(value) return allowed[value] == true end }
+end
+
+-- The options ----------------------------------------------------------------------------------------------------------
+
+-- Seconds unless said otherwise. The groups' fields may be given to veo.new and to the call itself.
+M.rate = { count = count, window = positive, polls = rate }
+M.wait = {
+  timeout = seconds, first = seconds, interval = positive, growth = number(1, "a factor of 1 or more"),
+  max_interval = positive, jitter = { expected = "a share from 0 up to 1",
+    test = function(value) return is_number(value) and value >= 0 and value < 1 end },
+  grace = seconds, max_errors = natural_or_off, on_progress = fn,
+}
+M.download = { on_progress = fn, max_bytes = count, overwrite = flag, attempts = count, stall = a_day,
+  verify = flag, mkdir = flag }
+M.upgrade = { timeout = seconds, interval = positive }
+M.upload = { on_progress = fn, timeout = positive, deadline = seconds }
+M.submit = { timeout = positive, deadline = seconds, key = text, on_duplicate = one_of("refuse", "join", "allow"),
+  path = text, overwrite = flag, mkdir = flag }
+M.many = { limit = count }
+M.settle = { force = flag }
+M.free = { timeout = positive, deadline = seconds }
+
+M.new = {
+  api_key = word, base_url = address, api = one_of("veo", "jobs"), timeout = positive, connect_timeout = positive,
+  deadline = seconds, max_in_flight = count, ca_file = text, proxy = proxy, allow_http = flag, user_agent = header,
+  log = fn, on_job_error = fn, pause = fn, upload_url = address, max_downloads = count,
+  webhook_key = { expected = "a non-empty string on one line, or false for an account that has no key",
+    test = function(value) return value == false or text.test(value) end },
+}
+
+-- Money: where it is remembered, how it is proved, how much may go.
+M.new.ledger = text
+M.new.create = flag
+M.new.evidence = flag
+M.new.max_credits = budgets.limit_kind
+M.new.prices = budgets.prices_kind
+M.new.lease = number(3, "seconds, 3 or more")
+local path = { expected = "a file name, a pattern or a function",
+  test = function(value) return text.test(value) or callable(value) end }
+M.spent = { since = seconds, by = one_of("day", "operation") }
+M.resume = { on_result = fn, path = path, limit = count }
+M.save = { key = M.submit.key, on_duplicate = M.submit.on_duplicate, timeout = positive, deadline = seconds }
+M.chain = { path = text, key = text, save_hops = text, overwrite = flag, repeat_failed = flag, on_progress = fn,
+  timeout = positive, deadline = seconds }
+
+M.defaults = {
+  api = "veo", timeout = 60, connect_timeout = 10, deadline = 300, max_in_flight = 100, allow_http = false,
+  rate = { count = 20, window = 10 },
+  wait = { timeout = 1200, first = 10, interval = 5, growth = 1.5, max_interval = 20, jitter = 0.15, grace = 90 },
+  download = { overwrite = false, attempts = 5, stall = 60, verify = true, mkdir = false }, max_downloads = 8,
+  upgrade = { timeout = 600, interval = 25 },
+  upload = { deadline = 3600 },
+}
+
+-- Checking -------------------------------------------------------------------------------------------------------------
+
+-- A value as it may be shown; never a string's content, which may be a key.
+local function show(value)
+  if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
+  if value == "" then return "an empty string" end
+  return "a " .. type(value)
+    .. (type(value) == "string" and texts.trimmed(value) and " with blanks or a line break around it" or "")
+end
+
+local function names_of(kinds, groups)
+  local names = {}
+  for name in pairs(kinds) do names[#names + 1] = name end
+  for name in pairs(groups or {}) do names[#names + 1] = name end
+  sort(names)
+  return names
+end
+
+-- Nil, or what is wrong with an option.
+local function problem_with(kinds, groups, name, value)
+  local kind = kinds[name]
+  if not kind then
+    local meant = suggest.nearest(name, names_of(kinds, groups))
+    return format("unknown option %s%s", type(name) == "string" and name or show(name),
+      meant and (" (did you mean " .. meant .. "?)") or "")
+  end
+  if kind.test(value) then return nil end
+  return format("%s: given %s, expected %s%s", name, show(value), kind.expected,
+    type(value) == "number" and value > MOST and ", of at most 2^53" or "")
+end
+
+---Checks a flat table of options and lays it over its defaults.
+---@param kinds table      name → kind
+---@param defaults table|nil
+---@param given table|nil
+---@return table|nil options   a fresh table
+---@return string|nil problem
+function M.overlay(kinds, defaults, given)
+  local out = {}
+  for name, value in pairs(defaults or {}) do out[name] = value end
+  if given == nil then return out end
+  if type(given) ~= "table" then return nil, "options: given " .. show(given) .. ", expected a table" end
+  for name, value in pairs(given) do
+    local problem = problem_with(kinds, nil, name, value)
+    if problem then return nil, problem end
+    out[name] = value
+  end
+  return out
+end
+
+---A retry policy: what is given over what the client has.
+---@param defaults veo.RetryPolicy|nil
+---@param given table|nil
+---@return veo.RetryPolicy|nil, string|nil problem
+function M.retry(defaults, given)
+  if given == nil and defaults then return defaults end
+  if given ~= nil and type(given) ~= "table" then return nil, "retry: given " .. show(given) .. ", expected a table" end
+  local merged = {}
+  for name in pairs(retry.defaults) do if defaults then merged[name] = defaults[name] end end
+  for name, value in pairs(given or {}) do merged[name] = value end
+  local policy, err = retry.policy(merged)
+  return policy, err and err.message
+end
+
+---Sorts a call's options into groups; an option may belong to several. `retry` belongs to every call that has it.
+---@param groups table<string, table>    group → kinds
+---@param defaults table<string, table>  group → defaults; `retry` → the client's policy
+---@param given table|nil
+---@return table<string, table>|nil out  a table a group, and `retry`
+---@return string|nil problem
+function M.split(groups, defaults, given)
+  local all, out = {}, {}
+  for group, kinds in pairs(groups) do
+    for name, kind in pairs(kinds) do all[name] = kind end
+    out[group] = M.overlay(kinds, defaults[group])
+  end
+  if given ~= nil and type(given) ~= "table" then
+    return nil, "options: given " .. show(given) .. ", expected a table"
+  end
+  for name, value in pairs(given or {}) do
+    if name ~= "retry" or not defaults.retry then
+      local problem = problem_with(all, { retry = defaults.retry }, name, value)
+      if problem then return nil, problem end
+      for group, kinds in pairs(groups) do
+        if kinds[name] then out[group][name] = value end
+      end
+    end
+  end
+  if not defaults.retry then return out end
+  local problem
+  out.retry, problem = M.retry(defaults.retry, given and given.retry)
+  if not out.retry then return nil, problem end
+  return out
+end
+
+local GROUPS = { rate = M.rate, wait = M.wait, download = M.download, upgrade = M.upgrade, upload = M.upload }
+local WITH_RETRY = { retry = retry.defaults }
+for name, kinds in pairs(GROUPS) do WITH_RETRY[name] = kinds end
+
+---Checks the options of veo.new: the flat ones and the groups.
+---@param given table
+---@return table|nil, string|nil problem
+function M.of_client(given)
+  local flat, out = {}, {}
+  for name, value in pairs(given) do
+    if WITH_RETRY[name] then
+      if type(value) ~= "table" then return nil, format("%s: given %s, expected a table", name, show(value)) end
+    else
+      local problem = problem_with(M.new, WITH_RETRY, name, value)
+      if problem then return nil, problem end
+      flat[name] = value
+    end
+  end
+  for name, value in pairs(M.defaults) do out[name] = value end
+  for name, value in pairs(flat) do out[name] = value end
+  for group, kinds in pairs(GROUPS) do
+    local problem
+    out[group], problem = M.overlay(kinds, M.defaults[group], given[group])
+    if not out[group] then return nil, group .. ": " .. problem end
+  end
+  local problem
+  out.retry, problem = M.retry(nil, given.retry)
+  if not out.retry then return nil, problem end
+  return out
+end
+
+return M

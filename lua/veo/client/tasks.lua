@@ -1,0 +1,115 @@
+--- The client's main calls: extend, status, credits, wait, download.
+
+local type = type
+
+local budgets = require "veo.policy.budget"
+local downloads = require "veo.task.download"
+local options = require "veo.client.options"
+local query = require "veo.task.query"
+local submits = require "veo.task.submit"
+local texts = require "veo.util.text"
+local waits = require "veo.task.wait"
+
+local SUBMIT = { submit = options.submit }
+local FREE = { free = options.free }
+local WAIT = { wait = options.wait }
+local DOWNLOAD = { download = options.download }
+local ALL = { wait = options.wait, submit = { deadline = options.submit.deadline, key = options.submit.key,
+  on_duplicate = options.submit.on_duplicate } }
+
+---@param Client veo.Client   the class
+---@param tools veo.client.Tools
+return function(Client, tools)
+  local context, misuse, split, task_id_of = tools.context, tools.misuse, tools.split, tools.task_id_of
+
+  ---Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
+  ---With a ledger an identical order is joined until its video is saved, and a `duplicate` for 24 hours from its end.
+  ---Documentation: POST /api/v1/veo/extend.
+  ---@param params { taskId: string, prompt: string, seeds: integer|nil, model: string|nil, watermark: string|nil, callBackUrl: string|nil, extra: table|nil }
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, key: string|nil, on_duplicate: "refuse"|"join"|"allow"|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; one exchange 60, the whole call 300. `path`: where the video is going to be saved; what cannot be is not ordered
+  ---@return { taskId: string, raw: table|nil, ref: string|nil, joined: boolean|nil, already: boolean|nil }|nil task  `already`: the same order's video is at `path`
+  ---@return veo.Error|nil err  exists, busy, io, invalid, uncertain, insufficient_credits, rejected, duplicate, budget, ledger, …
+  function Client:extend(params, given)
+    local ctx = context(self, "extend")
+    if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
+    local opts, problem = split(ctx, SUBMIT, given, true)
+    if not opts then misuse("extend", problem) end
+    return submits.submit(ctx, "extend", params, opts)
+  end
+
+  ---Asks for a task's state, now. Free; repeated on passing errors.
+  ---Documentation: GET /api/v1/veo/record-info.
+  ---@param task string|table  a taskId, or what extend returned
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
+  ---@return veo.Status|nil status
+  ---@return veo.Error|nil err  not_found, expired, unauthorized, network, server, malformed, …
+  function Client:status(task, given)
+    local ctx = context(self, "status")
+    local opts, problem = split(ctx, FREE, given, true)
+    if not opts then misuse("status", problem) end
+    return query.status(ctx, task_id_of(task), opts)
+  end
+
+  ---The account's credits; may be fractional. Free.
+  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
+  ---@return number|nil credits
+  ---@return veo.Error|nil err
+  function Client:credits(given)
+    local ctx = context(self, "credits")
+    local opts, problem = split(ctx, FREE, given, true)
+    if not opts then misuse("credits", problem) end
+    return query.call(ctx, "credits", {}, opts)
+  end
+
+  ---Waits until a task has succeeded. On a timeout the task goes on; waiting again is free.
+  ---@param task string|table  a taskId, or what extend returned
+  ---@param given { timeout: number|nil, first: number|nil, interval: number|nil, growth: number|nil, max_interval: number|nil, jitter: number|nil, grace: number|nil, max_errors: integer|false|nil, on_progress: nil|fun(status: veo.Status, info: veo.WaitInfo) }|nil  seconds
+  ---@return veo.Status|nil status
+  ---@return veo.Error|nil err  timeout, failed, no_result, not_found, … with the taskId
+  function Client:wait(task, given)
+    local ctx = context(self, "wait")
+    local opts, problem = split(ctx, WAIT, given)
+    if not opts then misuse("wait", problem) end
+    return waits.wait(ctx, task_id_of(task), opts.wait)
+  end
+
+  ---extend, then wait. Options of both; `timeout` is the wait's.
+  ---@param params table
+  ---@param given table|nil
+  ---@return veo.Status|nil status
+  ---@return veo.Error|nil err
+  function Client:extend_and_wait(params, given)
+    local ctx = context(self, "extend_and_wait")
+    if type(params) ~= "table" then
+      misuse("extend_and_wait", "a table of parameters expected, got " .. type(params))
+    end
+    local opts, problem = split(ctx, ALL, given, true)
+    if not opts then misuse("extend_and_wait", problem) end
+    local task, err = submits.submit(ctx, "extend", params, opts)
+    if not task then return nil, err end
+    local status
+    status, err = waits.wait(ctx, task.taskId, opts.wait)
+    if err and not task.joined then budgets.paid(err) end
+    return status, err
+  end
+
+  ---Saves a finished video. Until it is whole it stands in `target .. ".part"`; a later download goes on from there.
+  ---With a function as target, it gets the bytes piece by piece, may wait itself, and ends the download by returning false.
+  ---@param source veo.Status|string|{ url: string, taskId: string|nil }|{ taskId: string }  a succeeded status, a URL (with the taskId a dead link is made anew), or a task: its taskId, what extend returned, a ledger's record; one look then says where its video is, and nothing is waited for
+  ---@param target string|fun(chunk: string): false|nil
+  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil, info: veo.Progress), max_bytes: integer|nil, overwrite: boolean|nil, attempts: integer|nil, stall: integer|nil, verify: boolean|nil, mkdir: boolean|nil }|nil  `stall`: a try ends after so many seconds under 1 KiB/s, 60 unless given; `verify = false`: the boxes of an MP4 are not looked at; `mkdir`: makes the folder
+  ---@return { path: string|nil, bytes: integer, taskId: string|nil, requests: integer, resumed: integer|nil, already: boolean|nil, verified: boolean|nil }|nil file  `verified`: true when the boxes of an MP4 fill it, false when it may be cut; `already`: with a ledger, the task's own video was there
+  ---@return veo.Error|nil err  exists, busy, io, expired, not_video, too_large, changed, network, …; of a task `timeout`: it has not ended, and failed, no_result, not_found, …
+  function Client:download(source, target, given)
+    local ctx = context(self, "download")
+    if type(source) ~= "string" and type(source) ~= "table" then
+      misuse("download", "a status, a task or a URL expected, got " .. type(source))
+    end
+    local unusable = type(target) ~= "function" and texts.path_problem(target)
+    if unusable and type(target) ~= "string" then unusable = "a non-empty file name, or a function, expected" end
+    if unusable then misuse("download", "path: " .. unusable) end
+    local opts, problem = split(ctx, DOWNLOAD, given)
+    if not opts then misuse("download", problem) end
+    return downloads.download(ctx, source, target, opts.download)
+  end
+end

@@ -1,0 +1,132 @@
+--- What the ledger says when it is asked. Nothing in here holds a writer up: it reads outside of any lock, a page at a
+--- time, and writes only what the dead left. Methods of the ledger.
+
+local floor, huge, min = math.floor, math.huge, math.min
+
+local alike = require "veo.ledger.alike"
+local canonical = require "veo.util.canonical_json"
+local clocks = require "veo.ledger.clock"
+local intents = require "veo.ledger.intents"
+local rows = require "veo.ledger.rows"
+
+-- Rows read at once: some 600 KiB of records.
+local PAGE = 200
+
+---@param Ledger veo.Ledger   the class
+return function(Ledger)
+  ---One read of one state of the database; what could not be written earlier goes first.
+  ---@param operation string|nil
+  ---@param fn fun(db: veo.Database): any
+  function Ledger:read(operation, fn)
+    if self.pending[1] then return self:commit(operation, fn) end
+    local value, problem = self.db:transaction(fn, "reading")
+    if self.closed then self.db:disconnect() end
+    if value == nil then return nil, self:error(problem, operation) end
+    return value
+  end
+
+  ---Iterates over the records that fit, oldest first. What a page brings is as it was then; no record comes twice.
+  ---@param filter table|nil
+  ---@return nil|fun(): veo.Record|false|nil, veo.Error|nil each  false and an error where it cannot go on
+  ---@return veo.Error|nil err
+  function Ledger:each(filter)
+    local buried, problem = self:bury("tasks")
+    if not buried then return nil, problem end
+    local page, at, left, size = {}, 0, filter and filter.limit or huge, 0
+    local function turn()
+      size = min(PAGE, left)
+      local found, err = self:read("tasks", function(db) return rows.page(db, filter, page[#page], size) end)
+      if found then page, at, left = found, 0, left - #found end
+      return found, err
+    end
+    local first, err = turn()
+    if not first then return nil, err end
+    return function()
+      if at == #page and #page == size and left > 0 then
+        local more, why = turn()
+        if not more then
+          left = 0
+          return false, why
+        end
+      end
+      at = at + 1
+      return page[at]
+    end
+  end
+
+  ---The ledger's records that fit, oldest first, all of them; intents of dead processes get their last word before.
+  ---@return veo.Record[]|nil, veo.Error|nil
+  function Ledger:tasks(filter)
+    local out = {}
+    local each, err = self:each(filter)
+    if not each then return nil, err end
+    for record, problem in each do
+      if not record then return nil, problem end
+      out[#out + 1] = record
+    end
+    return out
+  end
+
+  ---The newest record that fits, or false.
+  ---@return veo.Record|false|nil, veo.Error|nil
+  function Ledger:find(filter)
+    return self:read("tasks", function(db) return rows.newest(db, filter) or false end)
+  end
+
+  ---One row as it is now, its intent buried when its process is dead.
+  ---@return table|false|nil row, veo.Error|nil
+  function Ledger:row(ref)
+    local function look(db) return db:select("SELECT * FROM veo_tasks WHERE ref = ?", ref)[1] or false end
+    local row, err = self:read("tasks", look)
+    if not row or row.state ~= "intent" then return row, err end
+    return self:commit("tasks", function(db)
+      row = look(db)
+      if row then row.state = intents.bury(db, row, clocks.read(db)) end
+      return row
+    end)
+  end
+
+  ---Rows of the same order that have a task, latest first.
+  ---@param order veo.ledger.Order
+  ---@return table[]|nil, veo.Error|nil
+  function Ledger:alike(order)
+    return self:read(order.operation, function(db)
+      return alike.rows(db, order, "task_id IS NOT NULL AND state IN ('accepted', 'done', 'saved')")
+    end)
+  end
+
+  ---How many open orders others see to, and how many of this client's are on their way.
+  ---@return { others: integer, mine: integer }|nil, veo.Error|nil
+  function Ledger:seen_to()
+    return self:read("resume", function(db)
+      local held = db:select([[SELECT
+        CAST(COALESCE(SUM(CASE WHEN owner <> ? THEN 1 END), 0) AS DOUBLE PRECISION) AS others,
+        CAST(COALESCE(SUM(CASE WHEN owner = ? AND state = 'intent' THEN 1 END), 0) AS DOUBLE PRECISION) AS mine
+        FROM veo_tasks WHERE owner IS NOT NULL AND state IN ('intent', 'accepted', 'done')]], self.owner,
+        self.owner)[1]
+      return { others = floor(held.others), mine = floor(held.mine) }
+    end)
+  end
+
+  ---@return string|false|nil what  nil when the ledger cannot be read
+  function Ledger:is_upgraded(taskId)
+    return (self:read(nil, function(db)
+      local row = db:select("SELECT what FROM veo_upgrades WHERE task_id = ?", canonical.name(taskId))[1]
+      return row and row.what or false
+    end))
+  end
+
+  ---Credits reserved or spent today (UTC).
+  ---@return number|nil, veo.Error|nil
+  function Ledger:spent_today()
+    return self:read("budget", function(db) return intents.spent(db, db:time()) end)
+  end
+
+  ---Reads all of the ledger, on the calling thread.
+  ---@return true|nil, veo.Error|nil
+  function Ledger:check()
+    local ok, problem = self.db:check()
+    if ok then return true end
+    return nil, self:error(problem, "check_ledger")
+  end
+end

@@ -1,0 +1,167 @@
+--- Tasks of the ledger as users see them: a filter becomes SQL with bound values, a row becomes a record.
+
+local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
+local find, format = string.find, string.format
+local concat = table.concat
+local unpack = table.unpack or unpack -- luacheck: ignore
+
+local cjson = require "cjson.safe"
+
+local canonical = require "veo.util.canonical_json"
+local equality = require "veo.ledger.equality"
+local suggest = require "veo.util.suggest"
+
+local M = {}
+
+---@class veo.Record
+---@field ref string            names the intent: for settle, and in the callback's URL
+---@field state "intent"|"accepted"|"done"|"saved"|"failed"|"refused"|"uncertain"|"lost"
+---@field operation string      "extend", …
+---@field api string
+---@field params table          what was ordered, as it went to the service; empty when it was pruned
+---@field pruned string|nil     what stands for it then: only what money needs to know is left of the order
+---@field key string|nil
+---@field taskId string|nil     of an uncertain one a candidate, which nobody has confirmed
+---@field price number|nil      credits that were reserved for it
+---@field consumed number|nil   credits that the service says it took
+---@field created number        epoch seconds
+---@field updated number
+---@field repeats string|nil    the order that this one repeated by the caller's word (retry.ambiguous), or is a second task of
+---@field status table|nil      the last status, of a task that has ended
+---@field video_url string|nil
+---@field path string|nil       where it was saved, or is to be, from the root
+---@field size number|nil       bytes of the saved file, and…
+---@field digest string|nil     …a hash of its first and last 64 KiB
+---@field err table|nil         code and message of what went wrong; of an uncertain one what its answer named
+---@field evidence table|nil    credits before and after an uncertain call
+
+-- Nothing of cjson's shared state is touched.
+local json = cjson.new()
+
+local function decode(text)
+  if not text then return nil end
+  local value = json.decode(canonical.raw(text))
+  return type(value) == "table" and value or nil
+end
+
+-- A null of JSON is nothing.
+local function clean(value)
+  if type(value) ~= "table" then return value end
+  for name, inner in pairs(value) do
+    if type(inner) == "userdata" then value[name] = nil else clean(inner) end
+  end
+  return value
+end
+
+---@return veo.Record
+function M.record(row)
+  local status = clean(decode(row.result))
+  return {
+    ref = row.ref, state = row.state, operation = row.operation, api = row.api, params = clean(decode(row.body)) or {},
+    pruned = equality.is_stand_in(row.body) and row.body or nil,
+    key = row.intent_key, taskId = row.task_id, price = row.price,
+    consumed = row.consumed, created = row.created, updated = row.updated,
+    status = status, video_url = status and status.video_url,
+    path = row.path, size = row.size, digest = row.digest, err = clean(decode(row.error)),
+    repeats = row.repeats, evidence = clean(decode(row.evidence)), owner = row.owner, lease = row.lease,
+  }
+end
+
+local COLUMNS = { ref = "ref", state = "state", key = "intent_key", taskId = "task_id", operation = "operation" }
+local NAMES = { "ref", "state", "key", "taskId", "operation", "open", "since", "limit" }
+
+---Nil, or what is wrong with a filter.
+function M.problem(filter)
+  if filter == nil then return nil end
+  if type(filter) ~= "table" then return "a table expected, got " .. type(filter) end
+  for name, value in pairs(filter) do
+    if COLUMNS[name] then
+      if type(value) ~= "string" or find(value, "%z") then return name .. ": a string expected" end
+    elseif name == "open" then
+      if type(value) ~= "boolean" then return "open: true or false expected" end
+    elseif name == "since" or name == "limit" then
+      if type(value) ~= "number" or value ~= value or value < 0 or name == "limit" and value % 1 ~= 0 then
+        return name .. ": a number from 0 up expected"
+      end
+    else
+      local meant = suggest.nearest(name, NAMES)
+      return "unknown filter " .. tostring(name) .. (meant and " (did you mean " .. meant .. "?)" or "")
+    end
+  end
+  return nil
+end
+
+-- The states as an index of the schema has them, word for word, or it is not used.
+local OPEN = "state IN ('intent', 'accepted', 'done', 'uncertain')"
+local IS_OPEN = { intent = true, accepted = true, done = true, uncertain = true }
+
+local function query(filter, order, limit, after, db)
+  local where, values = {}, {}
+  filter = filter or {}
+  -- A name is what finds a row: the index of operations, which has the order too, must not look better.
+  local named = filter.ref or filter.key or filter.taskId
+  for name, value in pairs(filter) do
+    if COLUMNS[name] then
+      local hidden = named and name == "operation"
+      where[#where + 1], values[#values + 1] = COLUMNS[name] .. (hidden and " || '' = ?" or " = ?"), value
+      if name == "state" and not named and IS_OPEN[value] then where[#where + 1] = OPEN end
+    elseif name == "since" and not after then -- which is later, and the better start
+      where[#where + 1], values[#values + 1] = "created >= ?", value
+    elseif name == "open" then
+      where[#where + 1] = value and OPEN or "NOT " .. OPEN
+    end
+  end
+  if after then
+    where[#where + 1] = "(created, ref) > (CAST(? AS DOUBLE PRECISION), ?)"
+    values[#values + 1] = db:exact(after.created)
+    values[#values + 1] = after.ref
+  end
+  return format("SELECT * FROM veo_tasks%s ORDER BY %s LIMIT %d",
+    where[1] and " WHERE " .. concat(where, " AND ") or "", order, limit), values
+end
+
+---A page of the records that fit, oldest first.
+---@param db veo.Database
+---@param filter table|nil
+---@param after veo.Record|nil  the last one of the page before
+---@param limit integer
+---@return veo.Record[]
+function M.page(db, filter, after, limit)
+  local sql, values = query(filter, "created, ref", limit, after, db)
+  local out = {}
+  for i, row in ipairs(db:select(sql, unpack(values))) do out[i] = M.record(row) end
+  return out
+end
+
+---The newest record that fits.
+---@return veo.Record|nil
+function M.newest(db, filter)
+  local sql, values = query(filter, "created DESC, ref DESC", 1)
+  local row = db:select(sql, unpack(values))[1]
+  return row and M.record(row)
+end
+
+-- Only what tells something after years; never the whole reply.
+local KEPT = { "taskId", "state", "video_url", "resultUrls", "fullResultUrls", "originUrls", "resolution", "seeds",
+  "errorCode", "errorMessage", "createTime", "completeTime", "creditsConsumed" }
+
+---A status, as the ledger keeps it.
+function M.kept_status(status)
+  if not status then return nil end
+  local out = {}
+  for _, name in ipairs(KEPT) do out[name] = status[name] end
+  return out
+end
+
+---An error, as the ledger keeps it.
+---@param err veo.Error|nil
+function M.kept_error(err)
+  if not err then return nil end
+  return { code = err.code, message = err.message, sent = err.sent,
+    cause = type(err.cause) == "table" and err.cause.code or type(err.cause) == "string" and err.cause or nil,
+    http_status = err.http_status, service_code = err.service_code, curl_code = err.curl_code,
+    charged = err.charged, candidate = err.candidate, recordId = err.recordId, excerpt = err.excerpt }
+end
+
+
+return M

@@ -1,0 +1,74 @@
+--- No connection. A try of which nothing left is no attempt and costs the budget nothing: it is made again, with backoff,
+--- for as long as its call has time. So an outage shorter than that ends nothing.
+
+local setmetatable = setmetatable
+local floor, huge, max, min = math.floor, math.huge, math.max, math.min
+local format = string.format
+
+local retry = require "veo.policy.retry"
+local wire = require "veo.wire"
+
+local M = {}
+
+---@class veo.Outage
+---@field since number|nil  when the first of the tries in a row failed
+---@field tries integer     how many did
+local Outage = {}
+Outage.__index = Outage
+
+-- The least pause (seconds): with `base = 0` a refused port would be asked ten thousand times a second.
+local LEAST = 0.02
+
+---@param limit number|nil  seconds that one may take, beside the end of the call
+---@return veo.Outage
+function M.new(limit)
+  return setmetatable({ since = nil, tries = 0, limit = limit or huge }, Outage)
+end
+
+---Whether a try met one: it ended with nothing sent, or before a proxy's tunnel stood, and waiting can help.
+---@param err veo.Error
+---@return boolean
+function M.met(err)
+  return err.code == "network" and (err.sent == "no" or err.proxy_status ~= nil) and wire.repeatable(err)
+end
+
+---There was an answer.
+function Outage:over()
+  self.since, self.tries = nil, 0
+end
+
+---Seconds to pause after a try that met one; nil when no time is left. The last try is made at the end.
+---@param ctx table
+---@param policy veo.RetryPolicy
+---@param err veo.Error     of the try; is told how long there has been no connection
+---@param deadline number
+---@return number|nil
+function Outage:pause(ctx, policy, err, deadline)
+  local now = ctx.now()
+  self.since, self.tries = self.since or now, self.tries + 1
+  err.offline = now - self.since
+  local left = min(deadline, self.since + self.limit) - now
+  if left > 0 then return min(max(retry.delay(policy, self.tries, ctx.random), LEAST), left) end
+  err.message = format("%s; no connection for %s", err.message, M.clock(err.offline))
+  return nil
+end
+
+---Seconds, as 0:07, 12:30 or 1:02:03.
+---@param seconds number
+---@return string
+function M.clock(seconds)
+  seconds = floor(max(seconds, 0) + 0.5)
+  local hours, minutes = floor(seconds / 3600), floor(seconds / 60) % 60
+  if hours > 0 then return format("%d:%02d:%02d", hours, minutes, seconds % 60) end
+  return format("%d:%02d", minutes, seconds % 60)
+end
+
+---What is told meanwhile, to whoever watches the progress.
+---@param err veo.Error     of the last try
+---@param offline number    seconds since the first of those that failed in a row
+---@return string
+function M.words(err, offline)
+  return format("no %s for %s, trying again", err.code == "network" and "connection" or "answer", M.clock(offline))
+end
+
+return M

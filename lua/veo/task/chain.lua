@@ -1,0 +1,312 @@
+--- Extends a video hop by hop. With a ledger every hop has a key that follows from the order up to there, so that the
+--- same call after a crash finds what is paid already and goes on at the first hop that is not; and so does a call whose
+--- later hops were edited, as one does after a refused prompt.
+
+local ipairs, pairs, select, tostring, type = ipairs, pairs, select, tostring, type
+local format, gsub, lower, match = string.format, string.gsub, string.lower, string.match
+local time = os and os.time
+
+local as_job = require "veo.async.as_job"
+local budgets = require "veo.policy.budget"
+local chain_hops = require "veo.task.chain.hops"
+local core = require "veo.core"
+local destinations = require "veo.task.download.destination"
+local downloads = require "veo.task.download"
+local errors = require "veo.errors"
+local filenames = require "veo.util.filename"
+local journals = require "veo.task.download.journal"
+local partials = require "veo.task.download.partial"
+local query = require "veo.task.query"
+local submits = require "veo.task.submit"
+local targets = require "veo.task.download.target"
+local waits = require "veo.task.wait"
+local wire = require "veo.wire"
+
+local M = {}
+
+-- What a hop may say for itself; everything but the prompt can also stand for all hops.
+local SHARED = { "model", "seeds", "watermark", "callBackUrl", "extra" }
+local UPGRADED = { ["1080p"] = true, ["4k"] = true }
+
+local function problem(fields)
+  fields.operation = "chain"
+  return errors.new(fields)
+end
+
+-- Before anything is sent ---------------------------------------------------------------------------------------------
+
+-- The order of every hop, all checked now: a bad prompt must not show after its forerunners are paid.
+local function hops_of(ctx, params)
+  local hops = {}
+  for n, prompt in ipairs(params.prompts) do
+    local hop = type(prompt) == "table" and prompt or { prompt = prompt }
+    local order = {}
+    for _, name in ipairs(SHARED) do order[name] = params[name] end
+    for name, value in pairs(hop) do order[name] = value end
+    order.taskId = n == 1 and params.taskId or "checked-later"
+    local ok, err = wire.check(ctx.api, "extend", order)
+    if not ok then
+      err.hop = n
+      err.message = format("chain: hop %d: %s", n, err.message)
+      return nil, err
+    end
+    hops[n] = order
+  end
+  return hops
+end
+
+local function upgraded(taskId, what)
+  return problem { code = "invalid", field = "taskId", taskId = taskId, given = "a video that was upgraded to " .. what,
+    expected = "a video that was not upgraded",
+    message = format("chain: task %s was upgraded to %s, and the service extends no upgraded video "
+      .. "(extend first, upgrade last)", taskId, what) }
+end
+
+-- The source must be there, finished, and not upgraded.
+local function check_source(ctx, taskId, options)
+  local what = ctx.upgraded[taskId] or ctx.ledger and ctx.ledger:is_upgraded(taskId)
+  if what then return upgraded(taskId, what) end
+  local status, err = query.status(ctx, taskId, options)
+  if not status then
+    -- Records end after two months; whether such a video can still be extended is the service's to say.
+    return err.code ~= "expired" and err or nil
+  end
+  if status.state == "generating" then
+    status, err = waits.wait(ctx, taskId, options.wait)
+    if not status then return err end
+  end
+  if status.state == "failed" then
+    return problem { code = "failed", taskId = taskId, status = status, message = "chain: the source task failed" }
+  end
+  local resolution = type(status.resolution) == "string" and lower(status.resolution)
+  return UPGRADED[resolution] and upgraded(taskId, resolution) or nil
+end
+
+-- Hops ----------------------------------------------------------------------------------------------------------------
+
+local function tell(run, state, more)
+  if not run.options.on_progress then return end
+  local share = { submitting = 0, rendering = 0.1, rendered = 1, saving = 1, saved = 1 }
+  local info = more or {}
+  info.state, info.hop, info.hops = state, run.hop, #run.hops
+  info.elapsed = run.ctx.now() - run.began
+  info.fraction = state == "saved" and 1 or (run.hop - 1 + share[state]) / (#run.hops + 0.05)
+  run.options.on_progress(info)
+end
+
+local function failed(n, task)
+  return problem { code = "failed", taskId = task.taskId, ref = task.ref, status = task.status, message = format(
+    "hop %d, task %s, has failed; with repeat_failed = true it is ordered again", n, task.taskId) }
+end
+
+-- Orders a hop, or finds what was ordered. A failed one is ordered again only when that was asked for.
+local function order(run, n, source)
+  local ctx, params = run.ctx, run.hops[n]
+  params.taskId = source
+  local name, again, found
+  if run.names then
+    name, again, found = chain_hops.find(ctx.ledger, run.names[n], n, params)
+    if found and found.state == "failed" then again = again + 1 end
+  end
+  local last = found and found.state == "failed" and found
+  while true do
+    if last and not run.options.repeat_failed then return nil, failed(n, last) end
+    local submit = { deadline = run.options.deadline, timeout = run.options.timeout, alike = true,
+      key = name and chain_hops.key(name, n, again) }
+    if n == #run.hops then
+      submit.path, submit.overwrite, submit.destination = run.options.path, run.options.overwrite, run.destination
+      submit.mkdir = run.download.mkdir
+    end
+    local task, err = submits.submit(ctx, "extend", params, { submit = submit, retry = run.options.retry })
+    if not task then return nil, err end
+    if task.state ~= "failed" then return task end
+    last, again = task, (again or 1) + 1
+  end
+end
+
+local function save_hop(run, n, status)
+  local pattern = run.options.save_hops
+  -- The last hop is the whole chain, and has its own path.
+  if not pattern or n == #run.hops and run.options.path then return nil end
+  local path = gsub(pattern, "{hop}", tostring(n))
+  path = filenames.fill(path,
+    { taskId = status.taskId, ref = "", operation = "extend", created = time and time() or 0 })
+  local file, err = downloads.download(run.ctx, status, path, run.download)
+  return file and path, err
+end
+
+local function wait_for(run, task)
+  local wait = {}
+  for name, value in pairs(run.options.wait) do wait[name] = value end
+  local theirs = wait.on_progress
+  function wait.on_progress(status, info)
+    tell(run, "rendering", { taskId = task.taskId, status = status, next = info.next })
+    if theirs then theirs(status, info) end
+  end
+  return waits.wait(run.ctx, task.taskId, wait)
+end
+
+local function do_hop(run, n, source)
+  run.hop = n
+  tell(run, "submitting")
+  local task, err = order(run, n, source)
+  if not task then return nil, err end
+  run.paid = run.paid or not task.joined
+  local status
+  status, err = wait_for(run, task)
+  if not status then return nil, err end
+  local hop = { hop = n, taskId = task.taskId, ref = task.ref, joined = task.joined, prompt = run.hops[n].prompt,
+    status = status }
+  tell(run, "rendered", { taskId = task.taskId, status = status })
+  -- The hop is paid and rendered, so a copy that cannot be saved ends nothing.
+  hop.path, hop.err = save_hop(run, n, status)
+  run.done[n] = hop
+  return hop
+end
+
+-- The end -------------------------------------------------------------------------------------------------------------
+
+local function partial_path(path, n)
+  local stem, ending = match(path, "^(.*)(%.[^./\\]*)$")
+  return format("%s-hop%d%s", stem or path, n, ending or "")
+end
+
+-- What was finished before the chain stopped is saved under a name that says so, never under the whole chain's.
+local function stop(run, err)
+  err.hop, err.hops = run.hop, run.done
+  if run.paid then budgets.paid(err) end
+  local last = run.done[#run.done]
+  if not last or not run.options.path or err.code == "cancelled" or err.code == "closed" then return nil, err end
+  local path = partial_path(run.options.path, #run.done)
+  local file = downloads.download(run.ctx, last.status, path, run.download)
+  err.path = file and file.path or nil
+  return nil, err
+end
+
+-- Every hop is contained in the last one: nothing is left for resume to save.
+local function close_hops(ledger, hops)
+  local refs = {}
+  for n = 1, #hops - 1 do refs[n] = hops[n].ref end
+  ledger:contained(refs)
+end
+
+local function finish(run)
+  local last = run.done[#run.done]
+  local result = { taskId = last.taskId, status = last.status, hops = run.done }
+  local ledger = run.ctx.ledger
+  if run.options.path then
+    tell(run, "saving", { taskId = last.taskId })
+    local file, err = downloads.download(run.ctx, last.status, run.options.path, run.download)
+    if not file then
+      err.hop, err.hops, err.status = run.hop, run.done, last.status
+      return nil, run.paid and budgets.paid(err) or err
+    end
+    result.path, result.bytes, last.path = file.path, file.bytes, file.path
+  end
+  if ledger then close_hops(ledger, run.done) end
+  tell(run, "saved", { taskId = last.taskId, path = result.path })
+  return result
+end
+
+-- Why the whole chain cannot be saved, before a hop of it is paid.
+local function obstacle_of(run)
+  local ctx, options = run.ctx, run.options
+  local mkdir, hops = run.download.mkdir, options.save_hops
+  local err = destinations.try(ctx, options.path, options.overwrite, mkdir) or hops and (targets.able(hops)
+    or filenames.unable(hops) or targets.folder(hops, mkdir, true))
+  if err or not options.path or not ctx.ledger then return err end
+  local own = run.names and chain_hops.last(ctx.ledger, run.names, run.hops, run.params.taskId)
+  local row
+  row, err = ctx.ledger:keeper(core.absolute(options.path), own and own.taskId, options.overwrite,
+    partials.look)
+  return row and destinations.held("chain", options.path, row) or err
+end
+
+-- The whole chain was made and saved before: nothing is asked of anybody.
+local function made_before(run)
+  local ledger, path = run.ctx.ledger, run.options.path
+  if not ledger or not path or core.kind(path) ~= "file" then return nil end
+  local done, source = {}, run.params.taskId
+  for n, params in ipairs(run.hops) do
+    params.taskId = source
+    local _, _, record = chain_hops.find(ledger, run.names[n], n, params)
+    if not record or record.state ~= "saved" and record.state ~= "done" then return nil end
+    done[n] = { hop = n, taskId = record.taskId, ref = record.ref, joined = true, prompt = params.prompt,
+      status = record.status }
+    source = record.taskId
+  end
+  local last = done[#done]
+  local noted = journals.there(run.ctx, last.taskId, path)
+  if not noted then return nil end
+  ledger:saved(last.taskId, noted.at, noted)
+  close_hops(ledger, done)
+  return { taskId = last.taskId, status = last.status, hops = done, path = path, already = true }
+end
+
+-- Hop by hop, under the name that is this call's by now.
+local function work(run)
+  local ctx, orders, source = run.ctx, run.hops, run.params.taskId
+  local err = obstacle_of(run)
+  if err then
+    err.operation = "chain"
+    return nil, err
+  end
+  -- A hop that is paid already proves the source; its record may have ended meanwhile.
+  orders[1].taskId = source
+  if not run.names or not select(3, chain_hops.find(ctx.ledger, run.names[1], 1, orders[1])) then
+    err = check_source(ctx, source, run.options)
+    if err then return nil, err end
+  end
+  for n = 1, #orders do
+    local hop
+    hop, err = do_hop(run, n, source)
+    if not hop then return stop(run, err) end
+    source = hop.taskId
+  end
+  return finish(run)
+end
+
+local function hold(run)
+  local err
+  if run.options.path then
+    run.destination, err = destinations.take(run.ctx, run.options.path, run.download.mkdir)
+    if err then
+      err.operation = "chain"
+      return nil, err
+    end
+    run.download.destination = run.destination
+  end
+  local result
+  result, err = work(run)
+  destinations.leave(run.destination, result)
+  return result, err
+end
+
+---@param ctx table
+---@param params { taskId: string, prompts: (string|table)[] }  and what all hops share
+---@param options table
+---@return table|nil result, veo.Error|nil err
+function M.chain(ctx, params, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local ok, err = wire.task_id(params.taskId, "chain")
+  if not ok then return nil, err end
+  local orders
+  orders, err = hops_of(ctx, params)
+  if not orders then return nil, err end
+  local download = {}
+  for name, value in pairs(options.download) do download[name] = value end
+  download.overwrite = options.overwrite
+  local run = { ctx = ctx, params = params, options = options, hops = orders, hop = 1, done = {}, began = ctx.now(),
+    download = download }
+  if ctx.ledger then
+    run.names = chain_hops.names(params.taskId, orders, options.key)
+  elseif options.key then
+    return nil, problem { code = "invalid", field = "key", message = "chain: key needs a ledger" }
+  end
+  local before = made_before(run)
+  if before then return before end
+  return as_job(ctx, hold, run)
+end
+
+return M

@@ -1,0 +1,85 @@
+--- A task given in place of its link: one look says where the video is. Nothing is waited for.
+
+local type = type
+local find, format = string.find, string.format
+
+local errors = require "veo.errors"
+local journals = require "veo.task.download.journal"
+local query = require "veo.task.query"
+local targets = require "veo.task.download.target"
+local wire = require "veo.wire"
+
+local M = {}
+
+-- The states of a status, which says itself that it names no video; a ledger's record may have said so days ago.
+local LOOKED = { generating = true, succeeded = true, failed = true }
+
+local function problem(code, taskId, status, message)
+  return errors.new { code = code, operation = "download", taskId = taskId, status = status, message = message }
+end
+
+---Why there is nothing to save of a task; nil when there is.
+---@param status veo.Status
+---@return veo.Error|nil
+function M.obstacle(status)
+  local taskId = status.taskId
+  if status.state == "failed" then
+    return problem("failed", taskId, status, format("task %s failed: %s", taskId,
+      wire.printable(status.errorMessage or "no reason given", 200)))
+  elseif status.state ~= "succeeded" then
+    return problem("timeout", taskId, status, format("task %s has not ended (it is %s)", taskId, status.state))
+  elseif not status.video_url then
+    return problem("no_result", taskId, status, "task " .. taskId .. " succeeded, but the service names no video")
+  end
+  return nil
+end
+
+---The taskId, when that is what was given to download.
+---@param given any
+---@return string|nil
+function M.named(given)
+  if type(given) == "string" then return not find(given, "[:/]/") and given or nil end
+  if errors.is(given) or given.video_url or given.url or LOOKED[given.state] and not given.ref then return nil end
+  return given.taskId
+end
+
+-- The task's own file, which is there; or why it cannot be written. Asks nobody.
+local function at_target(ctx, taskId, target, options)
+  local journal = journals.new(ctx, { taskId = taskId }, target, options)
+  local there = journal and journal:there()
+  if there then return there end
+  local err = targets.check(target, options.overwrite, options.mkdir)
+  if err then err.operation, err.taskId = "download", taskId end
+  return nil, err
+end
+
+---Looks where a task's video is. All nil: go on as with what was given.
+---@param ctx table
+---@param given any
+---@param target string|function
+---@param options table  the `download` options
+---@return veo.Status|nil status
+---@return veo.Error|nil err
+---@return table|nil file  it is at the target already
+function M.look(ctx, given, target, options)
+  local taskId = M.named(given)
+  if not taskId then return nil end
+  local ok, err = wire.task_id(taskId, "download")
+  if not ok then return nil, err end
+  if type(given) == "table" and given.state == "uncertain" then
+    return nil, problem("uncertain", nil, nil, format("the order %s is uncertain, and nobody has confirmed that "
+      .. "task %s is its own: see client:settle", wire.printable(given.ref or "", 80), taskId))
+  end
+  if type(target) == "string" then
+    local file
+    file, err = at_target(ctx, taskId, target, options)
+    if file or err then return nil, err, file end
+  end
+  local status
+  status, err = query.status(ctx, taskId, { free = ctx.defaults.patient, retry = ctx.retry })
+  if status then err = M.obstacle(status) elseif not err.taskId then err.taskId = taskId end
+  if ctx.ledger then ctx.ledger:ended(taskId, not err and status or nil, err) end
+  return not err and status or nil, err
+end
+
+return M

@@ -1,0 +1,94 @@
+--- What an order that was made before means for one that is made now: refused, another body, or joined.
+
+local floor, max = math.floor, math.max
+local format = string.format
+local date, time = os and os.date, os and os.time
+
+local lazy = require("veo.util.lazy").room
+local errors = require "veo.errors"
+local ledgers = lazy "veo.ledger"
+
+local M = {}
+
+-- While another process has the same order under way, how often to look whether it has its answer (seconds).
+local LOOK_EVERY = 0.25
+
+local function joined(row)
+  local record = ledgers.record(row)
+  local status = record.status or {}
+  return { taskId = record.taskId, ref = record.ref, key = record.key, joined = true, state = record.state,
+    status = record.status, path = record.path, video_url = status.video_url, resultUrls = status.resultUrls }
+end
+
+local function where_it_is(record)
+  if record.path and record.state == "saved" then return "its video is in " .. record.path end
+  if record.state == "done" or record.state == "saved" then return "it is finished, and its result can be fetched" end
+  if record.state == "uncertain" and record.taskId then
+    return format("it may be task %s: look at it (client:status), or let client:resume() do so, and settle the order "
+      .. "(client:settle(err.ref, taskId or \"lost\")) before ordering again", record.taskId)
+  end
+  if record.state == "uncertain" then
+    return "it has no answer: settle it (client:settle(err.ref, taskId or \"lost\")) before ordering again"
+  end
+  return "it is " .. record.state
+end
+
+local function about(record, code, operation, message)
+  local known = record.state == "uncertain" and record.err or {}
+  return errors.new { candidate = record.state == "uncertain" and record.taskId ~= nil or nil,
+    recordId = known.recordId, excerpt = known.excerpt, code = code, operation = operation, sent = "no",
+    charged = code == "uncertain" and "maybe" or "no", ref = record.ref, taskId = record.taskId, key = record.key,
+    state = record.state, status = record.status, path = record.path,
+    message = format("%s: %s", operation, message) }
+end
+
+local function name_of(record)
+  return record.taskId and "task " .. record.taskId or "intent " .. record.ref
+end
+
+function M.duplicate(row, operation)
+  local record = ledgers.record(row)
+  return about(record, "duplicate", operation, format("the same request was made %s as %s; %s",
+    date("!%Y-%m-%d %H:%M:%SZ", floor(record.created)), name_of(record), where_it_is(record)))
+end
+
+function M.other_body(row, operation, key)
+  local record = ledgers.record(row)
+  local err = about(record, "invalid", operation,
+    format("key %q belongs to another request, made as %s; take another key", key, name_of(record)))
+  err.field = "key"
+  return err
+end
+
+function M.upgraded(operation, taskId, what)
+  return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = taskId, sent = "no",
+    message = format("%s: task %s was upgraded to %s, and the service extends no upgraded video "
+      .. "(extend first, upgrade last)", operation, taskId, what) }
+end
+
+-- Joins the earlier order; one that another process has just under way is waited for.
+function M.join(ctx, row, operation, deadline)
+  while row.state == "intent" and ctx.now() < deadline do
+    local why = ctx.scheduler:sleep_until(ctx.now() + LOOK_EVERY)
+    if why ~= "timeout" then
+      return nil, errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation, sent = "no",
+        message = operation .. " was " .. why .. " while the same order was under way elsewhere" }
+    end
+    local found, err = ctx.ledger:row(row.ref)
+    if found == nil then return nil, err end
+    row = found or row
+  end
+  local record = ledgers.record(row)
+  if record.state == "uncertain" then return nil, about(record, "uncertain", operation, where_it_is(record)) end
+  if not record.taskId then
+    return nil, about(record, record.state == "intent" and "busy" or "duplicate", operation,
+      "the same order is " .. record.state .. " in another process")
+  end
+  -- A task that was just ordered elsewhere may not be visible yet: waiting for it has the same grace.
+  local age = time() - record.created
+  if age < 90 and not ctx.created[record.taskId] then ctx.created[record.taskId] = ctx.now() - max(0, age) end
+  if ctx.log then ctx.log { event = "joined", operation = operation, taskId = record.taskId, ref = record.ref } end
+  return joined(row)
+end
+
+return M

@@ -1,0 +1,56 @@
+--- The usual job in one call: an extension ordered, waited for, and saved. With a ledger the same call again goes on where
+--- a crash left it, or answers with the file that is there.
+
+local as_job = require "veo.async.as_job"
+local budgets = require "veo.policy.budget"
+local destinations = require "veo.task.download.destination"
+local downloads = require "veo.task.download"
+local submits = require "veo.task.submit"
+local waits = require "veo.task.wait"
+
+local M = {}
+
+-- Waits for the task, and saves it under the name that this call holds.
+local function finish(ctx, task, path, options)
+  local status, err = waits.wait(ctx, task.taskId, options.wait)
+  if not status then return nil, err end
+  return downloads.download(ctx, status, path, options.download)
+end
+
+local function run(ctx, params, path, options, destination)
+  options.path, options.overwrite, options.mkdir = path, options.download.overwrite, options.download.mkdir
+  options.destination, options.download.destination = destination, destination
+  local task, err = submits.submit(ctx, "extend", params, { submit = options, retry = options.retry })
+  if not task or task.already then return task, err, true end
+  local file
+  file, err = finish(ctx, task, path, options)
+  -- What goes wrong behind an order of this call does so behind a paid one.
+  if not file then return nil, task.joined and err or budgets.paid(err) end
+  file.ref, file.key, file.joined = task.ref, task.key, task.joined
+  return file, nil, true
+end
+
+local function hold(ctx, params, path, options)
+  local destination, err = destinations.take(ctx, path, options.download.mkdir)
+  if not destination then
+    err.operation = "extend_and_save"
+    return nil, err
+  end
+  local file, idle
+  file, err, idle = run(ctx, params, path, options, destination)
+  destinations.leave(destination, idle)
+  return file, err
+end
+
+---@param ctx table
+---@param params table
+---@param path string
+---@param options { key: string|nil, on_duplicate: string|nil, timeout: number, deadline: number, retry: table, wait: table, download: table }
+---@return table|nil file, veo.Error|nil err
+function M.extend_and_save(ctx, params, path, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  return as_job(ctx, hold, ctx, params, path, options)
+end
+
+return M

@@ -1,0 +1,100 @@
+--- Saves the video of a claimed task. Each step is one of the claim: a worker that lost it goes no further.
+
+local pairs, setmetatable = pairs, setmetatable
+
+local core = require "veo.core"
+local downloads = require "veo.task.download"
+local errors = require "veo.errors"
+local fingerprints = require "veo.task.download.fingerprint"
+local journals = require "veo.task.download.journal"
+local part_names = require "veo.task.download.part_names"
+local save_path = require "veo.task.save_path"
+
+-- What the ledger is told of the download, by the steps of the claim.
+local Claimed = setmetatable({}, { __index = journals.class })
+Claimed.__index = Claimed
+
+function Claimed:note(identity)
+  local mine, held = self.step { state = "done", status = self.status, file = self:file(identity) }
+  self.lost = not mine
+  if mine then return journals.problem(self, held) end
+  return errors.new { code = "busy", operation = "resume", taskId = self.taskId,
+    message = "another worker has taken the task over" }
+end
+
+function Claimed:saved()
+  self.lost = not self.step { state = "saved", file = self:file(self.identity) }
+end
+
+function Claimed.there() return nil end -- looked for already
+function Claimed.failed() end
+
+-- The file of a worker that was killed before it said so.
+local function find(ctx, step, record, status, path)
+  local noted = journals.there(ctx, record.taskId, path)
+  if not noted then return nil end
+  if not step { state = "saved", status = status, file = { path = noted.at, size = noted.size, digest = noted.digest } }
+  then
+    return nil, true
+  end
+  return { path = path, bytes = noted.size, taskId = record.taskId, already = true }
+end
+
+-- All of it has come and was noted, and it has no name yet.
+local function is_whole(ctx, record, path)
+  local part = not core.kind(path) and part_names.find(path)
+  return part and fingerprints.agrees(ctx, record, part)
+end
+
+local M = {}
+
+---The noted end of a task whose whole video is here, under its name or not yet: nothing is asked of the service, which may
+---have forgotten it.
+---@param ctx table
+---@param record veo.Record
+---@return veo.Status|nil
+function M.here(ctx, record)
+  local status, path = record.status, record.path
+  if not path or not status or not status.video_url then return nil end
+  return (fingerprints.agrees(ctx, record, path) or is_whole(ctx, record, path)) and status or nil
+end
+
+---@param ctx table
+---@param options table  of resume
+---@param record veo.Record
+---@param status veo.Status
+---@param step fun(fields: table): true|nil, table|nil  makes a step of the claim: whether it is still ours, and which other task has the name
+---@return table|nil file
+---@return veo.Error|nil err  without a file nor this, the claim is lost
+function M.save(ctx, options, record, status, step)
+  local file, lost
+  if record.path then
+    file, lost = find(ctx, step, record, status, record.path)
+    if file or lost then return file end
+  end
+  local path, err = record.path, nil
+  if not path or not is_whole(ctx, record, path) then
+    path, err = save_path.path(ctx, options.path, record, status)
+  end
+  if not path then
+    if not step { state = "done", status = status } then return nil end
+    return nil, err
+  end
+  if core.kind(path) == "file" and not options.download.overwrite then
+    file, lost = find(ctx, step, record, status, path)
+    if file or lost or not step { state = "done", status = status } then return file end
+    return nil, errors.new { code = "exists", operation = "resume", path = path, taskId = record.taskId,
+      message = path .. " exists already, and is not known to be this task's video" }
+  end
+  local journal = setmetatable({ ctx = ctx, taskId = record.taskId, path = path, step = step, status = status,
+    take = core.kind(path) == "file" and "free" or nil }, Claimed)
+  local own = { journal = journal }
+  for name, value in pairs(options.download) do own[name] = value end
+  file, err = downloads.download(ctx, status, path, own)
+  if journal.lost then return nil end
+  -- Its end is noted also when nothing could be begun.
+  if not file and not journal.at and not step { state = "done", status = status } then return nil end
+  return file, err
+end
+
+return M

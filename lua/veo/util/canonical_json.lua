@@ -1,0 +1,133 @@
+--- One spelling for every request body: JSON with sorted keys, whole numbers without a fraction. Two requests are the
+--- same when their spelling is; the hash only finds them quickly, the text itself is compared.
+
+local ipairs, pairs, tonumber, tostring, type = ipairs, pairs, tonumber, tostring, type
+local floor = math.floor
+local byte, char, find, format = string.byte, string.char, string.find, string.format
+local gsub, match, sub = string.gsub, string.match, string.sub
+local concat, sort = table.concat, table.sort
+
+local texts = require "veo.util.text"
+
+local M = {}
+
+local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+-- Databases cut strings at NUL or refuse what is not UTF-8, so neither is in the text.
+local function escape_control(c)
+  return ESCAPES[c] or format("\\u%04x", byte(c))
+end
+
+-- Length of the UTF-8 sequence that a byte begins; nil for one that begins none.
+local function length(lead)
+  return lead >= 0xC2 and lead <= 0xDF and 2 or lead >= 0xE0 and lead <= 0xEF and 3
+    or lead >= 0xF0 and lead <= 0xF4 and 4 or nil
+end
+
+-- Bytes that are no UTF-8 become lone surrogates, which no valid text holds, so two bodies never meet in one spelling.
+local function escape_high(run)
+  local out, at = {}, 1
+  while at <= #run do
+    local lead, second = byte(run, at, at + 1)
+    local n = length(lead)
+    local valid = n and #run >= at + n - 1 and not find(sub(run, at + 1, at + n - 1), "[^\128-\191]")
+      and not (lead == 0xE0 and second < 0xA0) and not (lead == 0xED and second > 0x9F)
+      and not (lead == 0xF0 and second < 0x90) and not (lead == 0xF4 and second > 0x8F)
+    if valid then
+      out[#out + 1] = sub(run, at, at + n - 1)
+    else
+      out[#out + 1] = format("\\udc%02x", lead)
+    end
+    at = at + (valid and n or 1)
+  end
+  return concat(out)
+end
+
+---JSON as everybody can read it: bytes that are no UTF-8, as a task id may hold, are escaped.
+---@param json string
+---@return string
+function M.readable(json)
+  return (gsub(json, "[\128-\255]+", escape_high))
+end
+
+---Whether a string can be kept as text everywhere: PostgreSQL takes UTF-8 only.
+---@param s string
+---@return boolean
+function M.is_text(s)
+  return M.readable(s) == s
+end
+
+-- An escape and what may be its digits: a byte that was no UTF-8, or nil for any other.
+local function raw_byte(kind, digits)
+  local hex = kind == "u" and match(digits, "^[dD][cC]([89a-fA-F]%x)$")
+  return hex and char(tonumber(hex, 16)) or nil
+end
+
+---Takes `readable` back, also of all that `encode` makes; lua-cjson decodes such bytes as they are.
+---@param json string
+---@return string
+function M.raw(json)
+  return (gsub(json, "\\(.)(%x?%x?%x?%x?)", raw_byte))
+end
+
+local function text(s)
+  return '"' .. M.readable(gsub(s, '[%c"\\]', escape_control)) .. '"'
+end
+
+local encode
+
+local function list(t)
+  local out = {}
+  for i = 1, #t do out[i] = encode(t[i]) end
+  return "[" .. concat(out, ",") .. "]"
+end
+
+local function object(t)
+  local names, out = {}, {}
+  for name in pairs(t) do names[#names + 1] = name end
+  sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for i, name in ipairs(names) do out[i] = text(tostring(name)) .. ":" .. encode(t[name]) end
+  return "{" .. concat(out, ",") .. "}"
+end
+
+function encode(value)
+  local kind = type(value)
+  if kind == "string" then return text(value) end
+  if kind == "number" then return texts.number(value) end
+  if kind == "boolean" then return tostring(value) end
+  if kind == "table" then return value[1] ~= nil and list(value) or object(value) end
+  return "null"
+end
+
+---@param value any
+---@return string
+M.encode = encode
+
+-- Two residues of a polynomial, exact in doubles on every Lua: 64 bits to look a body up by, no proof of anything.
+---@param s string
+---@return string  16 hex digits
+function M.hash(s)
+  local a, b = 5381, 7919
+  for i = 1, #s do
+    local value = byte(s, i)
+    a = (a * 257 + value) % 4294967291
+    b = (b * 65599 + value) % 4294967279
+  end
+  local function hex(n)
+    return format("%04x%04x", floor(n / 65536), n % 65536)
+  end
+  return hex(a) .. hex(b)
+end
+
+-- An entry of PostgreSQL's indexes is 2,704 bytes at most.
+local LONG = 1000
+
+---A task id as it can be a primary key.
+---@param taskId string
+---@return string
+function M.name(taskId)
+  if #taskId <= LONG then return taskId end
+  return format("%s (%d bytes, %s)", sub(taskId, 1, 100), #taskId, M.hash(taskId))
+end
+
+return M

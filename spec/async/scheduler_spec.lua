@@ -1,0 +1,297 @@
+-- Driving: steps of a frame, plain calls that cooperate with a foreign loop, one descriptor that loses no wake-up.
+
+local cqueues = require "cqueues"
+local helper = require "spec.support.helper"
+local simulator = require "veo.simulator"
+
+describe("the scheduler", function()
+  local sim, client
+
+  setup(function() sim = simulator.start { speed = 10000, rate = false } end)
+  teardown(function() sim:stop() end)
+  before_each(function()
+    sim:reset()
+    client = helper.client(sim)
+  end)
+  after_each(function() client:close() end)
+
+  local function hang_status() sim:script { { on = "status", hang = true } } end
+
+  describe("step", function()
+    it("counts the jobs that have not ended", function()
+      assert.equal(0, client:step())
+      client:spawn(function() client:sleep(0.03) end)
+      client:spawn(function() client:sleep(0.01) end)
+      assert.equal(2, client:step(0))
+      helper.step_until(client, function() return client:step(5) == 0 end)
+    end)
+
+    it("never sleeps with 0, whatever is under way", function()
+      hang_status()
+      client:spawn(function() client:status(sim.source) end)
+      client:spawn(function() client:sleep(30) end)
+      for _ = 1, 5 do client:step(0) end
+      local began = helper.now()
+      for _ = 1, 1000 do client:step(0) end
+      assert.is_true(helper.now() - began < 1)
+    end)
+
+    it("sleeps at most as long as it is told, and less when something comes", function()
+      client:spawn(function() client:sleep(30) end)
+      client:step(0)
+      local began = helper.now()
+      client:step(100)
+      local took = helper.now() - began
+      assert.is_true(took >= 0.09 and took < 1, "took " .. took)
+      client:spawn(function() client:sleep(0.05) end)
+      client:step(0)
+      began = helper.now()
+      client:step(5000)
+      assert.is_true(helper.now() - began < 0.3)
+    end)
+
+    it("costs nothing for ten thousand sleeping waits #timing", function()
+      local function cost(count)
+        for _ = 1, count do client:spawn(function() client:sleep(3600) end) end
+        for _ = 1, 50000 do client:step(0) end -- until all of them sleep
+        local began = os.clock()
+        for _ = 1, 20000 do client:step(0) end
+        return (os.clock() - began) / 20000
+      end
+      local few, many = cost(10), cost(10000)
+      assert.is_true(many < 100e-6, ("%.1f µs a step"):format(many * 1e6))
+      assert.is_true(many < few * 3 + 1e-6, ("%.2f and %.2f µs"):format(few * 1e6, many * 1e6))
+    end)
+
+    it("gives a frame a bounded time of many ready jobs", function()
+      local done = 0
+      for _ = 1, 300 do
+        client:spawn(function()
+          local stop = helper.now() + 0.0005
+          while helper.now() < stop do end
+          done = done + 1
+        end)
+      end
+      local began = helper.now()
+      client:step(0)
+      assert.is_true(helper.now() - began < 0.14) -- of 0.15
+      assert.is_true(done < 100)
+      assert(client:run())
+      assert.equal(300, done)
+    end)
+  end)
+
+  it("sleeps as long as it should, in a job and out of it", function()
+    for _, call in ipairs {
+      function() return client:sleep(0.1) end,
+      function() return client:spawn(function() return client:sleep(0.1) end):wait() end,
+    } do
+      local began = helper.now()
+      assert.is_true(call())
+      local took = helper.now() - began
+      assert.is_true(took >= 0.1 and took < 0.5, "took " .. took)
+    end
+  end)
+
+  it("wakes sleepers in the order of their times", function()
+    local order = {}
+    for _, n in ipairs { 3, 1, 2 } do
+      client:spawn(function()
+        client:sleep(n * 0.02)
+        order[#order + 1] = n
+      end)
+    end
+    client:run()
+    assert.same({ 1, 2, 3 }, order)
+  end)
+
+  it("lets jobs go on while a plain call waits", function()
+    sim:script { { on = "status", task = "slow", delay = 0.2 } }
+    local ticks = 0
+    local ticker = client:spawn(function()
+      for _ = 1, 5 do
+        client:sleep(0.02)
+        ticks = ticks + 1
+      end
+    end)
+    client:status("slow")
+    assert.same({ 5, "done" }, { ticks, ticker:status() })
+  end)
+
+  it("keeps to max_in_flight, and starts the rest in their order", function()
+    client:close()
+    client = helper.client(sim, { max_in_flight = 3 })
+    sim:script { { on = "status", delay = 0.05 } }
+    local began = helper.now()
+    for i = 1, 9 do client:spawn(function() return client:status("sim.x-" .. i) end) end
+    client:run()
+    local took = helper.now() - began
+    assert.is_true(took >= 0.14 and took < 0.6, "took " .. took)
+    local seen = {}
+    for _, request in ipairs(sim:requests()) do seen[#seen + 1] = tonumber(request.query.taskId:match("%d+$")) end
+    for group = 0, 2 do
+      local three = { seen[group * 3 + 1], seen[group * 3 + 2], seen[group * 3 + 3] }
+      table.sort(three)
+      assert.same({ group * 3 + 1, group * 3 + 2, group * 3 + 3 }, three)
+    end
+  end)
+
+  it("does not burn the processor while a plain call waits and others are done", function()
+    sim:script { { on = "status", task = "slow", delay = 0.4 } }
+    client:pollfd()
+    for _ = 1, 3 do client:spawn(function() return client:status(sim.source) end) end
+    local began = os.clock()
+    client:status("slow")
+    assert.is_true(os.clock() - began < 0.15)
+  end)
+
+  describe("in a foreign loop", function()
+    -- No pcall around what waits: Lua 5.1 cannot yield across one. The loop hands on what is raised.
+    local function run(...)
+      local loop = cqueues.new()
+      for _, fn in ipairs { ... } do loop:wrap(fn) end
+      local ok, why = loop:loop(10)
+      assert.is_truthy(ok, tostring(why))
+      assert.is_true(loop:empty(), "a coroutine still sleeps")
+    end
+
+    it("cqueues.poll(client) is woken for answers and for sleeps", function()
+      sim:script { { on = "status", delay = 0.1 } }
+      local job = client:spawn(function()
+        client:sleep(0.05)
+        return client:status(sim.source)
+      end)
+      local began = helper.now()
+      run(function()
+        while client:step(0) > 0 do cqueues.poll(client) end
+      end)
+      local took = helper.now() - began
+      assert.is_true(took >= 0.14 and took < 0.5, "took " .. took)
+      assert.equal("succeeded", job:result().state)
+    end)
+
+    it("wakes every one of several coroutines that watch it", function()
+      local polling = helper.client(sim, { pause = cqueues.poll })
+      sim:script { { on = "status", task = "a", delay = 0.1 }, { on = "status", task = "b", delay = 0.1 },
+        { on = "status", task = "c", delay = 0.2 } }
+      local took = {}
+      local began = helper.now()
+      local function ask(id)
+        return function()
+          for _ = 1, 3 do polling:status(id) end
+          took[id] = helper.now() - began
+        end
+      end
+      run(ask "a", ask "b", ask "c", function()
+        polling:sleep(0.25)
+        took.sleep = helper.now() - began
+      end)
+      polling:close()
+      assert.is_true(took.a < 0.6 and took.b < 0.6, ("%g %g"):format(took.a, took.b))
+      assert.is_true(took.c >= 0.6 and took.c < 0.95, took.c)
+      assert.is_true(took.sleep >= 0.25 and took.sleep < 0.45, took.sleep)
+    end)
+
+    it("wakes a coroutine whose answer another one collected", function()
+      -- The other's step reads the answer off the socket, so nothing is left to make the descriptor readable by itself.
+      local polling = helper.client(sim, { pause = cqueues.poll })
+      -- Late enough that libcurl's timers of a connection's first 200 ms do not wake it by chance.
+      sim:script { { on = "status", delay = 0.5 } }
+      local took
+      local began = helper.now()
+      run(function()
+        polling:status(sim.source)
+        took = helper.now() - began
+      end, function()
+        cqueues.sleep(0.4)
+        local stop = helper.now() + 0.2
+        while helper.now() < stop do polling:step(10) end
+        cqueues.sleep(0.5)
+      end)
+      polling:close()
+      assert.is_true(took < 0.9, took)
+    end)
+
+    it("a plain call leaves room for others", function()
+      local polling = helper.client(sim, { pause = cqueues.poll })
+      sim:script { { on = "status", delay = 0.3 } }
+      local ticks = 0
+      run(function() polling:status(sim.source) end, function()
+        for _ = 1, 10 do
+          cqueues.sleep(0.02)
+          ticks = ticks + 1
+        end
+      end)
+      polling:close()
+      assert.equal(10, ticks)
+      local requests = sim:requests()
+      assert.equal(1, #requests)
+    end)
+
+    it("jobs and plain calls go together", function()
+      local polling = helper.client(sim, { pause = cqueues.poll })
+      local results = {}
+      run(function()
+        local job = polling:spawn(function()
+          polling:sleep(0.05)
+          return assert(polling:extend_and_wait { taskId = sim.source, prompt = "x" })
+        end)
+        results[1] = job:wait()
+      end, function() results[2] = polling:wait(sim.source) end)
+      polling:close()
+      assert.same({ "succeeded", "succeeded" }, { results[1].state, results[2].state })
+    end)
+  end)
+
+  it("hands a pause that raises on, and stays usable", function()
+    local raise = true
+    local other = helper.client(sim, { pause = function(c)
+      if raise then error("no pause today") end
+      c:step(5)
+    end })
+    local ok, message = pcall(other.sleep, other, 0.05)
+    assert.is_false(ok)
+    assert.matches("no pause today", message)
+    raise = false
+    assert.is_truthy(other:status(sim.source))
+    other:close()
+  end)
+
+  describe("close, with exchanges in flight", function()
+    it("frees everything at once", function()
+      hang_status()
+      local jobs = {}
+      for i = 1, 20 do jobs[i] = client:spawn(function() return client:status("t" .. i) end) end
+      helper.step_until(client, function() return sim:count() == 20 end)
+      local began = helper.now()
+      client:close()
+      assert.is_true(helper.now() - began < 1)
+      for _, job in ipairs(jobs) do assert.equal("closed", select(2, job:result()).code) end
+    end)
+
+    it("from a job ends the others and the plain call that drives", function()
+      hang_status()
+      client:spawn(function()
+        client:sleep(0.05)
+        client:close()
+      end)
+      local other = client:spawn(function() return client:status("t") end)
+      local value, err = client:status("u")
+      assert.is_nil(value)
+      assert.equal("closed", err.code)
+      assert.equal("closed", select(2, other:result()).code)
+    end)
+
+    it("leaves nothing running when the client is only forgotten", function()
+      hang_status()
+      do
+        local lost = helper.client(sim)
+        lost:spawn(function() lost:status("t") end)
+        lost:step(20)
+      end
+      collectgarbage()
+      collectgarbage()
+      assert.equal(0, client:step(0))
+    end)
+  end)
+end)

@@ -1,0 +1,99 @@
+-- The heap of deadlines.
+
+local heaps = require "veo.util.heap"
+
+describe("timers", function()
+  local function entries(list)
+    local heap, made = heaps.new(), {}
+    for i, due in ipairs(list) do
+      made[i] = { due = due, name = i }
+      heap:add(made[i])
+    end
+    return heap, made
+  end
+
+  local function drain(heap, now)
+    local dues = {}
+    local entry = heap:pop(now or math.huge)
+    while entry do
+      dues[#dues + 1] = entry.due
+      entry = heap:pop(now or math.huge)
+    end
+    return dues
+  end
+
+  it("is empty at first", function()
+    local heap = heaps.new()
+    assert.is_nil(heap:due())
+    assert.is_nil(heap:pop(math.huge))
+  end)
+
+  it("gives the earliest first", function()
+    local heap = entries { 5, 3, 9, 1, 7, 3 }
+    assert.equal(1, heap:due())
+    assert.same({ 1, 3, 3, 5, 7, 9 }, drain(heap))
+    assert.is_nil(heap:due())
+  end)
+
+  it("keeps what is not due", function()
+    local heap = entries { 5, 3, 9 }
+    assert.same({ 3, 5 }, drain(heap, 5))
+    assert.equal(9, heap:due())
+    assert.is_nil(heap:pop(8.9))
+  end)
+
+  it("lets any entry be taken out, once", function()
+    for out = 1, 6 do
+      local list = { 5, 3, 9, 1, 7, 4 }
+      local heap, made = entries(list)
+      heap:remove(made[out])
+      heap:remove(made[out])
+      assert.is_nil(made[out].at)
+      table.remove(list, out)
+      table.sort(list)
+      assert.same(list, drain(heap))
+    end
+  end)
+
+  it("takes an entry again that was popped", function()
+    local heap, made = entries { 2, 1 }
+    assert.equal(made[2], heap:pop(1))
+    made[2].due = 3
+    heap:add(made[2])
+    assert.same({ 2, 3 }, drain(heap))
+  end)
+
+  it("stays in order through ten thousand adds, removals and pops", function()
+    local heap, inside, seed = heaps.new(), {}, 42
+    local function random(n)
+      seed = (seed * 16807) % 2147483647
+      return seed % n + 1
+    end
+    for _ = 1, 10000 do
+      local what = random(3)
+      if what < 3 or #inside == 0 then
+        local entry = { due = random(1000) }
+        heap:add(entry)
+        inside[#inside + 1] = entry
+      else
+        local gone = table.remove(inside, random(#inside))
+        heap:remove(gone)
+      end
+      if random(5) == 1 then
+        local first, at, least = heap:pop(math.huge), nil, math.huge
+        for i, entry in ipairs(inside) do
+          if entry == first then at = i end
+          if entry.due < least then least = entry.due end
+        end
+        if first then
+          assert.equal(least, first.due)
+          table.remove(inside, at)
+        end
+      end
+    end
+    local dues = {}
+    for i, entry in ipairs(inside) do dues[i] = entry.due end
+    table.sort(dues)
+    assert.same(dues, drain(heap))
+  end)
+end)
