@@ -52,6 +52,7 @@ function M.new(core, now, options)
 end
 
 Scheduler.protect, Scheduler.recover, Scheduler.mend = recovery.protect, recovery.recover, recovery.mend
+require("veo.async.cleanup")(Scheduler)
 require("veo.async.critical")(Scheduler)
 require("veo.async.loop")(Scheduler)
 
