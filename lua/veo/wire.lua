@@ -17,7 +17,6 @@ local text = require "veo.util.text"
 local times = require "veo.wire.time"
 local urls = require "veo.wire.urls"
 local validate = require "veo.wire.validate"
-local visible = require "veo.util.visible"
 
 local M = {
   veo = require "veo.wire.veo",
@@ -44,9 +43,6 @@ M.task_id = validate.task_id
 ---One short printable line from any text, for messages and logs.
 ---@type fun(s: string, limit: integer|nil): string
 M.printable = text.printable
-
----A text of any length, with what would steer a terminal as escapes.
-M.visible = visible
 
 ---A URL without user, query and fragment, for messages and logs.
 ---@type fun(url: string): string

@@ -65,7 +65,7 @@ end
 
 ---Seconds, as 0:07, 12:30 or 1:02:03.
 ---@type fun(seconds: number): string
-M.clock = require("veo.policy.outage").clock
+M.clock = require "veo.util.duration"
 
 ---@param count number
 ---@return string

@@ -7,6 +7,7 @@ local canonical = require "veo.util.canonical_json"
 local locations = require "veo.ledger.location"
 local phrases = require "veo.cli.phrases"
 local terminal = require "veo.cli.terminal"
+local visible = require "veo.util.visible"
 local wire = require "veo.wire"
 
 local M = {}
@@ -21,7 +22,7 @@ local function as_json(_, code)
 end
 
 -- A task id may be of any bytes; JSON is UTF-8, and may be read on a terminal.
-local function encode(value) return wire.visible(canonical.readable(json.encode(value)), as_json) end
+local function encode(value) return visible(canonical.readable(json.encode(value)), as_json) end
 
 -- What an error tells a program; never what may hold a secret.
 local FIELDS = { "code", "message", "operation", "field", "given", "expected", "suggestion", "sent", "http_status",

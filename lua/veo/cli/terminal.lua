@@ -1,7 +1,7 @@
 --- What a person sees. Results go to standard output and nothing else does; on a terminal one line of standard error
 --- follows what is going on, in a log file only what changed is written.
 
-local wire = require "veo.wire"
+local visible = require "veo.util.visible"
 
 local M = {}
 
@@ -40,7 +40,7 @@ end
 ---@param text any
 ---@return string
 function M.clean(text)
-  return wire.visible(tostring(text))
+  return visible(tostring(text))
 end
 
 -- The first `width` characters, not bytes: a cut character would be shown as rubbish.

@@ -2,9 +2,10 @@
 --- for as long as its call has time. So an outage shorter than that ends nothing.
 
 local setmetatable = setmetatable
-local floor, huge, max, min = math.floor, math.huge, math.max, math.min
+local huge, max, min = math.huge, math.max, math.min
 local format = string.format
 
+local duration = require "veo.util.duration"
 local retry = require "veo.policy.retry"
 local wire = require "veo.wire"
 
@@ -49,18 +50,8 @@ function Outage:pause(ctx, policy, err, deadline)
   err.offline = now - self.since
   local left = min(deadline, self.since + self.limit) - now
   if left > 0 then return min(max(retry.delay(policy, self.tries, ctx.random), LEAST), left) end
-  err.message = format("%s; no connection for %s", err.message, M.clock(err.offline))
+  err.message = format("%s; no connection for %s", err.message, duration(err.offline))
   return nil
-end
-
----Seconds, as 0:07, 12:30 or 1:02:03.
----@param seconds number
----@return string
-function M.clock(seconds)
-  seconds = floor(max(seconds, 0) + 0.5)
-  local hours, minutes = floor(seconds / 3600), floor(seconds / 60) % 60
-  if hours > 0 then return format("%d:%02d:%02d", hours, minutes, seconds % 60) end
-  return format("%d:%02d", minutes, seconds % 60)
 end
 
 ---What is told meanwhile, to whoever watches the progress.
@@ -68,7 +59,7 @@ end
 ---@param offline number    seconds since the first of those that failed in a row
 ---@return string
 function M.words(err, offline)
-  return format("no %s for %s, trying again", err.code == "network" and "connection" or "answer", M.clock(offline))
+  return format("no %s for %s, trying again", err.code == "network" and "connection" or "answer", duration(offline))
 end
 
 return M

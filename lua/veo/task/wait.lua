@@ -6,6 +6,7 @@ local huge, max, min = math.huge, math.max, math.min
 local format = string.format
 
 local as_job = require "veo.async.as_job"
+local duration = require "veo.util.duration"
 local errors = require "veo.errors"
 local outages = require "veo.policy.outage"
 local query = require "veo.task.query"
@@ -49,7 +50,7 @@ end
 local function timed_out(watch)
   local status, state = watch.status, "its state is unknown"
   if status then state = "it was " .. status.state end
-  if watch.since then state = state .. "; no answer for " .. outages.clock(watch.ctx.now() - watch.since) end
+  if watch.since then state = state .. "; no answer for " .. duration(watch.ctx.now() - watch.since) end
   return errors.new { code = "timeout", operation = "wait", taskId = watch.taskId, status = status, cause = watch.err,
     message = format("task %s has not ended after %g s (%s); it goes on, and waiting again is free", watch.taskId,
       watch.options.timeout, state) }
