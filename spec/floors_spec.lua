@@ -1,0 +1,243 @@
+-- The floors of the house: who may require whom. A module's floor follows from its folder, so that none is without one.
+-- It may use its own floor and those below.
+
+local helper = require "spec.support.helper"
+
+local FLOORS = {
+  { "veo.core" },
+  { "veo.errors", "veo.util" },
+  { "veo.wire" },
+  { "veo.policy" },
+  { "veo.async" },
+  { "veo.ledger", "veo.webhook" },
+  { "veo.task" },
+  { "veo.client" },
+  { "veo", "veo.money" }, -- veo.money says where its prices are now
+  { "veo.main", "veo.cli", "veo.receiver", "veo.simulator" },
+}
+local ENTRANCES = #FLOORS
+
+-- What stands beside its folder, or has none; all others are in one.
+local FACES = { ["veo"] = true, ["veo.errors"] = true, ["veo.wire"] = true, ["veo.ledger"] = true,
+  ["veo.webhook"] = true, ["veo.client"] = true, ["veo.money"] = true, ["veo.main"] = true, ["veo.receiver"] = true,
+  ["veo.simulator"] = true, ["veo.core"] = true }
+
+-- What an entrance may use beside its own folder and util.
+local FACE = { ["veo"] = true, ["veo.errors"] = true, ["veo.webhook"] = true, ["veo.receiver"] = true,
+  ["veo.simulator"] = true }
+
+-- Entrances that still go past the face, and for what.
+local PAST_THE_FACE = {
+  ["veo.main > veo.core"] = "version, curl_version, also where the rest cannot be loaded",
+  ["veo.cli.ledger > veo.core"] = "now",
+  ["veo.cli.order > veo.core"] = "kind of a file",
+  ["veo.cli.session > veo.core"] = "now",
+  ["veo.cli.session > veo.wire"] = "repeatable",
+  ["veo.cli.report > veo.wire"] = "repeatable",
+  ["veo.cli.report > veo.policy.budget"] = "paid",
+  ["veo.cli.report > veo.ledger.location"] = "a ledger's name without its password",
+  ["veo.cli.task > veo.task.download.target"] = "whether a file can be written",
+  ["veo.cli.task > veo.task.download.lookup"] = "whether a task is named, and what a status lacks",
+}
+
+-- These require by a name that is computed: what it may be cannot be read here, and is none of ours, but for the rooms
+-- of the command, which are read.
+local COMPUTED = { ["veo"] = true, ["veo.main"] = true, ["veo.util.lazy"] = true, ["veo.ledger.database"] = true }
+
+local function lines_of(command)
+  local lines = {}
+  for line in helper.output(command):gmatch("[^\n]+") do lines[#lines + 1] = line end
+  return lines
+end
+
+local function without_comments(text)
+  return (("\n" .. text):gsub("%-%-%[%[.-%]%]", ""):gsub("%-%-[^\n]*", ""))
+end
+
+-- The modules of ours that a text requires: now, when first used (`lazy`), in pcall, and those of a whole folder by a
+-- name that is put together. What cannot be read is told.
+local function uses_of(text, modules)
+  local uses, unread = {}, {}
+  local function folder(prefix)
+    for module in pairs(modules) do
+      if module:sub(1, #prefix) == prefix then uses[module] = true end
+    end
+  end
+  text = without_comments(text)
+  for word, at in text:gmatch("%f[%w_.:\"'](%l+)%f[^%w_]()") do
+    local rest = text:sub(at, at + 200)
+    if word == "require" or word == "lazy" or word == "pcall" and rest:find("^%s*%(%s*require%s*,") then
+      rest = rest:gsub("^%s*%(%s*require%s*,", "("):gsub("^%.room", "")
+      local argument = rest:match("^%s*%(%s*(.*)") or rest:match("^%s*([\"'].*)") -- else it is no call
+      local quoted, joined = (argument or ""):match("^[\"']([%w_.%-]*)[\"']%s*(%.?%.?)")
+      if quoted and joined == ".." then
+        folder(quoted)
+      elseif quoted then
+        if quoted:find("^veo%f[^%w]") then uses[quoted] = true end
+      elseif argument then
+        unread[#unread + 1] = word .. rest:match("^[^\n]*")
+      end
+    end
+  end
+  return uses, unread
+end
+
+local function read_all()
+  local texts, graph, unread = {}, {}, {}
+  for _, path in ipairs(lines_of "find lua/veo -name '*.lua'") do
+    texts[path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")] = helper.read(path)
+  end
+  for module, text in pairs(texts) do
+    graph[module], unread[module] = uses_of(text, texts)
+  end
+  return graph, unread
+end
+
+-- The number of its floor; nil for a module that stands in no room.
+local function floor_of(module)
+  local room = FACES[module] and module or module:match("^(veo%.[%w_]+)%.")
+  for floor, rooms in ipairs(FLOORS) do
+    for _, name in ipairs(rooms) do
+      if name == room then return floor end
+    end
+  end
+  return nil
+end
+
+local function room_of(module) return module:match("^veo%.([%w_]+)") or "" end
+
+-- The first circle of a graph, as text.
+local function circle_in(graph)
+  local state, found = {}, nil
+  local function visit(node, path)
+    if found or state[node] == "done" or not graph[node] then return end
+    if state[node] then
+      found = path .. " > " .. node
+      return
+    end
+    state[node] = "open"
+    for used in pairs(graph[node]) do visit(used, path .. " > " .. node) end
+    state[node] = "done"
+  end
+  for node in pairs(graph) do visit(node, "") end
+  return found
+end
+
+describe("the floors", function()
+  local graph, unread = read_all()
+
+  it("reads each form of require", function()
+    local modules = { ["veo.client.a"] = "", ["veo.client.b"] = "" }
+    local function read(text)
+      local uses, left = uses_of(text, modules)
+      local names = {}
+      for name in pairs(uses) do names[#names + 1] = name end
+      table.sort(names)
+      return table.concat(names, " ") .. (left[1] and " unread" or "")
+    end
+    assert.equal("veo.a", read 'local a = require "veo.a"')
+    assert.equal("veo.a veo.b", read "local a, b = require('veo.a').x, require\t( 'veo.b' )")
+    assert.equal("veo.a", read 'local a = lazy "veo.a"')
+    assert.equal("veo.a", read 'local a = lazy.room "veo.a"')
+    assert.equal("veo.a", read 'local ok, a = pcall(require, "veo.a")')
+    assert.equal("veo.client.a veo.client.b", read 'require("veo.client." .. room)(Client)')
+    assert.equal("", read 'local pcall, require = pcall, require -- require "veo.a"')
+    assert.equal("", read 'local json = require("cjson.safe").new()')
+    assert.equal(" unread", read "pcall(require, name)")
+    assert.equal(" unread", read "local a = require(name)")
+  end)
+
+  it("finds more than a hundred modules, and what they use", function()
+    local count, arrows = 0, 0
+    for _, uses in pairs(graph) do
+      count = count + 1
+      for _ in pairs(uses) do arrows = arrows + 1 end
+    end
+    assert.is_true(count > 100 and arrows > 300, count .. " modules, " .. arrows .. " arrows")
+    assert.is_true(graph["veo.client"]["veo.client.tasks"]) -- computed
+    assert.is_true(graph["veo.client.orders"]["veo.task.chain"]) -- lazy
+  end)
+
+  it("leave no module without a floor, and no require unread", function()
+    for module in pairs(graph) do
+      assert.is_truthy(floor_of(module), module .. " has no floor: it belongs in a room of design's house")
+      for _, line in ipairs(COMPUTED[module] and {} or unread[module]) do error(module .. ": " .. line) end
+    end
+  end)
+
+  it("have arrows that point downwards only", function()
+    for module, uses in pairs(graph) do
+      for used in pairs(uses) do
+        local to = floor_of(used)
+        assert.is_truthy(to, module .. " requires " .. used .. ", which has no floor")
+        assert.is_true(to <= floor_of(module), module .. " requires " .. used .. ", which is above it")
+        assert.is_truthy(graph[used] or used == "veo.core", module .. " requires " .. used .. ", which is not there")
+      end
+    end
+  end)
+
+  it("have no circle", function()
+    assert.is_nil(circle_in(graph))
+  end)
+
+  it("let an entrance use the face, util and its own room alone", function()
+    local seen = {}
+    for module, uses in pairs(graph) do
+      for used in pairs(floor_of(module) == ENTRANCES and uses or {}) do
+        local own = room_of(used) == room_of(module) or module == "veo.main" and room_of(used) == "cli"
+        if not own and not FACE[used] and room_of(used) ~= "util" then
+          local arrow = module .. " > " .. used
+          assert.is_truthy(PAST_THE_FACE[arrow], arrow .. ", which is past the face")
+          seen[arrow] = true
+        end
+      end
+    end
+    for arrow in pairs(PAST_THE_FACE) do assert.is_true(seen[arrow], arrow .. " is no exception any more") end
+  end)
+
+  it("keep the simulator and the client from knowing each other", function()
+    for module, uses in pairs(graph) do
+      for used in pairs(uses) do
+        if room_of(module) == "simulator" then
+          assert.is_true(room_of(used) == "simulator" or room_of(used) == "util", module .. " requires " .. used)
+        elseif room_of(used) == "simulator" then
+          assert.equal(ENTRANCES, floor_of(module), module .. " requires " .. used)
+        end
+      end
+    end
+  end)
+
+  -- A web server's Lua can read callbacks without a core, and what an answer means needs no exchange.
+  it("keep the core out of util, errors, wire and webhook", function()
+    local reached = {}
+    local function reach(module)
+      if reached[module] then return end
+      reached[module] = true
+      for used in pairs(graph[module] or {}) do reach(used) end
+    end
+    for module in pairs(graph) do
+      if (floor_of(module) or 9) <= 3 or module == "veo.webhook" then reach(module) end
+    end
+    assert.is_nil(reached["veo.core"])
+  end)
+end)
+
+describe("the files of the core", function()
+  -- Circles that stand, each with the arrow that closes it.
+  local STANDING = { ["engine > ends"] = true, ["engine > states"] = true, ["client > request"] = true,
+    ["client > transfer"] = true }
+
+  it("include each other in no circle but those that are known", function()
+    local graph, seen = {}, {}
+    for _, path in ipairs(lines_of "find src -name '*.[ch]'") do
+      local unit = path:match("([%w_]+)%.%a$"):gsub("^poller_.*", "poller")
+      graph[unit] = graph[unit] or {}
+      for used in helper.read(path):gmatch('#include "([%w_]+)%.h"') do
+        local arrow = unit .. " > " .. used
+        if STANDING[arrow] then seen[arrow] = true elseif used ~= unit then graph[unit][used] = true end
+      end
+    end
+    assert.is_nil(circle_in(graph))
+    for arrow in pairs(STANDING) do assert.is_true(seen[arrow], arrow .. " is not there any more") end
+  end)
+end)
