@@ -17,6 +17,7 @@ end
 ---@class veo
 ---@field _VERSION string
 ---@field errors table  every code, what it means and what to do next
+---@field prices table  what calls cost, and of which day that is
 local M = { _VERSION = core.version }
 
 local lacks = stdlib.missing()
@@ -32,9 +33,14 @@ local clients = lazy.room "veo.client"
 -- The rooms are compiled when the first client is made, so that a host which may never need one starts without (4 ms).
 setmetatable(M, {
   __index = function(self, name)
-    if name ~= "errors" then return nil end
-    self.errors = require "veo.errors"
-    return self.errors
+    if name == "errors" then
+      self.errors = require "veo.errors"
+    elseif name == "prices" then
+      self.prices = require("veo.policy.budget").prices
+    else
+      return nil
+    end
+    return self[name]
   end,
 })
 
@@ -75,7 +81,7 @@ local OTHERS = { "cjson.safe", "DBI", "dbd.sqlite3", "dbd.postgresql", "openssl.
 function M.preload()
   local problem = lazy.all()
   if problem then error("veo.preload: " .. problem, 2) end
-  M.errors = require "veo.errors"
+  M.errors, M.prices = require "veo.errors", require("veo.policy.budget").prices
   for _, name in ipairs(OTHERS) do pcall(require, name) end
 end
 

@@ -6,6 +6,15 @@ local budgets = require "veo.policy.budget"
 local simulator = require "veo.simulator"
 
 describe("the price table", function()
+  it("is veo.prices, and veo.money says so", function()
+    assert.equal(budgets.prices, require("veo").prices)
+    for _ = 1, 2 do
+      local found, message = pcall(require, "veo.money")
+      assert.is_false(found)
+      assert.matches("veo%.prices", message)
+    end
+  end)
+
   it("is dated and says nothing where it knows nothing", function()
     assert.truthy(budgets.prices.as_of:find("^%d%d%d%d%-%d%d%-%d%d$"))
     assert.equal(60, budgets.price("extend", {}))
