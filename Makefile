@@ -379,10 +379,12 @@ check-guards:
 	  echo "$(CORE): no stack clash protection"; exit 1; }
 
 # Pure Lua has no memory of ours to check; what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
-# Nor has what only starts other processes: the simulator's own specs, the example's.
-PURE_SPECS := $(call specs,wire% ledger% simulator% errors retry limiter heap options layout floors examples cli \
-	budget chain crash duplicate reload resume sandbox settle pairs_libcurl model migration systems file_systems \
-	outage bare_libcurl)
+# Nor has what only starts other processes: the simulator's own specs, the example's. Stories about money and names go
+# through the same C as many others.
+PURE_SPECS := $(call specs,wire% ledger% simulator% errors retry limiter heap options layout floors examples cli preview \
+	readme budget chain crash duplicate reload resume sandbox settle pairs_libcurl model migration systems file_systems \
+	outage bare_libcurl identity ids keys named jobs_api jobs_orders upgrade_families upgrades generate contract links \
+	looks printed nginx folders part_names http1)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(ALL_SPECS))
 MEMORY_ARGS ?= --exclude-tags=timing
 # Valgrind takes three times as long, and sees what was never written to; so it runs what goes through most of the C.
