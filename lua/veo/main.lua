@@ -1,14 +1,14 @@
 --- The `veo` command: bin/veo runs `require "veo.main"`. Its rooms:
 ---
----   cli/parser.lua     arguments                 cli/order.lua  extend, generate, chain
----   cli/session.lua    client, progress, Ctrl-C  cli/task.lua   wait, status, download, credits
----   cli/terminal.lua   what is printed where     cli/ledger.lua  tasks, resume, settle, prune, doctor
----   cli/report.lua     how a run ends            cli/local_commands.lua  simulate, explain
----                                              cli/preview.lua
+---   cli/parser.lua    arguments                 cli/order.lua           extend, generate, chain
+---   cli/session.lua   client, progress, Ctrl-C  cli/task.lua            wait, status, download, credits
+---   cli/terminal.lua  what is printed where     cli/ledger.lua          tasks, resume, settle, prune, doctor
+---   cli/report.lua    how a run ends            cli/local_commands.lua  simulate, explain
+---                                               cli/preview.lua         preview
 
 local interrupt = require "veo.cli.interrupt"
 
-local HERE = { simulate = "here", explain = "here", preview = "preview" }
+local HERE = { simulate = "local_commands", explain = "local_commands", preview = "preview" }
 local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
   download = "task", credits = "task", tasks = "ledger", resume = "ledger", settle = "ledger", prune = "ledger",
   doctor = "ledger" }
