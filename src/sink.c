@@ -334,14 +334,6 @@ static int sink_locked(lua_State *L)
   return 1;
 }
 
-/* sink:stands() -> whether its name still leads to it */
-static int sink_stands(lua_State *L)
-{
-  const veo_sink *sink = veo_check_sink(L, 1);
-  lua_pushboolean(L, veo_still_named(sink->fd, sink->path));
-  return 1;
-}
-
 static int sink_path(lua_State *L)
 {
   lua_pushstring(L, veo_check_sink(L, 1)->path);
@@ -367,10 +359,10 @@ static int sink_tostring(lua_State *L)
 
 void veo_sink_register(lua_State *L)
 {
-  static const luaL_Reg methods[] = {
-      {"size", sink_size},     {"read", sink_read},     {"truncate", sink_truncate},
-      {"path", sink_path},     {"close", sink_close},   {"created", sink_created},
-      {"locked", sink_locked}, {"stands", sink_stands}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"size", sink_size},         {"read", sink_read},
+                                     {"truncate", sink_truncate}, {"path", sink_path},
+                                     {"close", sink_close},       {"created", sink_created},
+                                     {"locked", sink_locked},     {NULL, NULL}};
   static const luaL_Reg events[] = {
       {"__gc", sink_close}, {"__close", sink_close}, {"__tostring", sink_tostring}, {NULL, NULL}};
   veo_newtype(L, &sink_type, methods, events);
