@@ -28,10 +28,7 @@ local FACE = { ["veo"] = true, ["veo.errors"] = true, ["veo.webhook"] = true, ["
 
 -- Entrances that still go past the face, and for what.
 local PAST_THE_FACE = {
-  ["veo.main > veo.core"] = "version, curl_version, also where the rest cannot be loaded",
-  ["veo.cli.ledger > veo.core"] = "now",
   ["veo.cli.order > veo.core"] = "kind of a file",
-  ["veo.cli.session > veo.core"] = "now",
   ["veo.cli.session > veo.wire"] = "repeatable",
   ["veo.cli.report > veo.wire"] = "repeatable",
   ["veo.cli.report > veo.policy.budget"] = "paid",

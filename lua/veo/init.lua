@@ -16,9 +16,11 @@ end
 
 ---@class veo
 ---@field _VERSION string
+---@field curl_version string   of the libcurl that is loaded
+---@field now fun(): number     seconds of a clock that nobody sets: from no date, for how long something takes
 ---@field errors table  every code, what it means and what to do next
 ---@field prices table  what calls cost, and of which day that is
-local M = { _VERSION = core.version }
+local M = { _VERSION = core.version, curl_version = core.curl_version, now = core.now }
 
 local lacks = stdlib.missing()
 if lacks then -- nothing can be ordered without a client

@@ -14,9 +14,9 @@ local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "t
   doctor = "ledger" }
 
 local function version()
-  local core = require "veo.core"
+  local veo = require "veo"
   local lua = rawget(_G, "jit") and jit.version or _VERSION
-  return ("veo %s (libcurl %s, %s)"):format(core.version, core.curl_version, lua)
+  return ("veo %s (libcurl %s, %s)"):format(veo._VERSION, veo.curl_version, lua)
 end
 
 -- A module, or nil and why not. Ctrl-C ends the run, even if it comes while a module is loaded.

@@ -1,10 +1,10 @@
 --- The commands around the ledger: tasks, resume, settle, prune, doctor.
 
 local clean = require("veo.cli.terminal").clean
-local core = require "veo.core"
 local errors = require "veo.errors"
 local filenames = require "veo.util.filename"
 local phrases = require "veo.cli.phrases"
+local veo = require "veo"
 
 local M = {}
 
@@ -89,9 +89,9 @@ function M.resume(session, client)
   local wait, ended, list = session:wait_options(), 0, {}
   session.waiting = nil
   wait.on_progress = nil
-  local began = core.now()
+  local began = veo.now()
   session:showing("resuming", function()
-    return ("resuming for %s, %s ended"):format(phrases.clock(core.now() - began), phrases.count(ended, "task"))
+    return ("resuming for %s, %s ended"):format(phrases.clock(veo.now() - began), phrases.count(ended, "task"))
   end)
   local summary, err = client:resume { path = args.output, wait = wait,
     download = { overwrite = args.force, mkdir = args.mkdir },

@@ -2,7 +2,6 @@
 --- runs as a job, so that the progress line moves, and Ctrl-C is heard, while it waits.
 
 local clean = require("veo.cli.terminal").clean
-local core = require "veo.core"
 local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"
 local phrases = require "veo.cli.phrases"
@@ -35,7 +34,7 @@ local hear = {}
 
 -- Something answered, or there was no connection.
 local function heard(self, err)
-  self.offline = err and err.code == "network" and (self.offline or core.now()) or nil
+  self.offline = err and err.code == "network" and (self.offline or veo.now()) or nil
 end
 
 function hear.request(self, event)
@@ -162,7 +161,7 @@ local function paint(self)
   text = ok and text or self.key
   if self.offline then
     -- It comes first: a narrow window shows what changes.
-    text = ("no connection for %s, trying again: %s"):format(phrases.clock(core.now() - self.offline), text)
+    text = ("no connection for %s, trying again: %s"):format(phrases.clock(veo.now() - self.offline), text)
   end
   self.term:progress(text, self.offline and "offline" or self.key, self.minor or self.offline ~= nil)
 end
@@ -170,7 +169,7 @@ end
 ---Options of a wait that keep the progress line going.
 ---@return table
 function Session:wait_options()
-  local args, now = self.args, core.now
+  local args, now = self.args, veo.now
   local began, next_at, state = now(), nil, "waiting"
   self.waiting = true
   local options = { timeout = args.timeout }
