@@ -29,8 +29,6 @@ local FACE = { ["veo"] = true, ["veo.errors"] = true, ["veo.webhook"] = true, ["
 -- Entrances that still go past the face, and for what.
 local PAST_THE_FACE = {
   ["veo.cli.order > veo.core"] = "kind of a file",
-  ["veo.cli.session > veo.wire"] = "repeatable",
-  ["veo.cli.report > veo.wire"] = "repeatable",
   ["veo.cli.report > veo.policy.budget"] = "paid",
   ["veo.cli.report > veo.ledger.location"] = "a ledger's name without its password",
   ["veo.cli.task > veo.task.download.target"] = "whether a file can be written",

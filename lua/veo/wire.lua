@@ -15,6 +15,7 @@ local statuses = require "veo.wire.status"
 local task_id = require "veo.wire.task_id"
 local text = require "veo.util.text"
 local times = require "veo.wire.time"
+local transient = require "veo.util.transient"
 local urls = require "veo.wire.urls"
 local validate = require "veo.wire.validate"
 
@@ -270,12 +271,9 @@ function M.upgrade(api, operation, reply, failure)
   return nil, replies.free_error(operation, reply, failure), verdict == "uncertain"
 end
 
----Whether a free call that ended so may simply be made again. Not one whose connection waiting does not mend.
----@param err veo.Error
----@return boolean
-function M.repeatable(err)
-  return codes.repeatable[err.code] == true and not replies.is_lasting(err)
-end
+---Whether a free call that ended so may simply be made again.
+---@type fun(err: veo.Error): boolean
+M.repeatable = transient.is
 
 ---Whether every further call would end the same way: bad key, no credits, blocked, bad parameter.
 ---@param err veo.Error

@@ -7,8 +7,8 @@ local canonical = require "veo.util.canonical_json"
 local locations = require "veo.ledger.location"
 local phrases = require "veo.cli.phrases"
 local terminal = require "veo.cli.terminal"
+local transient = require "veo.util.transient"
 local visible = require "veo.util.visible"
-local wire = require "veo.wire"
 
 local M = {}
 
@@ -41,7 +41,7 @@ function M.exit_code(err, session)
   if UNSETTLED[err.code] or err.charged == "maybe" or #session.orders > 0 or session.sending then return 3 end
   -- A task that is known to be there is paid, and its video is not here.
   if session.state == "succeeded" or session.state == "generating" then return 3 end
-  if session.waiting and (session.interrupted or wire.repeatable(err)) then return 3 end
+  if session.waiting and (session.interrupted or transient.is(err)) then return 3 end
   if session.interrupted then return 130 end
   return WRONG_USE[err.code] and 1 or 2
 end

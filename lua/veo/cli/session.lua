@@ -5,8 +5,8 @@ local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"
 local phrases = require "veo.cli.phrases"
+local transient = require "veo.util.transient"
 local veo = require "veo"
-local wire = require "veo.wire"
 
 local M = {}
 
@@ -90,7 +90,7 @@ end
 -- A look that failed is no news when the next one comes through; the first of several is told.
 function hear.poll(self, event)
   heard(self, event.err)
-  local code = event.err and wire.repeatable(event.err) and event.err.code
+  local code = event.err and transient.is(event.err) and event.err.code
   if code and code ~= self.trouble then
     self.term:note(("no answer about task %s, looking again: %s"):format(clean(event.taskId), tostring(event.err)))
   end

@@ -58,14 +58,6 @@ M.unprocessable = {
   { pattern = "status is not success", state = "generating" },
 }
 
----Error codes after which a free call may simply be made again.
-M.repeatable = { network = true, server = true, unavailable = true, rate_limited = true, malformed = true }
-
----What curl says of a connection that waiting does not mend: a URL that is none, and certificates: the server's, one's own,
----and those it is checked by.
-M.lasting = { [3] = true, [51] = true, [58] = true, [59] = true, [60] = true, [77] = true, [82] = true, [83] = true,
-  [90] = true, [91] = true }
-
 ---Error codes that no waiting can cure: every further call would end the same way.
 M.fatal = { invalid = true, unauthorized = true, insufficient_credits = true, forbidden = true, key_limit = true }
 

@@ -8,6 +8,7 @@ local codes = require "veo.wire.codes"
 local errors = require "veo.errors"
 local task_id = require "veo.wire.task_id"
 local text = require "veo.util.text"
+local transient = require "veo.util.transient"
 
 local M = {}
 
@@ -71,15 +72,6 @@ local function say(operation, meaning, code, from, source)
   end
   if detail then out = out .. (code and ": " or "") .. '"' .. detail .. '"' end
   return out .. ")"
-end
-
----Whether waiting does not mend what it met: a certificate that does not hold, a proxy that refuses.
----@param failure veo.Error|table
----@return boolean
-function M.is_lasting(failure)
-  local proxy = failure.proxy_status
-  return codes.lasting[failure.curl_code] == true
-    or proxy ~= nil and proxy >= 400 and proxy < 500 and proxy ~= 408 and proxy ~= 429
 end
 
 local UNREADABLE = { malformed = "the reply is not a JSON object", too_large = "the reply is longer than 1 MiB" }
@@ -165,7 +157,8 @@ local function judge(operation, reply, failure)
     local ended = ENDED[failure.reason]
     if failure.sent == "no" then
       return build({ code = ended or "network", message = operation .. ": nothing was sent: " .. why(failure),
-        cause = failure.reason }, operation, nil, failure), (ended or M.is_lasting(failure)) and "refused" or "repeat"
+        cause = failure.reason }, operation, nil, failure),
+        (ended or transient.is_lasting(failure)) and "refused" or "repeat"
     end
     return build({ code = "uncertain", message = operation .. ": no answer, and the request may have arrived: "
       .. why(failure), cause = ended or "network" }, operation, nil, failure), "uncertain"
