@@ -30,7 +30,6 @@ local FACE = { ["veo"] = true, ["veo.errors"] = true, ["veo.webhook"] = true, ["
 local PAST_THE_FACE = {
   ["veo.cli.order > veo.core"] = "kind of a file",
   ["veo.cli.report > veo.policy.budget"] = "paid",
-  ["veo.cli.report > veo.ledger.location"] = "a ledger's name without its password",
   ["veo.cli.task > veo.task.download.target"] = "whether a file can be written",
   ["veo.cli.task > veo.task.download.lookup"] = "whether a task is named, and what a status lacks",
 }

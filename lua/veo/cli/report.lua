@@ -4,9 +4,9 @@ local cjson = require "cjson.safe"
 
 local budgets = require "veo.policy.budget"
 local canonical = require "veo.util.canonical_json"
-local locations = require "veo.ledger.location"
 local phrases = require "veo.cli.phrases"
 local terminal = require "veo.cli.terminal"
+local texts = require "veo.util.text"
 local transient = require "veo.util.transient"
 local visible = require "veo.util.visible"
 
@@ -62,7 +62,7 @@ end
 -- No password of a database, which is printed and stands in log files: from the environment it comes again by itself.
 local function ledger_of(session)
   local where = session.args.ledger
-  local shown = where and locations.shown(where)
+  local shown = where and texts.without_password(where)
   if not shown or shown ~= where and session.ledger_from_environment then return "" end
   return " --ledger " .. phrases.quote(shown)
 end

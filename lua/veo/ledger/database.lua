@@ -20,6 +20,7 @@ local engines = require "veo.ledger.engines"
 local file_watch = require "veo.ledger.file_watch"
 local locations = require "veo.ledger.location"
 local processes = require "veo.ledger.process"
+local texts = require "veo.util.text"
 
 -- As pcall; a limit on the length of files (ulimit -f) makes SQLite's write fail instead of killing the process.
 local hold_pcall = core.hold_pcall
@@ -87,7 +88,7 @@ function M.new(where, options)
   return setmetatable({
     pid = core.pid(), kind = kind, engine = engine, driver = driver, where = where,
     boot = kind == "sqlite" and processes.boot() or nil, create = options.create ~= false,
-    limit = min(LONGEST, (options.timeout or 60) * SHARE), shown = locations.shown(where),
+    limit = min(LONGEST, (options.timeout or 60) * SHARE), shown = texts.without_password(where),
   }, Database)
 end
 
@@ -113,7 +114,9 @@ local function connect(db)
   local where = db.kind == "postgresql" and engines.with_limits(db.where, db.limit) or db.file or db.where
   local guard = db.kind == "postgresql" and core.guard()
   local connection, why = db.driver.New(where) -- as DBI.Connect does, which looks globals up
-  if not connection then error(problem(locations.shown(tostring(why)), db.kind == "sqlite" and "open" or nil), 0) end
+  if not connection then
+    error(problem(texts.without_password(tostring(why)), db.kind == "sqlite" and "open" or nil), 0)
+  end
   db.connection, db.statements = connection, {}
   if guard and guard:locate() then
     db.guard = guard

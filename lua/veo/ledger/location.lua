@@ -39,11 +39,4 @@ function M.kind(where)
   return "sqlite"
 end
 
----The place, or a text that names it, as it may be shown: without a password, also one with what a URI has to escape.
----@param where string
----@return string
-function M.shown(where)
-  return (gsub(gsub(where, "(%a+://[^:@/%s]*):[^%s\"]*@", "%1@"), "password=[^&%s\"]*", "password=…"))
-end
-
 return M

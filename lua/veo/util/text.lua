@@ -108,6 +108,14 @@ function M.bare_url(url)
   return M.printable(bare, 100)
 end
 
+---A database's address, or a text that names it, as it may be shown: without a password, also one with what a URI has to
+---escape.
+---@param where string
+---@return string
+function M.without_password(where)
+  return (gsub(gsub(where, "(%a+://[^:@/%s]*):[^%s\"]*@", "%1@"), "password=[^&%s\"]*", "password=…"))
+end
+
 local math_type = rawget(math, "type") -- 5.3 and later
 local EXACT = 2 ^ 53
 
