@@ -99,6 +99,15 @@ describe("errors", function()
     end
   end)
 
+  it("says that an order is paid that it came after, where it is not known otherwise", function()
+    for code, class in pairs(errors.codes) do
+      local err = errors.new { code = code }
+      assert.equal(err, errors.paid(err))
+      assert.equal(class.charged == "no" and "yes" or nil, err.charged)
+    end
+    assert.equal("maybe", errors.paid(errors.new { code = "network", charged = "maybe" }).charged)
+  end)
+
   it("takes a key out of every text", function()
     local key = "sk-a.b%c1"
     local err = errors.redact(errors.new {

@@ -29,7 +29,6 @@ local FACE = { ["veo"] = true, ["veo.errors"] = true, ["veo.webhook"] = true, ["
 -- Entrances that still go past the face, and for what.
 local PAST_THE_FACE = {
   ["veo.cli.order > veo.core"] = "kind of a file",
-  ["veo.cli.report > veo.policy.budget"] = "paid",
   ["veo.cli.task > veo.task.download.target"] = "whether a file can be written",
   ["veo.cli.task > veo.task.download.lookup"] = "whether a task is named, and what a status lacks",
 }

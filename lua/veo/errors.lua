@@ -310,6 +310,14 @@ function M.new(fields)
   return setmetatable(err, Error)
 end
 
+---Tells of an error that came after an order was placed that the order is paid all the same.
+---@param err veo.Error
+---@return veo.Error
+function M.paid(err)
+  if not err.charged and M.codes[err.code].charged == "no" then err.charged = "yes" end
+  return err
+end
+
 ---Takes a secret out of every text of an error, in place: a service may repeat the key it was given.
 ---@param err veo.Error
 ---@param secret string|nil

@@ -7,7 +7,6 @@ local remove = table.remove
 local rawequal = rawequal or function(a, b) return a == b end
 local stderr = io and io.stderr
 
-local budgets = require "veo.policy.budget"
 local core = require "veo.core"
 local errors = require "veo.errors"
 local tracebacks = require "veo.async.traceback"
@@ -134,7 +133,7 @@ local function drop(job)
   local word = clean_up(job, job.cancelling) or job.left and job.left.paid and job.left.word
   local err = job.last_word or errors.is(word) and word
     or errors.new { code = job.cancelling, message = "the job was " .. job.cancelling, taskId = job.ordered }
-  if job.ordered then budgets.paid(err) end
+  if job.ordered then errors.paid(err) end
   finish(job, "cancelled", { n = 2, nil, err })
 end
 

@@ -2,8 +2,8 @@
 
 local cjson = require "cjson.safe"
 
-local budgets = require "veo.policy.budget"
 local canonical = require "veo.util.canonical_json"
+local errors = require "veo.errors"
 local phrases = require "veo.cli.phrases"
 local terminal = require "veo.cli.terminal"
 local texts = require "veo.util.text"
@@ -139,7 +139,7 @@ end
 function M.failed(session, err)
   local term = session.term
   local exit = M.exit_code(err, session)
-  if session.orders[1] then budgets.paid(err) end
+  if session.orders[1] then errors.paid(err) end
   local text = session.interrupted and interruption(session, err, exit) or phrases.explain(err)
   term:note(term:fold("veo: " .. terminal.clean(text), "  "))
   if err.code == "job_failed" and err.traceback then term:note(err.traceback) end

@@ -2,8 +2,8 @@
 
 local type = type
 
-local budgets = require "veo.policy.budget"
 local downloads = require "veo.task.download"
+local errors = require "veo.errors"
 local options = require "veo.client.options"
 local query = require "veo.task.query"
 local submits = require "veo.task.submit"
@@ -89,7 +89,7 @@ return function(Client, tools)
     if not task then return nil, err end
     local status
     status, err = waits.wait(ctx, task.taskId, opts.wait)
-    if err and not task.joined then budgets.paid(err) end
+    if err and not task.joined then errors.paid(err) end
     return status, err
   end
 

@@ -196,14 +196,6 @@ function M.overall(first, later)
   return first
 end
 
----A call that placed an order failed later: the order is paid all the same.
----@param err veo.Error
----@return veo.Error
-function M.paid(err)
-  if not err.charged and errors.codes[err.code].charged == "no" then err.charged = "yes" end
-  return err
-end
-
 ---The ledger found that the day's limit would be passed.
 function M.day_passed(budget, operation, price, spent)
   return refusal(operation, format("%.10g credits more would pass max_credits: %.10g of today's %.10g are spent (UTC)",

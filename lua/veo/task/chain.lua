@@ -7,7 +7,6 @@ local format, gsub, lower, match = string.format, string.gsub, string.lower, str
 local time = os and os.time
 
 local as_job = require "veo.async.as_job"
-local budgets = require "veo.policy.budget"
 local chain_hops = require "veo.task.chain.hops"
 local core = require "veo.core"
 local destinations = require "veo.task.download.destination"
@@ -174,7 +173,7 @@ end
 -- What was finished before the chain stopped is saved under a name that says so, never under the whole chain's.
 local function stop(run, err)
   err.hop, err.hops = run.hop, run.done
-  if run.paid then budgets.paid(err) end
+  if run.paid then errors.paid(err) end
   local last = run.done[#run.done]
   if not last or not run.options.path or err.code == "cancelled" or err.code == "closed" then return nil, err end
   local path = partial_path(run.options.path, #run.done)
@@ -199,7 +198,7 @@ local function finish(run)
     local file, err = downloads.download(run.ctx, last.status, run.options.path, run.download)
     if not file then
       err.hop, err.hops, err.status = run.hop, run.done, last.status
-      return nil, run.paid and budgets.paid(err) or err
+      return nil, run.paid and errors.paid(err) or err
     end
     result.path, result.bytes, last.path = file.path, file.bytes, file.path
   end

@@ -2,9 +2,9 @@
 --- a crash left it, or answers with the file that is there.
 
 local as_job = require "veo.async.as_job"
-local budgets = require "veo.policy.budget"
 local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
+local errors = require "veo.errors"
 local submits = require "veo.task.submit"
 local waits = require "veo.task.wait"
 
@@ -25,7 +25,7 @@ local function run(ctx, params, path, options, destination)
   local file
   file, err = finish(ctx, task, path, options)
   -- What goes wrong behind an order of this call does so behind a paid one.
-  if not file then return nil, task.joined and err or budgets.paid(err) end
+  if not file then return nil, task.joined and err or errors.paid(err) end
   file.ref, file.key, file.joined = task.ref, task.key, task.joined
   return file, nil, true
 end

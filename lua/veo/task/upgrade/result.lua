@@ -2,7 +2,7 @@
 
 local pairs = pairs
 
-local budgets = require "veo.policy.budget"
+local errors = require "veo.errors"
 local waits = require "veo.task.wait"
 
 local M = {}
@@ -20,7 +20,7 @@ function M.wait(ctx, task, source, options)
   local status, err = waits.wait(ctx, task.taskId, wait)
   if not status then
     err.operation = "get_1080p"
-    return nil, task.joined and err or budgets.paid(err)
+    return nil, task.joined and err or errors.paid(err)
   end
   -- A dead link is made anew by the task's own record, as of any task.
   return { taskId = status.taskId, source = source, url = status.video_url, video_url = status.video_url,
