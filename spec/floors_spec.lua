@@ -30,7 +30,6 @@ local FACE = { ["veo"] = true, ["veo.errors"] = true, ["veo.webhook"] = true, ["
 local PAST_THE_FACE = {
   ["veo.cli.order > veo.core"] = "kind of a file",
   ["veo.cli.task > veo.task.download.target"] = "whether a file can be written",
-  ["veo.cli.task > veo.task.download.lookup"] = "whether a task is named, and what a status lacks",
 }
 
 -- These require by a name that is computed: what it may be cannot be read here, and is none of ours, but for the rooms

@@ -15,3 +15,12 @@ describe("a database's address", function()
     end
   end)
 end)
+
+describe("a link", function()
+  it("is told from a task's id", function()
+    for _, link in ipairs { "https://h/a.mp4", "ftp://h", "//h/a.mp4", "a//b" } do
+      assert.is_true(texts.is_link(link))
+    end
+    for _, id in ipairs { "veo_task_1", "a/b:c", "" } do assert.is_false(texts.is_link(id)) end
+  end)
+end)

@@ -3,8 +3,9 @@
 local check_target = require "veo.task.download.target".try
 local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
-local lookup = require "veo.task.download.lookup"
+local no_video = require "veo.util.no_video"
 local save = require "veo.cli.save"
+local texts = require "veo.util.text"
 
 local M = {}
 
@@ -62,7 +63,7 @@ function M.download(session, client)
   local before = saved_before(client, args.source, problem)
   if before then return save.save(session, client, before) end
   if problem then return nil, problem end
-  if not lookup.named(args.source) then
+  if texts.is_link(args.source) then
     local file, err = client:download(args.source, args.output, session:download_options(args.output))
     if not file then return nil, err end
     session.term:note(("saved: %s, %d bytes"):format(args.output, file.bytes))
@@ -71,7 +72,7 @@ function M.download(session, client)
   session.taskId = args.source
   local status, err = client:status(args.source)
   if not status then return nil, err end
-  err = lookup.obstacle(status)
+  err = no_video(status)
   if err then return nil, err end
   return save.save(session, client, status)
 end

@@ -98,6 +98,13 @@ function M.printable(s, limit)
   return cut and s .. "..." or s
 end
 
+---Whether a text is a link, and not a task's id.
+---@param s string
+---@return boolean
+function M.is_link(s)
+  return find(s, "[:/]/") ~= nil
+end
+
 ---A URL fit for a message: no user, no query, no fragment (signed links carry secrets in them).
 ---@param url string
 ---@return string

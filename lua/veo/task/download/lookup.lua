@@ -1,12 +1,14 @@
 --- A task given in place of its link: one look says where the video is. Nothing is waited for.
 
 local type = type
-local find, format = string.find, string.format
+local format = string.format
 
 local errors = require "veo.errors"
 local journals = require "veo.task.download.journal"
+local no_video = require "veo.util.no_video"
 local query = require "veo.task.query"
 local targets = require "veo.task.download.target"
+local texts = require "veo.util.text"
 local wire = require "veo.wire"
 
 local M = {}
@@ -14,31 +16,11 @@ local M = {}
 -- The states of a status, which says itself that it names no video; a ledger's record may have said so days ago.
 local LOOKED = { generating = true, succeeded = true, failed = true }
 
-local function problem(code, taskId, status, message)
-  return errors.new { code = code, operation = "download", taskId = taskId, status = status, message = message }
-end
-
----Why there is nothing to save of a task; nil when there is.
----@param status veo.Status
----@return veo.Error|nil
-function M.obstacle(status)
-  local taskId = status.taskId
-  if status.state == "failed" then
-    return problem("failed", taskId, status, format("task %s failed: %s", taskId,
-      wire.printable(status.errorMessage or "no reason given", 200)))
-  elseif status.state ~= "succeeded" then
-    return problem("timeout", taskId, status, format("task %s has not ended (it is %s)", taskId, status.state))
-  elseif not status.video_url then
-    return problem("no_result", taskId, status, "task " .. taskId .. " succeeded, but the service names no video")
-  end
-  return nil
-end
-
 ---The taskId, when that is what was given to download.
 ---@param given any
 ---@return string|nil
 function M.named(given)
-  if type(given) == "string" then return not find(given, "[:/]/") and given or nil end
+  if type(given) == "string" then return not texts.is_link(given) and given or nil end
   if errors.is(given) or given.video_url or given.url or LOOKED[given.state] and not given.ref then return nil end
   return given.taskId
 end
@@ -67,8 +49,9 @@ function M.look(ctx, given, target, options)
   local ok, err = wire.task_id(taskId, "download")
   if not ok then return nil, err end
   if type(given) == "table" and given.state == "uncertain" then
-    return nil, problem("uncertain", nil, nil, format("the order %s is uncertain, and nobody has confirmed that "
-      .. "task %s is its own: see client:settle", wire.printable(given.ref or "", 80), taskId))
+    return nil, errors.new { code = "uncertain", operation = "download", message = format("the order %s is uncertain, "
+      .. "and nobody has confirmed that task %s is its own: see client:settle", wire.printable(given.ref or "", 80),
+      taskId) }
   end
   if type(target) == "string" then
     local file
@@ -77,7 +60,7 @@ function M.look(ctx, given, target, options)
   end
   local status
   status, err = query.status(ctx, taskId, { free = ctx.defaults.patient, retry = ctx.retry })
-  if status then err = M.obstacle(status) elseif not err.taskId then err.taskId = taskId end
+  if status then err = no_video(status) elseif not err.taskId then err.taskId = taskId end
   if ctx.ledger then ctx.ledger:ended(taskId, not err and status or nil, err) end
   return not err and status or nil, err
 end
