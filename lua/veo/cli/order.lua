@@ -1,7 +1,6 @@
 --- The commands that cost credits: extend, generate, chain.
 
 local clean = require("veo.cli.terminal").clean
-local core = require "veo.core"
 local save = require "veo.cli.save"
 
 local M = {}
@@ -22,7 +21,8 @@ local function see_to(session, client, task, err)
   end
   session.taskId = task.taskId
   -- Whether the file is its own the download knows. Nothing is asked of the service, which may have forgotten the task.
-  if task.joined and task.video_url and core.kind(session.args.output or "") == "file" and not session.args.force then
+  local problem = task.joined and task.video_url and save.problem(session, client)
+  if problem and problem.code == "exists" then
     return save.save(session, client, { taskId = task.taskId, video_url = task.video_url, state = "succeeded" }, task)
   end
   return save.wait_and_save(session, client, task.taskId, task)

@@ -12,6 +12,17 @@ local function outcome_of(status, file, task)
     key = task.key, joined = task.joined } }
 end
 
+---Why the video cannot be saved under its name. Nothing is asked of the service.
+---@param session veo.cli.Session
+---@param client veo.Client
+---@return veo.Error|nil problem
+function M.problem(session, client)
+  local args = session.args
+  if not args.output then return nil end
+  local _, problem = client:check_path(args.output, { overwrite = args.force, mkdir = args.mkdir })
+  return problem
+end
+
 ---Saves a succeeded task.
 ---@param session veo.cli.Session
 ---@param client veo.Client

@@ -1,6 +1,5 @@
 --- The free commands about one task or the account: wait, status, download, credits.
 
-local check_target = require "veo.task.download.target".try
 local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
 local no_video = require "veo.util.no_video"
@@ -23,7 +22,7 @@ end
 ---@param client veo.Client
 function M.wait(session, client)
   local args = session.args
-  local problem = check_target(args.output, args.force, args.mkdir)
+  local problem = save.problem(session, client)
   session.taskId = args.task
   local before = saved_before(client, args.task, problem)
   if before then return save.save(session, client, before) end
@@ -59,7 +58,7 @@ function M.download(session, client)
   if not args.output then
     return nil, errors.new { code = "invalid", field = "output", message = "download needs -o FILE", sent = "no" }
   end
-  local problem = check_target(args.output, args.force, args.mkdir)
+  local problem = save.problem(session, client)
   local before = saved_before(client, args.source, problem)
   if before then return save.save(session, client, before) end
   if problem then return nil, problem end

@@ -2,6 +2,7 @@
 
 local type = type
 
+local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
 local errors = require "veo.errors"
 local options = require "veo.client.options"
@@ -14,6 +15,7 @@ local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
 local WAIT = { wait = options.wait }
 local DOWNLOAD = { download = options.download }
+local CHECK_PATH = { download = { overwrite = options.download.overwrite, mkdir = options.download.mkdir } }
 local ALL = { wait = options.wait, submit = { deadline = options.submit.deadline, key = options.submit.key,
   on_duplicate = options.submit.on_duplicate } }
 
@@ -111,5 +113,23 @@ return function(Client, tools)
     local opts, problem = split(ctx, DOWNLOAD, given)
     if not opts then misuse("download", problem) end
     return downloads.download(ctx, source, target, opts.download)
+  end
+
+  ---Whether download could save under this name now. Nothing is fetched or left behind, but for the folder with `mkdir`.
+  ---An order does the same with its option `path`.
+  ---@param path string
+  ---@param given { overwrite: boolean|nil, mkdir: boolean|nil }|nil
+  ---@return true|nil fine
+  ---@return veo.Error|nil err  exists, busy, io, missing
+  function Client:check_path(path, given)
+    local ctx = context(self, "check_path")
+    local unusable = texts.path_problem(path)
+    if unusable then misuse("check_path", "path: " .. unusable) end
+    local opts, problem = split(ctx, CHECK_PATH, given)
+    if not opts then misuse("check_path", problem) end
+    local err = ctx.scheduler:obstacle() or destinations.busy(ctx, path)
+      or destinations.try(ctx, path, opts.download.overwrite, opts.download.mkdir)
+    if err then return nil, err end
+    return true
   end
 end
