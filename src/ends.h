@@ -2,7 +2,7 @@
 #ifndef VEO_ENDS_H
 #define VEO_ENDS_H
 
-#include "engine.h"
+#include "engine_state.h"
 
 static inline int veo_is_file(const veo_exchange *exchange)
 {

@@ -6,7 +6,6 @@
 #include "ends.h"
 #include "held.h"
 #include "process.h"
-#include "states.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,40 +2,7 @@
 #ifndef VEO_ENGINE_H
 #define VEO_ENGINE_H
 
-#include <sys/types.h>
-
-#include "exchange.h"
-#include "hosts.h"
-#include "list.h"
-#include "multi.h"
-#include "poller.h"
-#include "saves.h"
-
-typedef struct {
-  veo_multi multi;
-  veo_poller poller;
-  veo_saves saves;
-  pid_t owner;
-  int forks; /* of the process that made it: after one more nothing of it may be touched */
-  int max_in_flight;
-  int files; /* downloads and uploads submitted and not ended */
-  int slow;  /* calls under way that take no place any more */
-  veo_pace pace;
-  int slots; /* numbers given to exchanges */
-  int eager; /* something queued may be able to start */
-  double wake_at;
-  double due; /* when to judge the deadlines of exchanges again, or before: some may have ended */
-  int behind; /* turns that they have waited for libcurl to read what is there */
-  veo_list prepared;
-  veo_list queued;
-  veo_list saves_queued;
-  veo_list active;
-  veo_list done;  /* ended and not taken yet */
-  veo_list taken; /* ended and taken, held by the transfer that will read its result */
-  veo_list idle;
-  veo_exchange *news; /* those whose owner has something to look at, though they have not ended */
-  veo_hosts hosts;
-} veo_engine;
+#include "engine_state.h"
 
 /* NULL, or what failed; close can be called either way. */
 const char *veo_engine_open(veo_engine *engine);

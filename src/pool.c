@@ -1,6 +1,5 @@
 /* Exchanges into the engine and their results out of it; see engine.h. */
 #include "engine.h"
-#include "states.h"
 
 /* Takes it out of the list of those that have news. */
 static void drop_news(veo_engine *engine, veo_exchange *exchange)

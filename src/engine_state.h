@@ -1,0 +1,66 @@
+/* The data of an engine: its parts, and a list for each state of an exchange. Its functions are in engine.h. No Lua. */
+#ifndef VEO_ENGINE_STATE_H
+#define VEO_ENGINE_STATE_H
+
+#include <sys/types.h>
+
+#include "exchange.h"
+#include "hosts.h"
+#include "list.h"
+#include "multi.h"
+#include "poller.h"
+#include "saves.h"
+
+typedef struct {
+  veo_multi multi;
+  veo_poller poller;
+  veo_saves saves;
+  pid_t owner;
+  int forks; /* of the process that made it: after one more nothing of it may be touched */
+  int max_in_flight;
+  int files; /* downloads and uploads submitted and not ended */
+  int slow;  /* calls under way that take no place any more */
+  veo_pace pace;
+  int slots; /* numbers given to exchanges */
+  int eager; /* something queued may be able to start */
+  double wake_at;
+  double due; /* when to judge the deadlines of exchanges again, or before: some may have ended */
+  int behind; /* turns that they have waited for libcurl to read what is there */
+  veo_list prepared;
+  veo_list queued;
+  veo_list saves_queued;
+  veo_list active;
+  veo_list done;  /* ended and not taken yet */
+  veo_list taken; /* ended and taken, held by the transfer that will read its result */
+  veo_list idle;
+  veo_exchange *news; /* those whose owner has something to look at, though they have not ended */
+  veo_hosts hosts;
+} veo_engine;
+
+static inline veo_list *veo_list_of(veo_engine *engine, const veo_exchange *exchange)
+{
+  switch(exchange->state) {
+  case VEO_STATE_IDLE:
+    return &engine->idle;
+  case VEO_STATE_PREPARED:
+    return &engine->prepared;
+  case VEO_STATE_QUEUED:
+    return exchange->kind == VEO_KIND_SAVE ? &engine->saves_queued : &engine->queued;
+  case VEO_STATE_ACTIVE:
+    return &engine->active;
+  case VEO_STATE_TAKEN:
+    return &engine->taken;
+  default:
+    return &engine->done;
+  }
+}
+
+/* Moves between the lists of states. The state must still be the one whose list holds it. */
+static inline void veo_engine_move(veo_engine *engine, veo_exchange *exchange, veo_state state)
+{
+  veo_list_remove(veo_list_of(engine, exchange), exchange);
+  exchange->state = state;
+  veo_list_append(veo_list_of(engine, exchange), exchange);
+}
+
+#endif
