@@ -140,7 +140,7 @@ $(BUILD)/names.so: spec/support/names.c $(BUILD)/flags
 # A newer core, whose userdata are laid out otherwise; a spec loads it beside the first.
 $(BUILD)/newer/veo/core.so: $(SOURCES) $(HEADERS) $(BUILD)/flags
 	@rm -rf $(BUILD)/newer && mkdir -p $(BUILD)/newer/src && cp $(SOURCES) $(HEADERS) $(BUILD)/newer/src
-	@cd $(BUILD)/newer/src && sed -i 's/^typedef struct [a-z_ ]*{$$/&\n  long newer[4];/' client.h transfer.h && \
+	@cd $(BUILD)/newer/src && sed -i 's/^typedef struct [a-z_ ]*{$$/&\n  long newer[4];/' client_state.h transfer.h && \
 	  sed -i 's/^  veo_sink \*sink;/  long newer[4];\n&/' sink.c
 	@$(MAKE) --no-print-directory -C $(BUILD)/newer -f $(CURDIR)/Makefile build BUILD=. \
 	  CPPFLAGS="$(CPPFLAGS) -DVEO_VERSION='\"9.9.9\"'"

@@ -2,12 +2,13 @@
 #include "client.h"
 
 #include "arguments.h"
+#include "client_state.h"
 #include "clock.h"
 #include "defaults.h"
 #include "descriptors.h"
 #include "json.h"
-#include "status_record.h"
 #include "request.h"
+#include "status_record.h"
 #include "transfer.h"
 
 #include <math.h>
@@ -15,20 +16,9 @@
 #include <string.h>
 #include <strings.h>
 
-static const veo_type client_type = {"veo.core.client " VEO_VERSION};
-
 static veo_client *check_any(lua_State *L, int index)
 {
-  return veo_checktype(L, index, &client_type);
-}
-
-veo_client *veo_check_client(lua_State *L, int index)
-{
-  veo_client *client = check_any(L, index);
-  luaL_argcheck(L, client->open, index, "the client is closed");
-  if(!veo_engine_is_ours(&client->engine))
-    luaL_error(L, "this client was made before a fork: make a new one in this process");
-  return client;
+  return veo_checktype(L, index, &veo_client_type);
 }
 
 /* ---------------------------------------------------------------------- life */
@@ -120,7 +110,7 @@ int veo_client_new(lua_State *L)
   luaL_checktype(L, 1, LUA_TTABLE);
   client = veo_newuserdata(L, sizeof *client);
   memset(client, 0, sizeof *client);
-  veo_settype(L, &client_type); /* from here on the collector frees what is there */
+  veo_settype(L, &veo_client_type); /* from here on the collector frees what is there */
   client->open = 1;
   wrong = veo_engine_open(&client->engine);
   if(wrong)
@@ -278,5 +268,5 @@ void veo_client_register(lua_State *L)
                                     {"__close", client_close},
                                     {"__tostring", client_tostring},
                                     {NULL, NULL}};
-  veo_newtype(L, &client_type, methods, events);
+  veo_newtype(L, &veo_client_type, methods, events);
 }

@@ -5,6 +5,7 @@
 #include "request.h"
 
 #include "arguments.h"
+#include "client_state.h"
 #include "clock.h"
 #include "defaults.h"
 #include "encode.h"

@@ -2,7 +2,7 @@
 #ifndef VEO_REQUEST_H
 #define VEO_REQUEST_H
 
-#include "client.h"
+#include "compat.h"
 
 /* client:extend(params [, options]) and client:status(taskId [, options]): one attempt, blocking. */
 int veo_request_extend(lua_State *L);

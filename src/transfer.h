@@ -2,7 +2,7 @@
 #ifndef VEO_TRANSFER_H
 #define VEO_TRANSFER_H
 
-#include "client.h"
+#include "client_state.h"
 
 typedef struct veo_transfer {
   veo_client *client;     /* kept alive by the user value; NULL once nothing is needed of it */
