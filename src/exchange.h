@@ -83,72 +83,86 @@ typedef struct {
   curl_off_t moved; /* bytes at the last look */
 } veo_deadline;
 
+/* Fields by who needs them: the engine, then every kind, then some. Those of some mean nothing in the others. */
 typedef struct veo_exchange {
+  /* Its place in the engine. */
   struct veo_exchange *prev; /* neighbours in the engine's list of its state */
   struct veo_exchange *next;
+  struct veo_exchange *news_next; /* in the engine's list of those that have news */
+  struct veo_exchange **news;     /* the head of that list */
+  int has_news;
   int slot;    /* its number in the engine, from 1, for life */
   void *owner; /* the transfer that script holds, or NULL: a blocking call's, or nobody's */
-
-  CURL *easy; /* NULL: a new one is to be made; see veo_exchange_recycle */
   veo_poller *poller;
-  CURLU *url;
-  struct curl_slist *extra; /* a header of this exchange alone */
-  curl_mime *form;          /* an upload's body, read from the file while it is sent */
+  veo_pace *pace;
+  int host;     /* the engine's number for the host, -1 when it needs no resolver */
+  int resolved; /* its host needs no resolver any more */
+
+  /* Every kind. */
   veo_kind kind;
   veo_state state;
   veo_outcome outcome;
   veo_sent sent;
   CURLcode result;
-  long http_status;
-  int billable;
-  int slow;         /* under way for VEO_SLOW: its place is another's */
-  int without_alpn; /* billable: may go out though the server agreed on no protocol in its handshake */
-  int no_alpn;      /* which it did not */
-  int look;         /* of a status: the usual record is read into one; see status_record.h */
+  char error[CURL_ERROR_SIZE];
+
+  /* Every kind but a save. */
+  CURL *easy; /* NULL: a new one is to be made; see veo_exchange_recycle */
+  CURLU *url;
   int tls;
-  int resolved;    /* its host needs no resolver any more */
-  int host;        /* the engine's number for the host, -1 when it needs no resolver */
   long timeout_ms; /* 0: none */
   long connect_timeout_ms;
-  long stall; /* seconds of crawling that end a file; 0 for what is none */
   veo_deadline deadline;
-
-  veo_buffer request;
+  long http_status;
   veo_buffer reply;
-  int overflow; /* the body passed its cap */
   size_t header_bytes;
   int in_headers; /* of a reply whose headers have not ended */
-  int discarded;  /* what still comes is thrown away */
+  int overflow;   /* the body passed its cap */
+  int slow;       /* under way for VEO_SLOW: its place is another's */
 
+  /* A status or another call. */
+  veo_buffer request;
+  int look;         /* of a status: the usual record is read into one; see status_record.h */
+  int billable;     /* an order */
+  int without_alpn; /* billable: may go out though the server agreed on no protocol in its handshake */
+  int no_alpn;      /* which it did not */
+
+  /* A download or an upload. */
+  long stall; /* seconds of crawling that end a file; 0 for what is none */
+
+  /* An upload. */
+  curl_mime *form; /* its body, read from the file while it is sent */
+
+  /* A download or a save. */
   veo_sink *sink;
+  curl_off_t total; /* of the whole file, -1 while unknown */
+  int io_error;
+  const char *io_stage;
+
+  /* A download. */
+  struct curl_slist *extra; /* a header of this exchange alone */
+  veo_file_headers *headers;
+  veo_stream stream;
   curl_off_t offset; /* where the first byte goes */
   curl_off_t written;
   curl_off_t overlap; /* bytes that come and are in the sink already: to be compared */
-  curl_off_t total;   /* of the whole file, -1 while unknown */
   curl_off_t max_bytes;
-  int decodes;    /* libcurl decodes it, if it is encoded */
-  int begun;      /* the first byte of a file's body was seen */
-  int no_pages;   /* XML, HTML and JSON are no part of a file */
-  int no_encoded; /* nor is what comes encoded the rest of one */
-  int encoded;    /* such came */
-  int page;       /* and came with 200 */
-  int io_error;
-  const char *io_stage;
-  veo_file_headers *headers;
-  veo_stream stream;
-  veo_pace *pace;
-  int stalled;
-  int tell_headers;               /* its owner wants to be woken once the headers are there */
-  struct veo_exchange *news_next; /* in the engine's list of those that have news */
-  struct veo_exchange **news;     /* the head of that list */
-  int has_news;
-  char *save_to; /* of a save without a sink: the file to look at */
+  int tell_headers; /* its owner wants to be woken once the headers are there */
+  int decodes;      /* libcurl decodes it, if it is encoded */
+  int begun;        /* the first byte of a file's body was seen */
+  int no_pages;     /* XML, HTML and JSON are no part of a file */
+  int no_encoded;   /* nor is what comes encoded the rest of one */
+  int encoded;      /* such came */
+  int page;         /* and came with 200 */
+  int stalled;      /* the step's time was used up: it goes on in the next one */
+  int discarded;    /* what still comes is thrown away */
+
+  /* A save. */
+  char *save_to; /* without a sink: the file to look at */
   char digest[VEO_DIGEST_TEXT];
   veo_boxes boxes;
   int overwrite;
-  int unsynced; /* a save: the file system cannot sync */
-
-  char error[CURL_ERROR_SIZE];
+  int unsynced; /* the file system cannot sync */
 } veo_exchange;
 
 /* A new exchange with its handles, or NULL. */
