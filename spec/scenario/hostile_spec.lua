@@ -110,14 +110,14 @@ describe("under attack", function()
   end
 
   for _, count in ipairs { FEW, MANY } do
-    it(("the receiver goes on: none of %d holds its loop, and the service gets through"):format(count), function()
+    it(("the receiver goes on: none of %d holds its loop, and the service gets through #timing"):format(count), function()
       local longest = longest_turn(count, nil, "aside").cpu
       -- 0.7 to 4.1 ms, mostly 1 to 2, also under a load of 13; quadratic reading took 3.6 and 36 s
       assert.is_true(longest <= TURN, longest)
     end)
   end
 
-  it("the receiver goes on with the collector's steps in its turns", function()
+  it("the receiver goes on with the collector's steps in its turns #timing", function()
     local longest = longest_turn(MANY, nil, "fine").cpu
     -- 1 to 4.4 ms; with Lua's own setting 3 to 15. The steps of another Lua are what they are.
     assert.is_true(longest <= TURN or _VERSION ~= "Lua 5.4", longest)
