@@ -74,7 +74,7 @@ local function handshake(con, tls, alpn)
     end
     return nil
   end
-  if not con:starttls(trust(tls, alpn), 10) then
+  if not con:starttls(trust(tls, alpn), 60) then
     return nil
   end
   return con:checktls():getAlpnSelected() or "http/1.1"

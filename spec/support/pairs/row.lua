@@ -9,7 +9,7 @@ local Row = {}
 Row.__index = Row
 
 -- Seconds within which anything here is over; what is not hangs. Thinned out is what runs on slow machines.
-local PATIENCE = os.getenv "VEO_PAIRS" and 20 or 5
+local PATIENCE = os.getenv "VEO_PAIRS" and 60 or 5
 
 ---Lets the client work once, and takes what it has.
 function Row:step()
