@@ -78,7 +78,8 @@ int veo_poller_run(veo_poller *poller, double until, double stop)
   /* Sleep first, no longer than libcurl's own timer: what work ends is to be collected before a sleep. */
   if(ms > 0)
     curl_multi_poll(multi, &extra, poller->extra_fd >= 0, (int)ms, &ready);
-  poller->broken = curl_multi_perform(multi, &running) != CURLM_OK;
+  if(!poller->broken) /* by curl_easy_pause, since the last turn */
+    poller->broken = curl_multi_perform(multi, &running) != CURLM_OK;
   veo_let_go(&guard);
   return 1;
 }
