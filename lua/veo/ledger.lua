@@ -29,7 +29,6 @@ local errors = require "veo.errors"
 local intents = require "veo.ledger.intents"
 local leases = require "veo.ledger.lease"
 local processes = require "veo.ledger.process"
-local rate_window = require "veo.ledger.rate_window"
 local rows = require "veo.ledger.rows"
 local schema = require "veo.ledger.schema"
 local stdlib = require "veo.util.stdlib"
@@ -226,7 +225,10 @@ function Ledger:uncertain(request, err, evidence)
   self.tended[request.ref] = nil
   local why = canonical.encode(rows.kept_error(err))
   local seen = evidence and canonical.encode(evidence) or nil
-  return self:note(function(db) return intents.uncertain(db, request.ref, why, err.taskId, seen) end)
+  return self:note(function(db)
+    if not evidence then intents.hold_back(db, request, err) end
+    return intents.uncertain(db, request.ref, why, err.taskId, seen)
+  end)
 end
 
 -- Tasks ----------------------------------------------------------------------------------------------------------------
@@ -265,14 +267,6 @@ end
 M.record = rows.record
 ---@type fun(filter: table|nil): string|nil
 M.filter_problem = rows.problem
-
----Holds the orders of all processes back, after a refusal outside of an intent.
-function Ledger:limited(retry_after)
-  return self:note(function(db)
-    rate_window.refused(db, self.rate, db:time(), retry_after)
-    return true
-  end)
-end
 
 require("veo.ledger.claims")(Ledger, nonce)
 require("veo.ledger.queries")(Ledger)

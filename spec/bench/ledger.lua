@@ -31,7 +31,7 @@ local modes = {}
 function modes.fill(place, rows, open)
   local ledgers = require "spec.support.ledgers"
   local canonical = require "veo.util.canonical_json"
-  require("veo.ledger").new(place, { now = os.clock, timeout = 1, rate = {} }):spent_today()
+  require("veo.ledger").new(place, { now = os.clock, timeout = 1, rate = {} }):find()
   local to = ledgers.connect(place)
   local sql = to:prepare [[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, intent_key, task_id, price,
     day, client, owner, lease, sending, created, updated, result, path)
@@ -59,7 +59,7 @@ end
 function modes.order(place, flag)
   local core = require "veo.core"
   local ledger = require("veo.ledger").new(place, { now = core.now, timeout = 60, rate = { count = 1e6, window = 1 } })
-  ledger:spent_today() -- connects
+  ledger:find() -- connects
   local took, n, failed = {}, 0, 0
   io.open(flag, "w"):close()
   repeat

@@ -145,7 +145,7 @@ local function suite(where)
   it("finds what it is asked for by an index", function()
     fill(place, 3000)
     local ledger = modules.new(place, { now = helper.now, timeout = 10, rate = { count = 20, window = 10 } })
-    ledger:spent_today() -- connects
+    ledger:find() -- connects
     local asked = {}
     for _, method in ipairs { "select", "run" } do
       ledger.db[method] = function(db, sql, ...)

@@ -170,11 +170,17 @@ function M.keep(db, request, clock, sending, longer)
     clock.now + seconds, clock.boot, clock.up + seconds, request.ref)
 end
 
+---A refusal for the rate holds the orders of all processes back.
+---@param err veo.Error
+function M.hold_back(db, request, err)
+  if err.code == "rate_limited" then rate_window.refused(db, request.rate, db:time(), err.retry_after) end
+end
+
 ---The attempt brought nothing and may be repeated: until the next slot nothing is on its way.
 ---@param err veo.Error
 function M.idle(db, request, err)
   local clock = clocks.read(db)
-  if err.code == "rate_limited" then rate_window.refused(db, request.rate, clock.now, err.retry_after) end
+  M.hold_back(db, request, err)
   if err.sent == "no" and request.taken then rate_window.give_back(db, request.taken) end
   M.keep(db, request, clock, 0, err.retry_after)
 end

@@ -116,12 +116,6 @@ return function(Ledger)
     end))
   end
 
-  ---Credits reserved or spent today (UTC).
-  ---@return number|nil, veo.Error|nil
-  function Ledger:spent_today()
-    return self:read("budget", function(db) return intents.spent(db, db:time()) end)
-  end
-
   ---Reads all of the ledger, on the calling thread.
   ---@return true|nil, veo.Error|nil
   function Ledger:check()

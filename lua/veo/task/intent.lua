@@ -191,12 +191,9 @@ function Record:knows(taskId)
   return found and found.ref ~= self.request.ref or false
 end
 
----A refusal for the rate holds the client's other orders back, also one that is not repeated.
----@param err veo.Error
-function Record:hold_back(err)
-  local ctx = self.ctx
-  if err.code ~= "rate_limited" then return end
-  if ctx.ledger then ctx.ledger:limited(err.retry_after) else ctx.window:refused(err.retry_after) end
+-- A refusal for the rate holds the client's other orders back, also one that is not repeated.
+local function hold_back(ctx, err)
+  if err.code == "rate_limited" then ctx.window:refused(err.retry_after) end
 end
 
 ---The attempt brought nothing, and may be repeated after a pause.
@@ -206,7 +203,7 @@ function Record:idle(err)
   self.under_way = false
   if ctx.ledger then return ctx.ledger:idle(self.request, err) end
   if err.sent == "no" then ctx.window:give_back(self.taken) end
-  self:hold_back(err)
+  hold_back(ctx, err)
 end
 
 ---The last attempt may have been charged and is repeated by the caller's explicit word: it stays in the ledger as what it
@@ -282,6 +279,7 @@ function Record:uncertain(err)
     self.first = self.first or err.ref
     ctx.ledger:uncertain(self.request, err)
   else
+    hold_back(ctx, err)
     memo.note(self, { err = err })
   end
   if not ctx.evidence then return end

@@ -132,9 +132,7 @@ local function run(ctx, operation, body, options, record)
     if not outages.met(err) then n = n + 1 end
     err.attempts = n > 0 and n or nil
     if is_named(record, err) then
-      give_up(record, err, true)
-      record:hold_back(err)
-      return nil, err
+      return give_up(record, err, true)
     end
     if verdict == "repeat" then record:idle(err) end
     local may = verdict == "repeat" or verdict == "uncertain" and policy.ambiguous and not ctx.scheduler:cancelling()
