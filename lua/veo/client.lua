@@ -78,7 +78,6 @@ function M.new(given)
     scheduler = schedulers.new(handle, core.now, { pause = pause, log = log, timeout = all.timeout, observer = observer,
       on_job_error = observer:wrap(all.on_job_error), upkeep = ledger }),
     ledger = ledger, money = budget, evidence = all.evidence,
-    note_upgrade = ledger and function(taskId, what) ledger:upgraded(taskId, what) end,
     plain = {},    -- groups of options → their defaults
     created = {},  -- taskId → when this client created it
     upgraded = {}, -- taskId → the upgrade it got: it can no longer be extended

@@ -7,7 +7,6 @@ local options = require "veo.client.options"
 local query = require "veo.task.query"
 local submits = require "veo.task.submit"
 local texts = require "veo.util.text"
-local upgrade_orders = require "veo.task.upgrade.order"
 local upgrades = require "veo.task.upgrade"
 local uploads = lazy "veo.task.upload"
 
@@ -57,9 +56,7 @@ return function(Client, tools)
     local ctx = context(self, "get_1080p")
     local opts, problem = split(ctx, UPGRADE, given, true)
     if not opts then misuse("get_1080p", problem) end
-    local params = upgrade_params(task)
-    if ctx.api.operations.get_1080p.billable then return upgrade_orders.get_1080p(ctx, params, opts) end
-    return upgrades.get_1080p(ctx, params, opts)
+    return upgrades.get_1080p(ctx, upgrade_params(task), opts)
   end
 
   ---Orders the 4K version of a finished video. Billable. The task it returns is waited for like any other; where the

@@ -18,6 +18,7 @@ local partials = require "veo.task.download.partial"
 local query = require "veo.task.query"
 local submits = require "veo.task.submit"
 local targets = require "veo.task.download.target"
+local upgraded = require "veo.task.upgraded"
 local waits = require "veo.task.wait"
 local wire = require "veo.wire"
 
@@ -54,17 +55,10 @@ local function hops_of(ctx, params)
   return hops
 end
 
-local function upgraded(taskId, what)
-  return problem { code = "invalid", field = "taskId", taskId = taskId, given = "a video that was upgraded to " .. what,
-    expected = "a video that was not upgraded",
-    message = format("chain: task %s was upgraded to %s, and the service extends no upgraded video "
-      .. "(extend first, upgrade last)", taskId, what) }
-end
-
 -- The source must be there, finished, and not upgraded.
 local function check_source(ctx, taskId, options)
-  local what = ctx.upgraded[taskId] or ctx.ledger and ctx.ledger:is_upgraded(taskId)
-  if what then return upgraded(taskId, what) end
+  local what = upgraded.of(ctx, taskId)
+  if what then return upgraded.refusal("chain", taskId, what) end
   local status, err = query.status(ctx, taskId, options)
   if not status then
     -- Records end after two months; whether such a video can still be extended is the service's to say.
@@ -78,7 +72,7 @@ local function check_source(ctx, taskId, options)
     return problem { code = "failed", taskId = taskId, status = status, message = "chain: the source task failed" }
   end
   local resolution = type(status.resolution) == "string" and lower(status.resolution)
-  return UPGRADED[resolution] and upgraded(taskId, resolution) or nil
+  return UPGRADED[resolution] and upgraded.refusal("chain", taskId, resolution) or nil
 end
 
 -- Hops ----------------------------------------------------------------------------------------------------------------

@@ -60,12 +60,6 @@ function M.other_body(row, operation, key)
   return err
 end
 
-function M.upgraded(operation, taskId, what)
-  return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = taskId, sent = "no",
-    message = format("%s: task %s was upgraded to %s, and the service extends no upgraded video "
-      .. "(extend first, upgrade last)", operation, taskId, what) }
-end
-
 -- Joins the earlier order; one that another process has just under way is waited for.
 function M.join(ctx, row, operation, deadline)
   while row.state == "intent" and ctx.now() < deadline do

@@ -15,6 +15,7 @@ local memo = require "veo.task.memo"
 local partials = require "veo.task.download.partial"
 local query = require "veo.task.query"
 local semaphores = require "veo.async.semaphore"
+local upgraded = require "veo.task.upgraded"
 
 local M = {}
 
@@ -64,7 +65,7 @@ local function write_intent(self, on_duplicate)
   if found.kind == "asked" then return nil, nil, { taskId = self.source, asked = true, joined = true } end
   if found.kind == "budget" then return nil, budgets.day_passed(ctx.money, operation, self.price, found.spent) end
   if found.kind == "held" then return nil, destinations.held(operation, given.path, found.row) end
-  if found.kind == "upgraded" then return nil, duplicates.upgraded(operation, self.source, found.what) end
+  if found.kind == "upgraded" then return nil, upgraded.refusal(operation, self.source, found.what) end
   if found.kind == "other_body" then return nil, duplicates.other_body(found.row, operation, given.key) end
   -- The same script again after a crash finds its order; once its video is saved, a second one may be meant.
   if not given.key and (on_duplicate == "refuse" or not on_duplicate and found.row.state == "saved") then

@@ -12,7 +12,7 @@ local orphan = require "veo.task.orphan"
 local outages = require "veo.policy.outage"
 local rate_slots = require "veo.task.rate_slot"
 local retry = require "veo.policy.retry"
-local upgrades = require "veo.task.upgrade"
+local upgraded = require "veo.task.upgraded"
 local wire = require "veo.wire"
 
 local M = {}
@@ -193,8 +193,8 @@ function M.submit(ctx, operation, params, options)
   if obstacle then return nil, obstacle end
   local body, warnings = wire.check(ctx.api, operation, params)
   if not body then return nil, warnings end
-  local refusal = upgrades.refusal(ctx, operation, params)
-  if refusal then return nil, refusal end
+  local what = operation == "extend" and ctx.upgraded[params.taskId]
+  if what then return nil, upgraded.refusal(operation, params.taskId, what) end
   for _, warning in ipairs(warnings or {}) do
     if ctx.log then ctx.log { event = "warning", operation = operation, message = warning } end
   end

@@ -1,9 +1,10 @@
---- 1080P and 4K versions of a finished video. The service extends no video that was upgraded, so an upgrade is noted and
---- an extension of that video refused before it is sent: extend first, upgrade last.
+--- 1080P and 4K versions of a finished video.
 ---
---- The 1080P version is asked for here as in the family "veo", where it is a question that costs once. One that the ledger
---- knows as an order of the family "jobs" is paid, and is waited for as that.
+--- In the family "veo" the 1080P version is a question that costs once and is asked until the answer is there. In the
+--- family "jobs" it is an order with a task of its own, which is waited for. What the ledger knows of one family is paid,
+--- and is not ordered again over the other.
 
+local pairs = pairs
 local format = string.format
 
 local budgets = require "veo.policy.budget"
@@ -11,37 +12,17 @@ local duplicates = require "veo.task.duplicate"
 local equality = require "veo.ledger.equality"
 local errors = require "veo.errors"
 local outages = require "veo.policy.outage"
-local results = require "veo.task.upgrade.result"
 local retry = require "veo.policy.retry"
+local submits = require "veo.task.submit"
+local upgraded = require "veo.task.upgraded"
+local waits = require "veo.task.wait"
 local wire = require "veo.wire"
 
 local M = {}
 
 local api = wire.veo
 
----Notes an upgrade, in the client's memory; a ledger that is there keeps it for the next client.
----@param ctx table
----@param taskId string
----@param what "1080P"|"4K"
-function M.note(ctx, taskId, what)
-  if ctx.upgraded[taskId] then return end
-  ctx.upgraded[taskId] = what
-  if ctx.note_upgrade then ctx.note_upgrade(taskId, what) end
-end
-
----Why this call may not be made after an upgrade; nil when it may.
----@param ctx table
----@param operation string
----@param params table
----@return veo.Error|nil
-function M.refusal(ctx, operation, params)
-  local what = operation == "extend" and ctx.upgraded[params.taskId]
-  if not what then return nil end
-  return errors.new { code = "invalid", operation = operation, field = "taskId", taskId = params.taskId,
-    given = "a video that was upgraded to " .. what, expected = "a video that was not upgraded",
-    message = format("%s: task %s was upgraded to %s, and the service extends no upgraded video "
-      .. "(extend first, upgrade last)", operation, params.taskId, what) }
-end
+-- The question --------------------------------------------------------------------------------------------------------
 
 local function not_yet(taskId, options, err, charged)
   return errors.new { code = "timeout", operation = "get_1080p", taskId = taskId, cause = err and err.code,
@@ -72,7 +53,7 @@ local function look(ctx, request, options, state, charge)
   end
   state.outage:over()
   if found then
-    M.note(ctx, request.query.taskId, "1080P")
+    upgraded.note(ctx, request.query.taskId, "1080P")
     state.errors = 0
     if found.ready then return found end
     return nil, nil, options.upgrade.interval, found.err
@@ -121,42 +102,18 @@ local function leave(ctx, charge)
   if charge.noted then ctx.ledger:uncharge(charge.ref) end
 end
 
--- The order of the other family, to its end.
-local function join(ctx, row, fields, options)
-  local task, err = duplicates.join(ctx, row, "get_1080p", ctx.now() + ctx.defaults.submit.deadline)
-  M.ordered(ctx, fields.taskId, "1080P", task, err)
-  if not task then return nil, err end
-  return results.wait(ctx, task, fields.taskId, options)
-end
-
----Asks for the 1080P version until it is there; the first call orders it.
----@param ctx table
----@param params { taskId: string, index: integer|nil }
----@param options { upgrade: table, retry: veo.RetryPolicy }
----@return table|nil result, veo.Error|nil err
-function M.get_1080p(ctx, params, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
-  local fields, wrong = wire.check(api, "get_1080p", params)
-  if not fields then return nil, wrong end
-  local charge, over, order = reserve(ctx, fields)
-  if order then return join(ctx, order, fields, options) end
-  if over then return nil, over end
+-- Asks until the link is there, or the time is over.
+local function poll(ctx, fields, options, charge)
   local spec = api.operations.get_1080p
   local request = { method = spec.method, path = spec.path, query = fields }
   local state = { errors = 0, outage = outages.new(), deadline = ctx.now() + options.upgrade.timeout }
-  charge.asking = charge.asking + 1 -- a job that is dropped never takes it back, and its price stays reserved
   while true do
     local found, err, pause, why = look(ctx, request, options, state, charge)
-    if found then
-      leave(ctx, charge)
-      return result(fields, found)
-    end
+    if found then return result(fields, found) end
     if not err and ctx.now() + pause > state.deadline then
       err = not_yet(fields.taskId, options, why, charge.ordered and "maybe" or "no")
     end
     if err then
-      leave(ctx, charge)
       err.taskId = err.taskId or fields.taskId
       if charge.ordered then err.charged = "maybe" end -- by an earlier look, whatever this one met
       return nil, err
@@ -165,28 +122,75 @@ function M.get_1080p(ctx, params, options)
     if ended ~= "timeout" then
       return nil, errors.new { code = ended == "closed" and "closed" or "cancelled", operation = "get_1080p",
         taskId = fields.taskId, charged = charge.ordered and "maybe" or nil,
-        message = "asking for the 1080P version of " .. fields.taskId .. " was " .. ended }
+        message = "asking for the 1080P version of " .. fields.taskId .. " was " .. ended }, true
     end
   end
 end
 
----After a submit: the upgrade is noted when it is or may be ordered.
----@param ctx table
----@param taskId string   the video that was upgraded
----@param what "1080P"|"4K"
----@param task table|nil  what the submit returned
----@param err veo.Error|nil
-function M.ordered(ctx, taskId, what, task, err)
-  if task or err.code == "uncertain" or err.charged == "maybe" then M.note(ctx, taskId, what) end
+-- The order -----------------------------------------------------------------------------------------------------------
+
+-- Waits for the task of an order, and returns it as the call's result.
+local function wait_for(ctx, task, source, options)
+  local wait = {}
+  for name, value in pairs(ctx.defaults.wait) do wait[name] = value end
+  wait.timeout, wait.interval, wait.max_interval = options.upgrade.timeout, options.upgrade.interval,
+    options.upgrade.interval
+  local status, err = waits.wait(ctx, task.taskId, wait)
+  if not status then
+    err.operation = "get_1080p"
+    return nil, task.joined and err or errors.paid(err)
+  end
+  -- A dead link is made anew by the task's own record, as of any task.
+  return { taskId = status.taskId, source = source, url = status.video_url, video_url = status.video_url,
+    resolution = "1080p", state = "succeeded", done = true, creditsConsumed = status.creditsConsumed,
+    joined = task.joined, ref = task.ref, raw = status.raw }
 end
 
----After a 4K submit: notes it and says what is known already.
+-- What was ordered for the video, or joined: notes it, and waits.
+local function finish(ctx, taskId, task, err, options)
+  upgraded.ordered(ctx, taskId, "1080P", task, err)
+  if not task then return nil, err end
+  return wait_for(ctx, task, taskId, options)
+end
+
+-- Both ----------------------------------------------------------------------------------------------------------------
+
+local function ask(ctx, params, options)
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  local fields, wrong = wire.check(api, "get_1080p", params)
+  if not fields then return nil, wrong end
+  local charge, over, row = reserve(ctx, fields)
+  if row then
+    local task, err = duplicates.join(ctx, row, "get_1080p", ctx.now() + ctx.defaults.submit.deadline)
+    return finish(ctx, fields.taskId, task, err, options)
+  end
+  if over then return nil, over end
+  charge.asking = charge.asking + 1 -- a job that is dropped never takes it back, and its price stays reserved
+  local found, err, ended = poll(ctx, fields, options, charge)
+  if not ended then leave(ctx, charge) end
+  return found, err
+end
+
+---Orders the 1080P version, if nobody has, and waits until it is there.
+---@param ctx table
+---@param params { taskId: string, index: integer|nil, callBackUrl: string|nil }
+---@param options { upgrade: table, retry: veo.RetryPolicy }
+---@return table|nil result, veo.Error|nil err
+function M.get_1080p(ctx, params, options)
+  if not ctx.api.operations.get_1080p.billable then return ask(ctx, params, options) end
+  local task, err = submits.submit(ctx, "get_1080p", params, { submit = ctx.defaults.submit, retry = options.retry })
+  if task and task.asked then return ask(ctx, { taskId = params.taskId }, options) end -- the ledger knows the question
+  return finish(ctx, params.taskId, task, err, options)
+end
+
+---After the order of a 4K version: notes it, and says what is known already.
 ---@param ctx table
 ---@param taskId string   the video that was upgraded
----@param task table|nil  what the submit returned
+---@param task table|nil  what the order returned
 ---@param err veo.Error|nil
 function M.after_4k(ctx, taskId, task, err)
-  M.ordered(ctx, taskId, "4K", task, err)
+  upgraded.ordered(ctx, taskId, "4K", task, err)
   if task and task.resultUrls then
     task.video_url, task.state, task.done, task.resolution = task.resultUrls[1], "succeeded", true, "4k"
   end
