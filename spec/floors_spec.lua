@@ -28,7 +28,7 @@ local FACE = { ["veo"] = true, ["veo.errors"] = true, ["veo.webhook"] = true, ["
 
 -- These require by a name that is computed: what it may be cannot be read here, and is none of ours, but for the rooms
 -- of the command, which are read.
-local COMPUTED = { ["veo"] = true, ["veo.main"] = true, ["veo.util.lazy"] = true, ["veo.ledger.database"] = true }
+local COMPUTED = { ["veo"] = true, ["veo.main"] = true, ["veo.util.lazy"] = true, ["veo.ledger.driver"] = true }
 
 local function lines_of(command)
   local lines = {}

@@ -2,6 +2,7 @@
 --- answer, a crash or a second process cost nothing.
 ---
 ---   ledger/database.lua  LuaDBI, transactions        ledger/schema.lua     tables and their versions
+---   ledger/driver.lua    loading, connecting         ledger/problem.lua    what goes wrong, and why
 ---   ledger/intents.lua   the life of an order        ledger/lease.lua      who sees to it
 ---   ledger/claims.lua    heartbeat and claims        ledger/rows.lua       tasks as users see them
 ---   ledger/rate_window.lua  the shared rate window   ledger/queries.lua    what it says when it is asked

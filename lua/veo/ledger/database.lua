@@ -7,18 +7,19 @@
 --- repeats its failure for ever, so it is thrown away.
 
 local error, ipairs, pairs, pcall = error, ipairs, pairs, pcall
+local select, setmetatable, tonumber, type = select, setmetatable, tonumber, type
 local min = math.min
-local require, select, setmetatable = require, select, setmetatable
-local tonumber, tostring, type = tonumber, tostring, type
 local byte, char, find = string.byte, string.char, string.find
 local format, gsub, sub = string.format, string.gsub, string.sub
 local unpack = table.unpack or unpack -- luacheck: ignore
 
 local canonical = require "veo.util.canonical_json"
 local core = require "veo.core"
+local drivers = require "veo.ledger.driver"
 local engines = require "veo.ledger.engines"
 local file_watch = require "veo.ledger.file_watch"
 local locations = require "veo.ledger.location"
+local problem = require "veo.ledger.problem"
 local processes = require "veo.ledger.process"
 local texts = require "veo.util.text"
 
@@ -44,31 +45,6 @@ local LONGEST = engines.STATEMENT_TIMEOUT + 2
 -- for 300,000 orders. They never would be, were that to fit what another transaction may take.
 local MIGRATION_TIMEOUT = 900
 
--- What a driver's message means, first match first.
-local CAUSES = {
-  { "locked", "busy" }, { "lock timeout", "busy" }, { "disk is full", "full" }, { "No space left", "full" },
-  { "readonly", "readonly" }, { "read%-only", "readonly" }, { "not a database", "corrupt" }, { "malformed", "corrupt" },
-  { "disk I/O error", "io" }, { "unable to open", "open" }, { "could not connect", "open" },
-  { "connection to server", "open" }, { "Failed to connect", "open" },
-  { "closed the connection", "lost" }, { "no connection", "lost" }, { "could not receive", "lost" },
-  { "could not send", "lost" }, { "administrator command", "lost" }, { "statement timeout", "slow" },
-  { "idle%-in%-transaction", "lost" }, { "invalid byte sequence", "value" }, { "violates .*constraint", "value" },
-}
-
-local function cause_of(message)
-  for _, rule in ipairs(CAUSES) do
-    if find(message, rule[1]) then return rule[2] end
-  end
-  return "database"
-end
-
--- A problem as it is raised inside a transaction and as it leaves one.
-local function problem(message, cause)
-  message = gsub(gsub(tostring(message), "^Execute failed ", ""), "^Error executing statement parameters: ", "")
-  message = gsub(gsub(gsub(message, "^Error preparing statement handle: ", ""), "%s+", " "), "%s+$", "")
-  return { message = message, cause = cause or cause_of(message) }
-end
-
 -- Opening --------------------------------------------------------------------------------------------------------------
 
 ---What the `ledger` option names. Nothing is opened yet; nil and the problem when it cannot be one, or LuaDBI is not there.
@@ -79,11 +55,8 @@ function M.new(where, options)
   local kind, wrong = locations.kind(where)
   if not kind then return nil, wrong end
   local engine = engines.all[kind]
-  local ok, driver = pcall(require, engine.module)
-  if not ok or not pcall(require, "DBI") then
-    return nil, format("a ledger needs LuaDBI with its driver for %s: Debian's package lua-%s, or luarocks install "
-      .. "lua%s", engine.driver, engine.package, engine.package)
-  end
+  local driver, missing = drivers.load(engine)
+  if not driver then return nil, missing end
   options = options or {}
   return setmetatable({
     pid = core.pid(), kind = kind, engine = engine, driver = driver, where = where,
@@ -92,31 +65,9 @@ function M.new(where, options)
   }, Database)
 end
 
--- Every kind of value the ledger keeps, there and back: a driver or an encoding that changes one is found here, not in
--- a task id.
-local function probe(db)
-  local text = "\206\177 'quoted' \"double\" ? $1 \\ %s\n\t9007199254740993"
-  local row = db:select(db.engine.probe, nil, text, 1795504944.6025, 5916.25)[1]
-  if not row or row.a ~= nil or row.b ~= text or row.c ~= 1795504944.6025 or row.d ~= 5916.25 then
-    error(problem("the driver does not give back the values it was given", "driver"), 0)
-  end
-end
-
--- Nothing is made where nothing is to be made. What is made is its owner's alone, as SQLite's log and index then are.
-local function make(db)
-  if db.kind ~= "sqlite" or core.kind(db.where) == "file" then return end
-  if not db.create then error(problem("there is none, and create = false", "absent"), 0) end
-  core.create(db.where) -- or SQLite says why not
-end
-
 local function connect(db)
-  make(db)
-  local where = db.kind == "postgresql" and engines.with_limits(db.where, db.limit) or db.file or db.where
   local guard = db.kind == "postgresql" and core.guard()
-  local connection, why = db.driver.New(where) -- as DBI.Connect does, which looks globals up
-  if not connection then
-    error(problem(texts.without_password(tostring(why)), db.kind == "sqlite" and "open" or nil), 0)
-  end
+  local connection = drivers.connect(db)
   db.connection, db.statements = connection, {}
   if guard and guard:locate() then
     db.guard = guard
@@ -125,7 +76,7 @@ local function connect(db)
   connection:autocommit(true)
   for _, sql in ipairs(db.engine.setup) do db:select(sql) end
   file_watch.opened(db)
-  probe(db)
+  drivers.probe(db)
   if db.prepare then db.prepare(db) end
   if guard then
     guard:disarm()
@@ -286,6 +237,16 @@ local function body(db, fn, begin)
   return value
 end
 
+-- After a try that failed: nothing of it is left, and no connection that is of no use.
+local function clean_up(db, connected)
+  if db.inside then
+    roll_back(db)
+  elseif not connected or not alive(db) then
+    db:disconnect() -- opening failed half way, or the server is gone
+  end
+  if db.guard then db.guard:disarm() end
+end
+
 ---Runs `fn(db)` as one commit. It must not wait, and may run again: once, when the connection turns out to be gone.
 ---@generic T
 ---@param fn fun(db: veo.Database): T
@@ -305,12 +266,7 @@ function Database:transaction(fn, kind)
       return value
     end
     if type(value) ~= "table" then value = problem(value, "bug") end
-    if self.inside then
-      roll_back(self)
-    elseif not connected or not alive(self) then
-      self:disconnect() -- opening failed half way, or the server is gone
-    end
-    if self.guard then self.guard:disarm() end
+    clean_up(self, connected)
     -- A connection that stood idle may be dead without anybody's fault.
     if try == 2 or not connected or self.connection or value.cause == "gone" then return nil, value end
   end

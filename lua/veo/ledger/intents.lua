@@ -59,11 +59,6 @@ local function usable(db, rows, clock)
   return nil
 end
 
-local function earlier_by_key(db, request, clock)
-  return usable(db, db:select("SELECT * FROM veo_tasks WHERE intent_key = ? AND state NOT IN ('refused', 'lost')",
-    request.key), clock)
-end
-
 ---The earlier order that is the same and stands in the way of another one. A failed task does not: asking again is what
 ---one does.
 ---@param order veo.ledger.Order
@@ -75,25 +70,35 @@ function M.standing(db, order, clock)
     clock.now - (equality.is_once(order.operation) and KEPT or SAME_WITHIN)), clock)
 end
 
-local function earlier(db, request, clock)
-  if request.repeats then
-    local found = resends.earlier(db, request)
-    if found then return found.kind and found or nil end
+-- Whether the row of the same key is the same order.
+local function is_same(row, request)
+  if row.operation == request.operation and row.api == request.api
+    and (row.body == request.body or row.body == equality.stand_in(request.operation, request.body)) then
+    return true
   end
-  if request.key then
-    local row = earlier_by_key(db, request, clock)
-    if not row then return nil end
-    local stands = row.body == request.body or row.body == equality.stand_in(request.operation, request.body)
-    local equal = stands and row.operation == request.operation and row.api == request.api
-      or (request.alike or equality.is_once(request.operation)) and equality.is(row, request)
-    return { kind = equal and "earlier" or "other_body", row = row }
-  end
+  return (request.alike or equality.is_once(request.operation)) and equality.is(row, request)
+end
+
+local function earlier_by_key(db, request, clock)
+  local row = usable(db, db:select("SELECT * FROM veo_tasks WHERE intent_key = ? AND state NOT IN ('refused', 'lost')",
+    request.key), clock)
+  return row and { kind = is_same(row, request) and "earlier" or "other_body", row = row }
+end
+
+local function earlier_by_body(db, request, clock)
   if request.on_duplicate == "allow" then return nil end
   local row = M.standing(db, request, clock)
   if row then return { kind = "earlier", row = row } end
   local asked = request.question and db:select("SELECT ref FROM veo_charges WHERE ref = ?",
     canonical.name(request.question))[1]
   return asked and { kind = "asked" } or nil
+end
+
+local function earlier(db, request, clock)
+  local family = request.repeats and resends.earlier(db, request)
+  if family then return family.kind and family or nil end
+  if request.key then return earlier_by_key(db, request, clock) end
+  return earlier_by_body(db, request, clock)
 end
 
 -- The intent -----------------------------------------------------------------------------------------------------------

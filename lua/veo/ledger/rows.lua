@@ -70,23 +70,26 @@ end
 local COLUMNS = { ref = "ref", state = "state", key = "intent_key", taskId = "task_id", operation = "operation" }
 local NAMES = { "ref", "state", "key", "taskId", "operation", "open", "since", "limit" }
 
+local function is_text(value) return type(value) == "string" and not find(value, "%z") end
+local function is_flag(value) return type(value) == "boolean" end
+local function is_amount(value) return type(value) == "number" and value >= 0 end -- NaN is none
+local function is_count(value) return is_amount(value) and value % 1 == 0 end
+
+local TEXT, FLAG = { is_text, "a string expected" }, { is_flag, "true or false expected" }
+local KINDS = { ref = TEXT, state = TEXT, key = TEXT, taskId = TEXT, operation = TEXT, open = FLAG,
+  since = { is_amount, "a number from 0 up expected" }, limit = { is_count, "a number from 0 up expected" } }
+
 ---Nil, or what is wrong with a filter.
 function M.problem(filter)
   if filter == nil then return nil end
   if type(filter) ~= "table" then return "a table expected, got " .. type(filter) end
   for name, value in pairs(filter) do
-    if COLUMNS[name] then
-      if type(value) ~= "string" or find(value, "%z") then return name .. ": a string expected" end
-    elseif name == "open" then
-      if type(value) ~= "boolean" then return "open: true or false expected" end
-    elseif name == "since" or name == "limit" then
-      if type(value) ~= "number" or value ~= value or value < 0 or name == "limit" and value % 1 ~= 0 then
-        return name .. ": a number from 0 up expected"
-      end
-    else
+    local kind = KINDS[name]
+    if not kind then
       local meant = suggest.nearest(name, NAMES)
       return "unknown filter " .. tostring(name) .. (meant and " (did you mean " .. meant .. "?)" or "")
     end
+    if not kind[1](value) then return name .. ": " .. kind[2] end
   end
   return nil
 end
@@ -95,20 +98,25 @@ end
 local OPEN = "state IN ('intent', 'accepted', 'done', 'uncertain')"
 local IS_OPEN = { intent = true, accepted = true, done = true, uncertain = true }
 
+-- What one field of a filter asks of a row: SQL, and the value in it. `named`: the filter has a name, which is what finds
+-- a row: the index of operations, which has the order too, must not look better.
+local function condition(name, value, named)
+  local column = COLUMNS[name]
+  if name == "operation" and named then return "operation || '' = ?", value end
+  if name == "state" and not named and IS_OPEN[value] then return "state = ? AND " .. OPEN, value end
+  if column then return column .. " = ?", value end
+  if name == "since" then return "created >= ?", value end
+  if name == "open" then return value and OPEN or "NOT " .. OPEN end
+  return nil
+end
+
 local function query(filter, order, limit, after, db)
   local where, values = {}, {}
   filter = filter or {}
-  -- A name is what finds a row: the index of operations, which has the order too, must not look better.
   local named = filter.ref or filter.key or filter.taskId
   for name, value in pairs(filter) do
-    if COLUMNS[name] then
-      local hidden = named and name == "operation"
-      where[#where + 1], values[#values + 1] = COLUMNS[name] .. (hidden and " || '' = ?" or " = ?"), value
-      if name == "state" and not named and IS_OPEN[value] then where[#where + 1] = OPEN end
-    elseif name == "since" and not after then -- which is later, and the better start
-      where[#where + 1], values[#values + 1] = "created >= ?", value
-    elseif name == "open" then
-      where[#where + 1] = value and OPEN or "NOT " .. OPEN
+    if not (after and name == "since") then -- `after` is later, and the better start
+      where[#where + 1], values[#values + 1] = condition(name, value, named)
     end
   end
   if after then
@@ -162,6 +170,5 @@ function M.kept_error(err)
     http_status = err.http_status, service_code = err.service_code, curl_code = err.curl_code,
     charged = err.charged, candidate = err.candidate, recordId = err.recordId, excerpt = err.excerpt }
 end
-
 
 return M
