@@ -1,5 +1,5 @@
 --- An order whose call was ended by an error between its first byte and its answer, as a watchdog's hook ends it: it goes on
---- as a job of its own, so that the answer is read and the record gets its word. Nothing is sent again.
+--- as a job of its own, so that the answer is read and the intent closed. Nothing is sent again.
 
 local errors = require "veo.errors"
 local wire = require "veo.wire"
@@ -13,34 +13,34 @@ local function answer(ctx, sent)
   return sent.answer[1], sent.answer[2]
 end
 
-local function see_to(ctx, record, settle)
-  local scheduler, sent = ctx.scheduler, record.sent
+local function finish(ctx, intent, settle)
+  local scheduler, sent = ctx.scheduler, intent.sent
   scheduler:shield()
-  record.sent = nil -- whatever ends this one leaves it uncertain
-  local cleanup = scheduler:on_drop { drop = function(_, how) return record:dropped(how) end }
+  intent.sent = nil -- whatever ends this job leaves the order uncertain
+  local cleanup = scheduler:on_drop { drop = function(_, how) return intent:dropped(how) end }
   local reply, failure = answer(ctx, sent)
-  local task, err, verdict = wire.accepted(ctx.api, record.operation, reply, failure, record.source)
-  record:answered(task, err, verdict)
+  local task, err, verdict = wire.accepted(ctx.api, intent.operation, reply, failure, intent.source)
+  intent:answered(task, err, verdict)
   if ctx.log then
-    ctx.log { event = "reply", operation = record.operation, code = reply and reply.code,
+    ctx.log { event = "reply", operation = intent.operation, code = reply and reply.code,
       taskId = task and task.taskId, err = err, http_status = (reply or failure).http_status }
   end
-  settle(ctx, record, task, err, verdict)
+  settle(ctx, intent, task, err, verdict)
   scheduler:settled(cleanup)
   scheduler:unshield()
 end
 
----Goes on with a record that is dropped while its answer is under way, or was read and not judged.
+---Goes on with an order that is dropped while its answer is under way, or was read and not judged.
 ---@param ctx table
----@param record veo.Intent
----@param settle fun(ctx: table, record: veo.Intent, task: table|nil, err: veo.Error|nil, verdict: string|nil)  the record's last word
+---@param intent veo.Intent
+---@param settle fun(ctx: table, intent: veo.Intent, task: table|nil, err: veo.Error|nil, verdict: string|nil)  closes the intent
 ---@return veo.Error|nil err  what is known so far; nil when nothing was under way
-return function(ctx, record, settle)
-  local sent = record.sent
-  if record.closed or record.task or record.err or not sent or not (sent.transfer or sent.answer) then return nil end
-  local job = ctx.scheduler:spawn(see_to, ctx, record, settle)
-  job.asked = true -- the record says what became of it
-  return errors.new { code = "uncertain", operation = record.operation, sent = "maybe", charged = "maybe",
-    cause = "failed", ref = record.request and record.request.ref,
-    message = record.operation .. " was ended by an error while its answer was under way; the order goes on" }
+return function(ctx, intent, settle)
+  local sent = intent.sent
+  if intent.closed or intent.task or intent.err or not sent or not (sent.transfer or sent.answer) then return nil end
+  local job = ctx.scheduler:spawn(finish, ctx, intent, settle)
+  job.asked = true -- the ledger says what became of it
+  return errors.new { code = "uncertain", operation = intent.operation, sent = "maybe", charged = "maybe",
+    cause = "failed", ref = intent.request and intent.request.ref,
+    message = intent.operation .. " was ended by an error while its answer was under way; the order goes on" }
 end

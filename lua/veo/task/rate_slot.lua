@@ -33,9 +33,9 @@ local function too_long(ctx, operation, err)
 end
 
 -- Asks until there is one; nil, or what ended that, which may be an error.
-local function ask(ctx, record, place, earlier)
+local function ask(ctx, intent, place, earlier)
   while place.patience >= 0 do
-    local wait, err, hold = record:reserve()
+    local wait, err, hold = intent:reserve()
     if not wait then return err end
     if wait <= 0 then return nil end
     if hold then held(ctx, hold) end
@@ -45,29 +45,29 @@ local function ask(ctx, record, place, earlier)
       if why ~= "timeout" then return why end
     end
   end
-  return too_long(ctx, record.operation, earlier)
+  return too_long(ctx, intent.operation, earlier)
 end
 
 ---Waits for a slot. Orders get theirs in turn; were each to ask by itself, any of them would go next, and a hundred that
 ---wait would make five times the commits (713 of 100 orders, measured).
 ---@param ctx table
----@param record veo.Intent
+---@param intent veo.Intent
 ---@param deadline number
 ---@param earlier veo.Error|nil  of the attempt before
 ---@return number|nil deadline   later by the waiting that does not count
 ---@return veo.Error|"closed"|"cancelled"|nil why
-function M.take(ctx, record, deadline, earlier)
-  if record:has_slot() then return deadline end
+function M.take(ctx, intent, deadline, earlier)
+  if intent.slot then return deadline end -- it came with the intent's own commit
   local now = ctx.now()
   local place = { patience = max(deadline - now, 0) - max((ctx.held_till or now) - now, 0) }
-  if place.patience < 0 then return nil, too_long(ctx, record.operation, earlier) end
-  local leave, err = semaphores.enter(ctx, ctx.slots, record.operation, place)
+  if place.patience < 0 then return nil, too_long(ctx, intent.operation, earlier) end
+  local leave, err = semaphores.enter(ctx, ctx.slots, intent.operation, place)
   if not leave then
-    if place.patience < 0 and not ctx.scheduler:cancelling() then err = too_long(ctx, record.operation, earlier) end
+    if place.patience < 0 and not ctx.scheduler:cancelling() then err = too_long(ctx, intent.operation, earlier) end
     if err.code == "rate_limited" then return nil, err end
     return nil, err.code == "closed" and "closed" or "cancelled"
   end
-  local why = ctx.scheduler:cancelling() and "cancelled" or ask(ctx, record, place, earlier)
+  local why = ctx.scheduler:cancelling() and "cancelled" or ask(ctx, intent, place, earlier)
   leave()
   if why then return nil, why end
   return ctx.now() + place.patience

@@ -17,19 +17,32 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- Sends the order, unless the ledger closed it while it stood in line. A server that agrees on no protocol in its TLS
--- handshake may speak HTTP/1.1 all the same, as old ones do; then it is shown by a connection that carries nothing. One
--- that only speaks HTTP/2 would close unanswered.
-local function post(ctx, operation, body, options, record)
-  local spec = ctx.api.operations[operation]
-  local request = { method = spec.method, path = spec.path, body = body, billable = true,
+---@class veo.Submit  a call under way
+---@field ctx table
+---@field operation string
+---@field body table
+---@field options { submit: table, retry: veo.RetryPolicy }
+---@field intent veo.Intent
+---@field deadline number
+---@field tries integer       requests
+---@field attempts integer    those of them that did not meet an outage
+---@field err veo.Error|nil   why there is another try
+---@field outage veo.Outage|nil  while there is one
+
+-- Attempts ------------------------------------------------------------------------------------------------------------
+
+-- Sends the order, unless the ledger closed it while it waited for a connection. A server that agrees on no protocol in
+-- its TLS handshake may speak HTTP/1.1 all the same, as old ones do; then it is shown by a connection that carries nothing.
+-- One that only speaks HTTP/2 would close unanswered.
+local function post(call)
+  local ctx, intent = call.ctx, call.intent
+  local spec = ctx.api.operations[call.operation]
+  local request = { method = spec.method, path = spec.path, body = call.body, billable = true,
     without_alpn = ctx.without_alpn }
-  local function still() return record:still_open() end
-  record.sent = { still = still }
-  local timeout = { timeout = options.submit.timeout }
-  local reply, failure = ctx.scheduler:exchange(nil, "request", request, timeout, record.sent)
+  local timeout = { timeout = call.options.submit.timeout }
+  local reply, failure = ctx.scheduler:exchange(nil, "request", request, timeout, intent:sending())
   if not failure or failure.reason ~= "protocol" then return reply, failure end
-  local warm, why = ctx.scheduler:exchange(nil, "warm", { timeout = options.submit.timeout })
+  local warm, why = ctx.scheduler:exchange(nil, "warm", timeout)
   local answer = warm or why
   if answer.http2 then return nil, failure end
   if not answer.http_status then
@@ -38,22 +51,23 @@ local function post(ctx, operation, body, options, record)
   end
   if ctx.scheduler:cancelling() then return nil, { reason = "cancelled", sent = "no", message = "it was cancelled" } end
   ctx.without_alpn, request.without_alpn = true, true
-  if not still() then return nil, failure end
-  record.sent = { still = still }
-  return ctx.scheduler:exchange(nil, "request", request, timeout, record.sent)
+  if not intent:still_open() then return nil, failure end
+  return ctx.scheduler:exchange(nil, "request", request, timeout, intent:sending())
 end
 
--- One attempt, behind a shield: once bytes may have left, cancelling waits for the answer.
-local function attempt(ctx, operation, body, options, record, n)
-  record:sending()
-  if ctx.log then ctx.log { event = "request", operation = operation, attempt = n } end
-  local reply, failure = post(ctx, operation, body, options, record)
-  if record.gone then return nil, record:stale() end
-  local task, err, verdict = wire.accepted(ctx.api, operation, reply, failure, record.source)
-  record:answered(task, err, verdict)
+-- One attempt, in a critical section: once bytes may have left, cancelling waits for the answer.
+local function attempt(call)
+  local ctx, operation, intent = call.ctx, call.operation, call.intent
+  call.tries = call.tries + 1
+  if ctx.log then ctx.log { event = "request", operation = operation, attempt = call.tries } end
+  local reply, failure = post(call)
+  if intent.gone then return nil, intent:stale() end
+  local task, err, verdict = wire.accepted(ctx.api, operation, reply, failure, intent.source)
+  intent:answered(task, err, verdict)
   if ctx.log then
-    ctx.log { event = "reply", operation = operation, attempt = n, http_status = (reply or failure).http_status,
-      code = reply and reply.code, taskId = task and task.taskId, err = err, sent = (reply or failure).sent }
+    local source = reply or failure
+    ctx.log { event = "reply", operation = operation, attempt = call.tries, http_status = source.http_status,
+      code = reply and reply.code, taskId = task and task.taskId, err = err, sent = source.sent }
     if task and task.complaint then
       ctx.log { event = "warning", operation = operation, taskId = task.taskId, message = task.complaint }
     end
@@ -63,121 +77,127 @@ local function attempt(ctx, operation, body, options, record, n)
 end
 
 -- Cancelled or closed when nothing is under way.
-local function stopped(operation, why, err)
+local function stopped(call, why)
   if errors.is(why) then return why end
-  err = err or {}
+  local operation, err = call.operation, call.err or {}
   local what = err.message and format("sent again (%s)", err.message) or "sent"
   return errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation,
     sent = err.sent or "no", attempts = err.attempts, cause = err.code, service_code = err.service_code,
     retry_after = err.retry_after, message = format("%s was cancelled before it was %s", operation, what) }
 end
 
+-- What follows --------------------------------------------------------------------------------------------------------
+
 -- The pause before another attempt, or nil when there is to be none. An outage is sat out; its tries are no attempts.
-local function pause_before(ctx, policy, err, n, deadline, outage)
+local function pause_before(call, err)
+  local ctx, policy = call.ctx, call.options.retry
   if ctx.scheduler:cancelling() then return nil end
-  if outages.met(err) then return outage:pause(ctx, policy, err, deadline) end
-  outage:over()
-  if n >= policy.attempts then return nil end
-  local delay = retry.delay(policy, n, ctx.random, err.retry_after)
-  if not delay or ctx.now() + delay > deadline then return nil end
+  if outages.met(err) then
+    call.outage = call.outage or outages.new(call.options.submit.deadline)
+    return call.outage:pause(ctx, policy, err, call.deadline)
+  end
+  call.outage = nil
+  if call.attempts >= policy.attempts then return nil end
+  local delay = retry.delay(policy, call.attempts, ctx.random, err.retry_after)
+  if not delay or ctx.now() + delay > call.deadline then return nil end
   if not ctx.budget:spend(err.timed_out and "timeout" or "retry") then return nil end
   return delay
 end
 
--- Nothing more will be sent; the record gets its last word.
-local function give_up(record, err, uncertain)
-  if uncertain then record:uncertain(err) else record:refused(err) end
+-- Nothing more will be sent: the intent is closed.
+local function give_up(intent, err, uncertain)
+  if uncertain then intent:uncertain(err) else intent:refused(err) end
   return nil, err
 end
 
 -- An order that was not accepted and yet may be known: by an id that its answer named, whatever the verdict. Such a one
 -- is not repeated, also by an explicit word: its fate can be looked up. A refusal may also name a task of another order.
-local function is_named(record, err)
-  if err.charged and record:knows(err.taskId) then err.taskId, err.charged = nil, nil end
+local function is_named(intent, err)
+  if err.charged and intent:knows(err.taskId) then err.taskId, err.charged = nil, nil end
   return err.charged ~= nil or err.taskId ~= nil or err.recordId ~= nil
 end
 
--- The last word on an order whose call was ended before it could judge the answer.
-local function settle(ctx, record, task, err, verdict)
+-- Closes the intent of an order whose call was ended before it could judge the answer.
+local function settle(ctx, intent, task, err, verdict)
   if task then
-    record:accepted(task)
+    intent:accepted(task)
     ctx.created[task.taskId] = ctx.now()
     return
   end
-  give_up(record, err, is_named(record, err) or verdict == "uncertain")
+  give_up(intent, err, is_named(intent, err) or verdict == "uncertain")
 end
 
--- Attempts until it is accepted or may not be repeated. Every way out leaves its word in the record.
-local function run(ctx, operation, body, options, record)
-  local policy = options.retry
-  local deadline = ctx.now() + options.submit.deadline
-  local n, tries, outage = 0, 0, outages.new(options.submit.deadline)
-  local task, err, verdict
-  local gone = record:before()
-  if gone then return give_up(record, gone, false) end
+-- After an attempt that was not accepted: true after the pause before another one, or false and what the call came to.
+local function go_on(call, err, verdict)
+  local ctx, intent, uncertain = call.ctx, call.intent, verdict == "uncertain"
+  if not outages.met(err) then call.attempts = call.attempts + 1 end
+  err.attempts = call.attempts > 0 and call.attempts or nil
+  if is_named(intent, err) then return false, give_up(intent, err, true) end
+  if verdict == "repeat" then intent:idle(err) end
+  local may = verdict == "repeat" or uncertain and call.options.retry.ambiguous
+  local delay = may and pause_before(call, err)
+  if not delay then return false, give_up(intent, err, uncertain) end
+  if uncertain then intent:uncertain(err) end
+  if ctx.log then
+    ctx.log { event = "retry", operation = call.operation, attempt = call.tries, delay = delay, err = err,
+      offline = err.offline }
+  end
+  call.err = err
+  local why = ctx.scheduler:sleep_until(ctx.now() + delay)
+  if why == "timeout" then return true end
+  err = stopped(call, why)
+  if not uncertain then intent:refused(err) end -- else it is closed
+  return false, nil, err
+end
+
+-- Attempts until it is accepted or may not be repeated. Every way out closes the intent.
+local function run(call)
+  local ctx, intent = call.ctx, call.intent
+  local gone = ctx.evidence and intent:note_balance()
+  if gone then return give_up(intent, gone, false) end
   while true do
-    local later, why = rate_slots.take(ctx, record, deadline, err)
+    local later, why = rate_slots.take(ctx, intent, call.deadline, call.err)
     -- Cancelled while it slept, or after its sleep had ended and before its turn came.
-    if not later or ctx.scheduler:cancelling() then
-      return give_up(record, stopped(operation, why, err), false)
-    end
-    deadline = later
-    tries = tries + 1
-    task, err, verdict = attempt(ctx, operation, body, options, record, tries)
+    if not later or ctx.scheduler:cancelling() then return give_up(intent, stopped(call, why), false) end
+    call.deadline = later
+    local task, err, verdict = attempt(call)
     if task then
       ctx.budget:success()
-      record:accepted(task)
+      intent:accepted(task)
       return task
     end
-    if not outages.met(err) then n = n + 1 end
-    err.attempts = n > 0 and n or nil
-    if is_named(record, err) then
-      return give_up(record, err, true)
-    end
-    if verdict == "repeat" then record:idle(err) end
-    local may = verdict == "repeat" or verdict == "uncertain" and policy.ambiguous and not ctx.scheduler:cancelling()
-    local delay = may and pause_before(ctx, policy, err, n, deadline, outage)
-    if not delay then return give_up(record, err, verdict == "uncertain") end
-    if verdict == "uncertain" then record:uncertain(err) end
-    if ctx.log then
-      ctx.log { event = "retry", operation = operation, attempt = tries, delay = delay, err = err,
-        offline = err.offline }
-    end
-    why = ctx.scheduler:sleep_until(ctx.now() + delay)
-    if why ~= "timeout" then
-      err = stopped(operation, why, err)
-      if verdict == "uncertain" then return nil, err end
-      return give_up(record, err, false)
-    end
+    local again, earlier, problem = go_on(call, err, verdict)
+    if not again then return earlier, problem end
     if verdict == "uncertain" then
-      local opened, problem, earlier = record:reopen()
-      if not opened then return earlier, problem end
-      err = nil
+      call.err = nil
+      again, problem, earlier = intent:reopen()
+      if not again then return earlier, problem end
     end
   end
 end
 
--- The call itself, in a job: whatever ends that, the record gets its last word.
+-- The call itself, in a job: whatever ends that, the intent is closed.
 local function order(ctx, operation, body, options)
   local scheduler = ctx.scheduler
-  local record, obstruction, earlier
+  local intent, obstruction, earlier
   local cleanup = scheduler:on_drop { drop = function(_, how)
-    return record and (how == "failed" and orphan(ctx, record, settle) or record:dropped(how))
+    return intent and (how == "failed" and orphan(ctx, intent, settle) or intent:dropped(how))
   end }
-  record, obstruction, earlier = intents.open(ctx, operation, body, options)
-  if not record then
+  intent, obstruction, earlier = intents.open(ctx, operation, body, options)
+  if not intent then
     scheduler:settled(cleanup)
     return earlier, obstruction
   end
   scheduler:shield()
-  local task, err = run(ctx, operation, body, options, record)
-  if not task then err = record:sum(err) end
+  local task, err = run { ctx = ctx, operation = operation, body = body, options = options, intent = intent,
+    deadline = ctx.now() + options.submit.deadline, tries = 0, attempts = 0 }
+  if not task then err = intent:sum(err) end
   scheduler:settled(cleanup)
   if task then
     ctx.created[task.taskId] = ctx.now()
     if scheduler.current and not task.joined then scheduler.current.ordered = task.taskId end
   end
-  scheduler:unshield(task and record:last_word(task) or err)
+  scheduler:unshield(task and intent:accepted_too_late(task) or err)
   return task, err
 end
 
@@ -198,8 +218,10 @@ function M.submit(ctx, operation, params, options)
   for _, warning in ipairs(warnings or {}) do
     if ctx.log then ctx.log { event = "warning", operation = operation, message = warning } end
   end
-  local before, problem = destinations.look(ctx, operation, body, options.submit)
-  if before or problem then return before, problem end
+  if options.submit.path then
+    local before, problem = destinations.look(ctx, operation, body, options.submit)
+    if before or problem then return before, problem end
+  end
   return as_job(ctx, order, ctx, operation, body, options)
 end
 
