@@ -15,7 +15,7 @@ local M = {}
 -- These mean that the link is dead, not that the server is in trouble.
 local DEAD = { [400] = true, [401] = true, [403] = true, [404] = true, [410] = true }
 -- What pages with 200 say of dead links, in small letters.
-local LAST_WORDS = { "expired", "accessdenied", "access denied", "nosuchkey" }
+local DEAD_PAGES = { "expired", "accessdenied", "access denied", "nosuchkey" }
 -- Reasons of the core that are errors of the same name and final.
 local FINAL = { too_large = true, cancelled = true, closed = true, invalid = true, not_video = true, changed = true,
   redirect = true, internal = true }
@@ -40,25 +40,34 @@ local function fate(failure)
   local page = lower(failure.excerpt or "")
   if failure.http_status == 403 and find(page, "error code: 1010", 1, true) then return "blocked" end
   if DEAD[failure.http_status] then return "dead" end
-  for i = 1, failure.page and #LAST_WORDS or 0 do
-    if find(page, LAST_WORDS[i], 1, true) then return "dead" end
+  for i = 1, failure.page and #DEAD_PAGES or 0 do
+    if find(page, DEAD_PAGES[i], 1, true) then return "dead" end
   end
   return nil
 end
 
+-- Statuses of a server in trouble, which may pass.
+local function is_passing(status)
+  return status >= 500 or status == 429 or status == 408 or status == 206 or status == 416
+end
+
+-- What an answer without the file means.
+local function judge_answer(failure, problem)
+  local status, what = failure.http_status, fate(failure)
+  if what == "blocked" then return problem("forbidden", "the server blocks this client (error code: 1010)") end
+  if what == "dead" then return problem("expired", "the link is dead (HTTP " .. status .. ")"), "renew" end
+  if failure.page then return problem("not_video"), "renew" end
+  if is_passing(status) then return problem("server"), "again" end
+  return problem(status == 200 and "changed" or "not_video")
+end
+
 -- What a failed try means: an error, and what may help: "again", or a link that is made anew, "renew".
 local function judge(failure, source, path)
-  local status, reason = failure.http_status, failure.reason
+  local reason = failure.reason
   local function problem(code, message) return M.problem(code, source, path, message or failure.message, failure) end
   if failure.encoded then return problem("changed"), "again" end
-  if reason == "http" then
-    local what = fate(failure)
-    if what == "blocked" then return problem("forbidden", "the server blocks this client (error code: 1010)") end
-    if what == "dead" then return problem("expired", "the link is dead (HTTP " .. status .. ")"), "renew" end
-    if failure.page then return problem("not_video"), "renew" end
-    local passing = status >= 500 or status == 429 or status == 408 or status == 206 or status == 416
-    return problem(passing and "server" or status == 200 and "changed" or "not_video"), passing and "again"
-  elseif reason == "network" or reason == "malformed" then
+  if reason == "http" then return judge_answer(failure, problem) end
+  if reason == "network" or reason == "malformed" then
     local err = problem("network")
     return err, wire.repeatable(err) and "again"
   elseif reason == "redirect" then

@@ -69,14 +69,23 @@ function M:feed(chunk)
   end
 end
 
+-- Whether the bytes end within a box.
+local function is_cut(self)
+  return self.left > 0 or self.head ~= "" and not self.open
+end
+
+-- Whether what comes last is a box, and not only bytes behind the last one.
+local function ends_with_box(self)
+  return self.left > 0 or #self.head >= 8 and is_name(sub(self.head, 5, 8))
+end
+
 ---What is to be said at this end: see fingerprint.lua.
 ---@return { boxes: "whole"|"open"|"cut"|"strange"|nil, box_at: number }
 function M:look()
   if self.kind == "none" then return { box_at = 0 } end
-  local kind = self.kind or (self.head ~= "" and not self.open or self.left > 0) and "cut"
+  local kind = self.kind or is_cut(self) and "cut"
   -- Behind all of a film, what is no box is padding.
-  local is_box = self.left > 0 or #self.head >= 8 and is_name(sub(self.head, 5, 8))
-  if self.index and self.media and not (kind and is_box) then kind = self.open and "open" or "whole" end
+  if self.index and self.media and not (kind and ends_with_box(self)) then kind = self.open and "open" or "whole" end
   return { boxes = kind or "cut", box_at = self.left > 0 and self.last or self.at }
 end
 

@@ -35,6 +35,25 @@ local function at_target(ctx, taskId, target, options)
   return nil, err
 end
 
+-- Asks the service. Its answer is noted in the ledger, and so is that there is no video.
+local function ask(ctx, taskId)
+  local status, err = query.status(ctx, taskId, { free = ctx.defaults.patient, retry = ctx.retry })
+  if status then err = no_video(status) elseif not err.taskId then err.taskId = taskId end
+  if err then status = nil end
+  if ctx.ledger then ctx.ledger:ended(taskId, status, err) end
+  return status, err
+end
+
+-- Why a task's video is not this caller's to save.
+local function refusal(taskId, given)
+  local ok, err = wire.task_id(taskId, "download")
+  if not ok then return err end
+  if type(given) ~= "table" or given.state ~= "uncertain" then return nil end
+  return errors.new { code = "uncertain", operation = "download", message = format("the order %s is uncertain, "
+    .. "and nobody has confirmed that task %s is its own: see client:settle", wire.printable(given.ref or "", 80),
+    taskId) }
+end
+
 ---Looks where a task's video is. All nil: go on as with what was given.
 ---@param ctx table
 ---@param given any
@@ -46,23 +65,14 @@ end
 function M.look(ctx, given, target, options)
   local taskId = M.named(given)
   if not taskId then return nil end
-  local ok, err = wire.task_id(taskId, "download")
-  if not ok then return nil, err end
-  if type(given) == "table" and given.state == "uncertain" then
-    return nil, errors.new { code = "uncertain", operation = "download", message = format("the order %s is uncertain, "
-      .. "and nobody has confirmed that task %s is its own: see client:settle", wire.printable(given.ref or "", 80),
-      taskId) }
-  end
+  local err = refusal(taskId, given)
+  if err then return nil, err end
   if type(target) == "string" then
     local file
     file, err = at_target(ctx, taskId, target, options)
     if file or err then return nil, err, file end
   end
-  local status
-  status, err = query.status(ctx, taskId, { free = ctx.defaults.patient, retry = ctx.retry })
-  if status then err = no_video(status) elseif not err.taskId then err.taskId = taskId end
-  if ctx.ledger then ctx.ledger:ended(taskId, not err and status or nil, err) end
-  return not err and status or nil, err
+  return ask(ctx, taskId)
 end
 
 return M

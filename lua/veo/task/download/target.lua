@@ -66,22 +66,28 @@ function M.check(path, overwrite, mkdir)
   return not kind and (M.folder(path, mkdir) or possible(path)) or nil
 end
 
--- Under its lock, which says for certain whose it is; with its notes.
+-- Opens one name, under its lock, which says for certain whose it is: the sink and its notes; or nil, and a failure when no
+-- other name is to be tried.
+local function try_name(name)
+  local sink, failure = core.sink(name, { resume = true })
+  if not sink then
+    local is_final = failure.reason == "busy" or descriptors.is(failure) or not core.kind(name)
+    return nil, is_final and failure or nil
+  end
+  if sink:created() then part_names.write(name) end
+  local notes, unknown = part_names.read(name)
+  if notes or sink:created() and not unknown then return sink, notes or {} end
+  if sink:created() then part_names.remove(name) end
+  sink:close()
+  return nil, unknown
+end
+
+-- The unfinished file that is there, or the first name that is free.
 local function take(path)
   local ours = part_names.find(path)
   for n = ours and 0 or 1, part_names.MOST do
-    local name = n == 0 and ours or part_names.name(path, n)
-    local sink, failure = core.sink(name, { resume = true })
-    if sink then
-      if sink:created() then part_names.write(name) end
-      local notes, unknown = part_names.read(name)
-      if notes or sink:created() and not unknown then return sink, notes or {} end
-      if sink:created() then part_names.remove(name) end
-      sink:close()
-      if unknown then return nil, unknown end
-    elseif failure.reason == "busy" or descriptors.is(failure) or not core.kind(name) then
-      return nil, failure
-    end
+    local sink, found = try_name(n == 0 and ours or part_names.name(path, n))
+    if sink or found then return sink, found end
   end
   return nil, { reason = "io", message = part_names.name(path, 1) .. " and names like it are other programs' files" }
 end

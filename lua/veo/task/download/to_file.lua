@@ -64,7 +64,22 @@ local function look(target)
   return last, failure
 end
 
-local function settle(target, known, reply, failure)
+-- What a failed try says of the next one, which may take the file from its first byte.
+local function learn(target, failure, twice)
+  local part = target.part
+  if failure.excess then
+    target.afresh, failure.reason = true, "network"
+  elseif failure.reason == "http" then
+    -- What is here is no part of what is there now. It goes when the first byte of that comes.
+    target.afresh = encodings.is_rest(target, failure) or failure.http_status == 416 or failure.http_status == 206
+  elseif not encodings.failed(target, failure, twice) then
+    local validator = not target.encoded and attempts.validator(failure)
+    if validator then part:note(validator, failure.total or part.total) end
+  end
+end
+
+-- What a try's end means: a reply, or nil, a failure and the new bytes.
+local function judge(target, known, reply, failure)
   local part = target.part
   if is_other(target, known, reply or failure) then
     part:start_over()
@@ -75,16 +90,8 @@ local function settle(target, known, reply, failure)
   if twice and (look(target) or {}).boxes == "whole" then return { untold = true } end
   reply, failure = extents.judge(target, reply, failure, part.sink:size(), known)
   if reply then return reply end
-  if failure.excess then
-    target.afresh, failure.reason, gained = true, "network", 0
-  elseif failure.reason == "http" then
-    -- What is here is no part of what is there now. It goes when the first byte of that comes.
-    target.afresh = encodings.is_rest(target, failure) or failure.http_status == 416 or failure.http_status == 206
-  elseif not encodings.failed(target, failure, twice) then
-    local validator = not target.encoded and attempts.validator(failure)
-    if validator then part:note(validator, failure.total or part.total) end
-  end
-  return nil, failure, gained
+  learn(target, failure, twice)
+  return nil, failure, failure.excess and 0 or gained
 end
 
 -- Where to go on.
@@ -128,7 +135,7 @@ function Target:try(url)
   why, reply, failure = self.teller:follow(transfer, nil, function() note_headers(self, transfer, offset) end)
   ctx.scheduler:settled(cleanup)
   if why ~= "done" then reply, failure = transfer:result() end
-  return settle(self, known, reply, failure)
+  return judge(self, known, reply, failure)
 end
 
 -- An error for what is no video. A page goes, what nobody here can read stays.
