@@ -2,77 +2,26 @@
 --- same call after a crash finds what is paid already and goes on at the first hop that is not; and so does a call whose
 --- later hops were edited, as one does after a refused prompt.
 
-local ipairs, pairs, select, tostring, type = ipairs, pairs, select, tostring, type
-local format, gsub, lower, match = string.format, string.gsub, string.lower, string.match
+local pairs, select, tostring = pairs, select, tostring
+local format, gsub, match = string.format, string.gsub, string.match
 local time = os and os.time
 
 local as_job = require "veo.async.as_job"
 local chain_hops = require "veo.task.chain.hops"
-local core = require "veo.core"
+local checks = require "veo.task.chain.checks"
 local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
 local errors = require "veo.errors"
 local filenames = require "veo.util.filename"
-local journals = require "veo.task.download.journal"
-local partials = require "veo.task.download.partial"
-local query = require "veo.task.query"
 local submits = require "veo.task.submit"
-local targets = require "veo.task.download.target"
-local upgraded = require "veo.task.upgraded"
 local waits = require "veo.task.wait"
 local wire = require "veo.wire"
 
 local M = {}
 
--- What a hop may say for itself; everything but the prompt can also stand for all hops.
-local SHARED = { "model", "seeds", "watermark", "callBackUrl", "extra" }
-local UPGRADED = { ["1080p"] = true, ["4k"] = true }
-
 local function problem(fields)
   fields.operation = "chain"
   return errors.new(fields)
-end
-
--- Before anything is sent ---------------------------------------------------------------------------------------------
-
--- The order of every hop, all checked now: a bad prompt must not show after its forerunners are paid.
-local function hops_of(ctx, params)
-  local hops = {}
-  for n, prompt in ipairs(params.prompts) do
-    local hop = type(prompt) == "table" and prompt or { prompt = prompt }
-    local order = {}
-    for _, name in ipairs(SHARED) do order[name] = params[name] end
-    for name, value in pairs(hop) do order[name] = value end
-    order.taskId = n == 1 and params.taskId or "checked-later"
-    local ok, err = wire.check(ctx.api, "extend", order)
-    if not ok then
-      err.hop = n
-      err.message = format("chain: hop %d: %s", n, err.message)
-      return nil, err
-    end
-    hops[n] = order
-  end
-  return hops
-end
-
--- The source must be there, finished, and not upgraded.
-local function check_source(ctx, taskId, options)
-  local what = upgraded.of(ctx, taskId)
-  if what then return upgraded.refusal("chain", taskId, what) end
-  local status, err = query.status(ctx, taskId, options)
-  if not status then
-    -- Records end after two months; whether such a video can still be extended is the service's to say.
-    return err.code ~= "expired" and err or nil
-  end
-  if status.state == "generating" then
-    status, err = waits.wait(ctx, taskId, options.wait)
-    if not status then return err end
-  end
-  if status.state == "failed" then
-    return problem { code = "failed", taskId = taskId, status = status, message = "chain: the source task failed" }
-  end
-  local resolution = type(status.resolution) == "string" and lower(status.resolution)
-  return UPGRADED[resolution] and upgraded.refusal("chain", taskId, resolution) or nil
 end
 
 -- Hops ----------------------------------------------------------------------------------------------------------------
@@ -176,13 +125,6 @@ local function stop(run, err)
   return nil, err
 end
 
--- Every hop is contained in the last one: nothing is left for resume to save.
-local function close_hops(ledger, hops)
-  local refs = {}
-  for n = 1, #hops - 1 do refs[n] = hops[n].ref end
-  ledger:contained(refs)
-end
-
 local function finish(run)
   local last = run.done[#run.done]
   local result = { taskId = last.taskId, status = last.status, hops = run.done }
@@ -196,50 +138,15 @@ local function finish(run)
     end
     result.path, result.bytes, last.path = file.path, file.bytes, file.path
   end
-  if ledger then close_hops(ledger, run.done) end
+  if ledger then chain_hops.close(ledger, run.done) end
   tell(run, "saved", { taskId = last.taskId, path = result.path })
   return result
-end
-
--- Why the whole chain cannot be saved, before a hop of it is paid.
-local function obstacle_of(run)
-  local ctx, options = run.ctx, run.options
-  local mkdir, hops = run.download.mkdir, options.save_hops
-  local err = destinations.try(ctx, options.path, options.overwrite, mkdir) or hops and (targets.able(hops)
-    or filenames.unable(hops) or targets.folder(hops, mkdir, true))
-  if err or not options.path or not ctx.ledger then return err end
-  local own = run.names and chain_hops.last(ctx.ledger, run.names, run.hops, run.params.taskId)
-  local row
-  row, err = ctx.ledger:keeper(core.absolute(options.path), own and own.taskId, options.overwrite,
-    partials.look)
-  return row and destinations.held("chain", options.path, row) or err
-end
-
--- The whole chain was made and saved before: nothing is asked of anybody.
-local function made_before(run)
-  local ledger, path = run.ctx.ledger, run.options.path
-  if not ledger or not path or core.kind(path) ~= "file" then return nil end
-  local done, source = {}, run.params.taskId
-  for n, params in ipairs(run.hops) do
-    params.taskId = source
-    local _, _, record = chain_hops.find(ledger, run.names[n], n, params)
-    if not record or record.state ~= "saved" and record.state ~= "done" then return nil end
-    done[n] = { hop = n, taskId = record.taskId, ref = record.ref, joined = true, prompt = params.prompt,
-      status = record.status }
-    source = record.taskId
-  end
-  local last = done[#done]
-  local noted = journals.there(run.ctx, last.taskId, path)
-  if not noted then return nil end
-  ledger:saved(last.taskId, noted.at, noted)
-  close_hops(ledger, done)
-  return { taskId = last.taskId, status = last.status, hops = done, path = path, already = true }
 end
 
 -- Hop by hop, under the name that is this call's by now.
 local function work(run)
   local ctx, orders, source = run.ctx, run.hops, run.params.taskId
-  local err = obstacle_of(run)
+  local err = checks.paths(run)
   if err then
     err.operation = "chain"
     return nil, err
@@ -247,7 +154,7 @@ local function work(run)
   -- A hop that is paid already proves the source; its record may have ended meanwhile.
   orders[1].taskId = source
   if not run.names or not select(3, chain_hops.find(ctx.ledger, run.names[1], 1, orders[1])) then
-    err = check_source(ctx, source, run.options)
+    err = checks.source(ctx, source, run.options)
     if err then return nil, err end
   end
   for n = 1, #orders do
@@ -285,7 +192,7 @@ function M.chain(ctx, params, options)
   local ok, err = wire.task_id(params.taskId, "chain")
   if not ok then return nil, err end
   local orders
-  orders, err = hops_of(ctx, params)
+  orders, err = checks.hops(ctx, params)
   if not orders then return nil, err end
   local download = {}
   for name, value in pairs(options.download) do download[name] = value end
@@ -297,7 +204,7 @@ function M.chain(ctx, params, options)
   elseif options.key then
     return nil, problem { code = "invalid", field = "key", message = "chain: key needs a ledger" }
   end
-  local before = made_before(run)
+  local before = checks.made_before(run)
   if before then return before end
   return as_job(ctx, hold, run)
 end

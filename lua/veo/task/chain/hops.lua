@@ -90,4 +90,13 @@ function M.last(ledger, names, hops, source)
   return record
 end
 
+---Every hop is contained in the last one: nothing is left for resume to save.
+---@param ledger veo.Ledger
+---@param hops { ref: string }[]
+function M.close(ledger, hops)
+  local refs = {}
+  for n = 1, #hops - 1 do refs[n] = hops[n].ref end
+  ledger:contained(refs)
+end
+
 return M
