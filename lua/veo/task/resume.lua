@@ -3,7 +3,6 @@
 
 local ipairs, pairs, type = ipairs, pairs, type
 local max, min = math.max, math.min
-local remove = table.remove
 local format = string.format
 local time = os and os.time
 
@@ -13,6 +12,7 @@ local ledgers = require "veo.ledger"
 local query = require "veo.task.query"
 local saves = require "veo.task.resume.save"
 local settle = require "veo.task.settle"
+local steps = require "veo.task.resume.steps"
 local targets = require "veo.task.download.target"
 local waits = require "veo.task.wait"
 
@@ -21,47 +21,10 @@ local M = {}
 -- How often the loop looks around while tasks run, and whether others' tasks have become free (seconds).
 local LOOK = 1
 local CLAIM = 5
--- Steps in one commit.
-local STEPS = 100
--- A ledger out of reach is tried again after this long (seconds).
-local AGAIN = 2
 -- Errors that every further task would meet too.
 local FATAL = { unauthorized = true, forbidden = true, key_limit = true }
 
 -- One task ------------------------------------------------------------------------------------------------------------
-
--- A step in the ledger: queued, so that one commit serves all tasks that come to a step in one turn (a commit costs a
--- disk's sync, and 10,000 finished tasks would wait for 20,000 of them one after the other).
--- True, or nil when the task is no longer ours; and the other task that has the name of a file.
-local function step(run, row, fields)
-  local entry = { row = row, fields = fields, waiter = {}, deadline = run.ctx.now() + run.ctx.ledger.lease }
-  run.queue[#run.queue + 1] = entry
-  if run.waiter then run.ctx.scheduler:wake(run.waiter, "done") end
-  run.ctx.scheduler:await(nil, nil, entry.waiter)
-  return entry.mine, entry.held
-end
-
-local function answer(run, entry, mine)
-  entry.mine = mine or nil
-  run.ctx.scheduler:wake(entry.waiter, "done")
-end
-
--- Makes the queued steps. While the ledger is out of reach they are tried again until their claims would have lapsed.
-local function flush(run)
-  local ctx, queue, began = run.ctx, run.queue, run.ctx.now()
-  if not queue[1] or began < run.commit_at then return end
-  local tried = min(STEPS, #queue)
-  local mine, err = ctx.ledger:steps(queue, tried)
-  run.commit_at = ctx.ledger:turn(began)
-  for i = 1, mine and #mine or 0 do answer(run, remove(queue, 1), mine[i]) end
-  if mine then return end
-  run.ledger_error = err
-  run.commit_at = ctx.now() + AGAIN
-  for _ = 1, tried do
-    local entry = remove(queue, 1)
-    if ctx.now() > entry.deadline then answer(run, entry, nil) else queue[#queue + 1] = entry end
-  end
-end
 
 local function count(run, what)
   run.summary[what] = run.summary[what] + 1
@@ -74,49 +37,57 @@ local function tell(run, row, record, status, err, file)
   row.told = true
 end
 
+-- It did not end with a video.
+local function note_failure(run, row, record, err)
+  if err.code == "cancelled" or err.code == "closed" then return end
+  if err.code == "failed" or err.code == "expired" then
+    if not steps.make(run, row, { state = "failed", status = err.status, err = err }) then return count(run, "lost") end
+    record.state = "failed"
+    count(run, "failed")
+  else
+    run.ctx.ledger:release(row)
+    count(run, "open")
+    if FATAL[err.code] then run.fatal = run.fatal or err end
+  end
+  tell(run, row, record, nil, err)
+end
+
+-- Without a folder to save to, handing it over is all that resume can do, and it does it once.
+local function hand_over(run, row, record, status)
+  if not steps.make(run, row, { state = "done", status = status }) then return count(run, "lost") end
+  count(run, "done")
+  tell(run, row, record, status)
+  if run.options.on_result then steps.make(run, row, { state = "saved" }) end
+end
+
+local function save(run, row, record, status)
+  local file, err = saves.save(run.ctx, run.options, record, status, function(fields)
+    return steps.make(run, row, fields)
+  end)
+  if file then
+    record.state = "saved"
+    count(run, "saved")
+  elseif err then
+    if err.code == "cancelled" or err.code == "closed" then return end
+    run.ctx.ledger:release(row)
+    count(run, "open")
+  else
+    return count(run, "lost")
+  end
+  tell(run, row, record, status, err, file)
+end
+
 -- One claimed task, to its end. A job of its own.
-local function see_to(run, row)
+local function finish(run, row)
   local ctx, record = run.ctx, ledgers.record(row)
   local taskId = record.taskId
   local age = max(0, run.now - record.created)
   if age < run.options.wait.grace and not ctx.created[taskId] then ctx.created[taskId] = ctx.now() - age end
   local status, err = run.options.path and saves.here(ctx, record), nil
   if not status then status, err = waits.wait(ctx, taskId, run.options.wait, true) end
-  if not status then
-    if err.code == "cancelled" or err.code == "closed" then return end
-    if err.code == "failed" or err.code == "expired" then
-      if not step(run, row, { state = "failed", status = err.status, err = err }) then return count(run, "lost") end
-      record.state = "failed"
-      count(run, "failed")
-    else
-      ctx.ledger:release(row)
-      count(run, "open")
-      if FATAL[err.code] then run.fatal = run.fatal or err end
-    end
-    return tell(run, row, record, nil, err)
-  end
+  if not status then return note_failure(run, row, record, err) end
   record.state, record.status, record.video_url = "done", status, status.video_url
-  if not run.options.path then
-    if not step(run, row, { state = "done", status = status }) then return count(run, "lost") end
-    count(run, "done")
-    tell(run, row, record, status)
-    -- Handed over: without a folder to save to, that is all resume can do, and it does it once.
-    if run.options.on_result then step(run, row, { state = "saved" }) end
-    return
-  end
-  local file
-  file, err = saves.save(ctx, run.options, record, status, function(fields) return step(run, row, fields) end)
-  if file then
-    record.state = "saved"
-    count(run, "saved")
-  elseif err then
-    if err.code == "cancelled" or err.code == "closed" then return end
-    ctx.ledger:release(row)
-    count(run, "open")
-  else
-    return count(run, "lost")
-  end
-  tell(run, row, record, status, err, file)
+  if run.options.path then save(run, row, record, status) else hand_over(run, row, record, status) end
 end
 
 -- All of them ---------------------------------------------------------------------------------------------------------
@@ -137,7 +108,7 @@ local function confirm_named(run)
   end
 end
 
--- Whether another call of this client sees to the task now. A claim of another `resume` of this client goes on under the
+-- Whether another call of this client waits for the task or saves it now. A claim of another `resume` of this client goes on under the
 -- token that this one has just put in its place.
 local function is_attended(run, row)
   local taskId = row.task_id
@@ -156,7 +127,7 @@ local function take_more(run)
   local rows, err = ctx.ledger:claim(run.claim)
   run.commit_at = ctx.ledger:turn(from)
   if not rows then
-    run.ledger_error, run.commit_at = err, ctx.now() + AGAIN
+    run.ledger_error, run.commit_at = err, ctx.now() + steps.AGAIN
     return nil
   end
   local begun, new = 0, 0
@@ -175,7 +146,7 @@ local function take_more(run)
       ctx.resuming[taskId] = row
       local job
       job = ctx.scheduler:spawn(function()
-        see_to(run, row)
+        finish(run, row)
         run.ended[#run.ended + 1] = job
         if run.waiter then ctx.scheduler:wake(run.waiter, "done") end
       end)
@@ -233,24 +204,33 @@ local function pause(run, seconds)
   return why == "timeout" or why == "done"
 end
 
-local function work(run)
+-- Out of reach for as long as a lease lasts: others may have taken over, so what was begun is left to them.
+local function is_cut_off(run)
   local ctx = run.ctx
-  local claim_at = 0
+  if ctx.ledger:beat() then run.unheard = nil else run.unheard = run.unheard or ctx.now() end
+  return run.unheard ~= nil and ctx.now() - run.unheard > ctx.ledger.lease
+end
+
+-- Claims what is free, when it is time to. False when nothing is left to do.
+local function claim(run)
+  local now = run.ctx.now
+  if now() < max(run.claim_at, run.commit_at) then return true end
+  local begun, new = take_more(run)
+  local more = run.claim.more
+  if run.running == 0 and (not begun or begun + new == 0 and not more) then return false end
+  if begun and (not more or run.running >= run.options.limit) then run.claim_at = now() + CLAIM end
+  return true
+end
+
+local function work(run)
   while true do
-    flush(run)
+    steps.flush(run)
     collect(run)
-    if run.running == 0 and run.options.limit > 0 then claim_at = 0 end
-    if run.fatal or run.failure then return stop(run) end
-    if not ctx.ledger:beat() then run.unheard = run.unheard or ctx.now() else run.unheard = nil end
-    -- Out of reach for as long as a lease lasts: others may have taken over, so what was begun is left to them.
-    if run.unheard and ctx.now() - run.unheard > ctx.ledger.lease then return stop(run) end
-    if ctx.now() >= max(claim_at, run.commit_at) then
-      local begun, new = take_more(run)
-      if run.running == 0 and (not begun or begun + new == 0 and not run.claim.more) then return end
-      if begun and (not run.claim.more or run.running >= run.options.limit) then claim_at = ctx.now() + CLAIM end
-    end
-    local due = run.queue[1] and run.commit_at or max(claim_at, run.commit_at)
-    if not pause(run, min(LOOK, max(0, due - ctx.now()))) then return stop(run) end
+    if run.running == 0 and run.options.limit > 0 then run.claim_at = 0 end
+    if run.fatal or run.failure or is_cut_off(run) then return stop(run) end
+    if not claim(run) then return end
+    local due = run.queue[1] and run.commit_at or max(run.claim_at, run.commit_at)
+    if not pause(run, min(LOOK, max(0, due - run.ctx.now()))) then return stop(run) end
   end
 end
 
@@ -274,7 +254,7 @@ function M.resume(ctx, options)
     return nil, wrong
   end
   local run = { ctx = ctx, options = options, jobs = {}, ended = {}, running = 0, scan_at = 0, queue = {},
-    commit_at = 0,
+    commit_at = 0, claim_at = 0,
     claim = { round = ledgers.nonce(4) }, now = time(),
     met = {}, -- taskId → true: counted in the summary
     summary = { saved = 0, done = 0, failed = 0, open = 0, lost = 0, busy = 0, elsewhere = 0, adopted = 0 } }

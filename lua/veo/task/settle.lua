@@ -209,22 +209,24 @@ local function known(ctx, row, look)
     .. "force = true settles it all the same", taskId, grace)
 end
 
+-- A person names the task of an order.
+local function name_by_hand(ctx, ref, taskId, look, force)
+  local status, err = look(taskId)
+  if not status then return nil, err end
+  err = refusal(ctx.ledger, ref, taskId, status, force)
+  if err then return nil, err end
+  return M.name(ctx, ref, taskId, status)
+end
+
 ---Closes an order by a person's word.
 ---@param look fun(taskId: string): veo.Status|nil, veo.Error|nil   asks the service for a task
 ---@param force boolean|nil   also when the task's record contradicts the order, or what is to be lost is known
 ---@return veo.Record|nil record
 ---@return veo.Error|nil err
 function M.settle(ctx, ref, word, look, force)
+  if word ~= "lost" and word ~= "saved" then return name_by_hand(ctx, ref, word, look, force) end
   local ledger = ctx.ledger
-  if word ~= "lost" and word ~= "saved" then
-    local status, err = look(word)
-    if not status then return nil, err end
-    err = refusal(ledger, ref, word, status, force)
-    if err then return nil, err end
-    return M.name(ctx, ref, word, status)
-  end
-  -- A process that died meanwhile first gets its last word.
-  local row, err = ledger:row(ref)
+  local row, err = ledger:row(ref) -- closed, if its process died meanwhile
   if row == nil then return nil, err end
   if not row then return nil, invalid(ref, "ref", "the ledger knows no such order") end
   local has_task = word == "lost" and (row.state == "accepted" or row.state == "done")

@@ -59,6 +59,23 @@ function M.here(ctx, record)
   return (fingerprints.agrees(ctx, record, path) or is_whole(ctx, record, path)) and status or nil
 end
 
+-- Notes the end of a task whose video is not saved. The error is returned while the claim holds.
+local function give_up(step, status, err)
+  return nil, step { state = "done", status = status } and err or nil
+end
+
+-- Fetches it to the path.
+local function fetch(ctx, options, record, status, step, path)
+  local journal = setmetatable({ ctx = ctx, taskId = record.taskId, path = path, step = step, status = status,
+    take = core.kind(path) == "file" and "free" or nil }, Claimed)
+  local own = { journal = journal }
+  for name, value in pairs(options.download) do own[name] = value end
+  local file, err = downloads.download(ctx, status, path, own)
+  if journal.lost then return nil end
+  if not file and not journal.at then return give_up(step, status, err) end -- nothing could be begun
+  return file, err
+end
+
 ---@param ctx table
 ---@param options table  of resume
 ---@param record veo.Record
@@ -67,34 +84,23 @@ end
 ---@return table|nil file
 ---@return veo.Error|nil err  without a file nor this, the claim is lost
 function M.save(ctx, options, record, status, step)
-  local file, lost
-  if record.path then
-    file, lost = find(ctx, step, record, status, record.path)
+  local path = record.path
+  local file, lost, err
+  if path then
+    file, lost = find(ctx, step, record, status, path)
     if file or lost then return file end
   end
-  local path, err = record.path, nil
   if not path or not is_whole(ctx, record, path) then
     path, err = save_path.path(ctx, options.path, record, status)
+    if not path then return give_up(step, status, err) end
   end
-  if not path then
-    if not step { state = "done", status = status } then return nil end
-    return nil, err
+  if core.kind(path) ~= "file" or options.download.overwrite then
+    return fetch(ctx, options, record, status, step, path)
   end
-  if core.kind(path) == "file" and not options.download.overwrite then
-    file, lost = find(ctx, step, record, status, path)
-    if file or lost or not step { state = "done", status = status } then return file end
-    return nil, errors.new { code = "exists", operation = "resume", path = path, taskId = record.taskId,
-      message = path .. " exists already, and is not known to be this task's video" }
-  end
-  local journal = setmetatable({ ctx = ctx, taskId = record.taskId, path = path, step = step, status = status,
-    take = core.kind(path) == "file" and "free" or nil }, Claimed)
-  local own = { journal = journal }
-  for name, value in pairs(options.download) do own[name] = value end
-  file, err = downloads.download(ctx, status, path, own)
-  if journal.lost then return nil end
-  -- Its end is noted also when nothing could be begun.
-  if not file and not journal.at and not step { state = "done", status = status } then return nil end
-  return file, err
+  file, lost = find(ctx, step, record, status, path)
+  if file or lost then return file end
+  return give_up(step, status, errors.new { code = "exists", operation = "resume", path = path,
+    taskId = record.taskId, message = path .. " exists already, and is not known to be this task's video" })
 end
 
 return M
