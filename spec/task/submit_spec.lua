@@ -247,7 +247,7 @@ describe("extend", function()
     local n = 0
     repeat
       n = n + 1
-      local one = helper.client(sim, { rate = { count = 1, window = 0.01 } })
+      local one = helper.client(sim, { rate = { count = 1, window = 0.05 } })
       local function order(prompt) return one:extend { taskId = sim.source, prompt = prompt } end
       local raised
       one:spawn(order, "first")

@@ -40,7 +40,7 @@ local function post(call)
   local request = { method = spec.method, path = spec.path, body = call.body, billable = true,
     without_alpn = ctx.without_alpn }
   local timeout = { timeout = call.options.submit.timeout }
-  local reply, failure = ctx.scheduler:exchange(nil, "request", request, timeout, intent:sending())
+  local reply, failure = ctx.scheduler:exchange(nil, "request", request, timeout, intent:exchange())
   if not failure or failure.reason ~= "protocol" then return reply, failure end
   local warm, why = ctx.scheduler:exchange(nil, "warm", timeout)
   local answer = warm or why
@@ -52,13 +52,14 @@ local function post(call)
   if ctx.scheduler:cancelling() then return nil, { reason = "cancelled", sent = "no", message = "it was cancelled" } end
   ctx.without_alpn, request.without_alpn = true, true
   if not intent:still_open() then return nil, failure end
-  return ctx.scheduler:exchange(nil, "request", request, timeout, intent:sending())
+  return ctx.scheduler:exchange(nil, "request", request, timeout, intent:exchange())
 end
 
 -- One attempt, in a critical section: once bytes may have left, cancelling waits for the answer.
 local function attempt(call)
   local ctx, operation, intent = call.ctx, call.operation, call.intent
   call.tries = call.tries + 1
+  intent:sending()
   if ctx.log then ctx.log { event = "request", operation = operation, attempt = call.tries } end
   local reply, failure = post(call)
   if intent.gone then return nil, intent:stale() end

@@ -8,6 +8,7 @@ local equality = require "veo.ledger.equality"
 local errors = require "veo.errors"
 local life = require "veo.task.intent.life"
 local query = require "veo.task.query"
+local semaphores = require "veo.async.semaphore"
 
 ---@class veo.intent.InMemory: veo.Intent
 ---@field name string|nil  of an upgrade: what is remembered under it is told by `remember`
@@ -48,33 +49,48 @@ local function has_failed(self, taskId)
   return status and status.state == "failed"
 end
 
----Takes the order for this call, unless it is an upgrade that this client has ordered before.
+-- Takes an upgrade for this call. An error, or the task, when this client has ordered it before.
+local function take(self)
+  local ctx, operation = self.ctx, self.operation
+  self.name = operation .. " " .. canonical.encode(equality.essence(operation, self.body))
+  repeat
+    local found, err = settled(self)
+    if err then return err end
+    if found and found.err and not self.options.retry.ambiguous then
+      err = problem(operation, "uncertain", "an earlier order of it has no answer, and may be charged")
+      err.taskId, err.cause = found.err.taskId, found.err
+      return err
+    end
+    if found and found.taskId and not has_failed(self, found.taskId) then
+      return nil, { taskId = found.taskId, joined = true }
+    end
+  until ctx.once[self.name] == found -- nobody took it while the record was looked at
+  remember(self, { busy = true })
+end
+
+-- A slot for the next attempt, as the ledger takes one with an intent: when nobody waits for one, and no look at the
+-- balance comes in between.
+local function take_slot(self)
+  local ctx = self.ctx
+  self.slot = not ctx.evidence and not semaphores.is_full(ctx.slots) and self:reserve() <= 0
+  return true
+end
+
+---Takes the order for this call.
 ---@return true|nil
 ---@return veo.Error|nil err
 ---@return { taskId: string, joined: boolean }|nil earlier
 function InMemory:write()
-  local ctx, operation = self.ctx, self.operation
-  if not ctx.api.operations[operation].once then return true end
-  self.name = operation .. " " .. canonical.encode(equality.essence(operation, self.body))
-  repeat
-    local found, err = settled(self)
-    if err then return nil, err end
-    if found and found.err and not self.options.retry.ambiguous then
-      err = problem(operation, "uncertain", "an earlier order of it has no answer, and may be charged")
-      err.taskId, err.cause = found.err.taskId, found.err
-      return nil, err
-    end
-    if found and found.taskId and not has_failed(self, found.taskId) then
-      return nil, nil, { taskId = found.taskId, joined = true }
-    end
-  until ctx.once[self.name] == found -- nobody took it while the record was looked at
-  remember(self, { busy = true })
-  return true
+  if self.ctx.api.operations[self.operation].once then
+    local err, earlier = take(self)
+    if err or earlier then return nil, err, earlier end
+  end
+  return take_slot(self)
 end
 
 function InMemory:write_again()
   remember(self, { busy = true })
-  return true
+  return take_slot(self)
 end
 
 function InMemory:join(earlier) return earlier end

@@ -47,11 +47,14 @@ function Intent:note_balance()
 end
 
 ---From here on bytes may leave.
----@return table sent  for the exchange
 function Intent:sending()
+  self.under_way, self.err, self.sent, self.slot = true, nil, nil, nil
+end
+
+---What the attempt's exchange is to be told, and tells, so that the end of the call knows how far it came.
+---@return table sent
+function Intent:exchange()
   self.sent = { still = function() return self:still_open() end }
-  self.err, self.slot = nil, nil
-  self.under_way = true
   return self.sent
 end
 
