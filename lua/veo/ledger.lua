@@ -1,16 +1,16 @@
 --- The ledger: what was ordered, and what became of it, in a database that outlives the process. It is what makes a lost
 --- answer, a crash or a second process cost nothing.
 ---
----   ledger/database.lua  LuaDBI, transactions        ledger/schema.lua     tables and their versions
----   ledger/driver.lua    loading, connecting         ledger/problem.lua    what goes wrong, and why
----   ledger/intents.lua   the life of an order        ledger/lease.lua      who sees to it
----   ledger/claims.lua    heartbeat and claims        ledger/rows.lua       tasks as users see them
----   ledger/rate_window.lua  the shared rate window   ledger/queries.lua    what it says when it is asked
----   ledger/alike.lua     when two orders are equal   ledger/process.lua    whether a process lives
----   ledger/file_watch.lua  whether its files stand   ledger/account.lua    whose ledger it is
----   ledger/charges.lua   what costs without an order ledger/clock.lua      when a lease is over
----   ledger/resends.lua   orders sent again by the caller's word          ledger/totals.lua  what all came to
----   ledger/files.lua     where videos are saved      ledger/prune.lua      what may be forgotten
+---   ledger/database.lua     LuaDBI, transactions          ledger/schema.lua    tables and their versions
+---   ledger/driver.lua       loading, connecting           ledger/problem.lua   what goes wrong, and why
+---   ledger/intents.lua      the life of an order          ledger/lease.lua     who holds it
+---   ledger/claims.lua       heartbeat and claims          ledger/rows.lua      tasks as users see them
+---   ledger/rate_window.lua  the shared rate window        ledger/queries.lua   what it answers
+---   ledger/alike.lua        when two orders are equal     ledger/process.lua   whether a process lives
+---   ledger/file_watch.lua   whether its files stand       ledger/account.lua   whose ledger it is
+---   ledger/charges.lua      what costs without an order   ledger/clock.lua     when a lease is over
+---   ledger/resends.lua      attempts after a lost answer  ledger/totals.lua    what all orders cost
+---   ledger/files.lua        where videos are saved        ledger/prune.lua     what may be forgotten
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
 
@@ -40,16 +40,16 @@ local M = {}
 local Ledger = {}
 Ledger.__index = Ledger
 
--- A task is held for this long without a heartbeat, and one comes at a third of it (seconds).
+-- A task is held for this long after a heartbeat, which is made three times in it (seconds).
 local LEASE = 90
--- An intent may be this much older than its exchange may take before others give it up (seconds).
+-- An intent is held for this much longer than its exchange may take (seconds).
 local SLACK = 30
--- Writes that could not be made wait for the database to come back; more than this many mean that it will not.
+-- Failed writes wait for the database to come back; with more than this many it is taken for gone.
 local MAX_PENDING = 100000
 -- After these a commit may have arrived although its answer did not.
 local UNSURE = { lost = true, slow = true, io = true, database = true, bug = true }
--- After these it is the statement that cannot be written, now or ever.
-local HOPELESS = { value = true }
+-- After these the write itself is impossible, now and later.
+local UNWRITABLE = { value = true }
 
 -- Hexadecimal from the core's random source.
 local function nonce(bytes)
@@ -80,10 +80,9 @@ function M.new(where, options)
   return setmetatable({
     db = db, account = account, now = options.now, log = options.log, rate = options.rate, owner = me, client = me,
     lease = options.lease or LEASE, intent_lease = options.timeout + SLACK,
-    pending = {},     -- writes that have to be made up for
-    held = 0,         -- whether there may be anything to keep
+    pending = {},     -- failed writes, to be made by the next commit
     beat_at = huge,
-    tended = {},      -- what is kept by the heartbeat for as long as the client steps: orders under way, by their ref
+    tended = {},      -- refs of the orders under way, which the heartbeat keeps for as long as the client steps
   }, Ledger)
 end
 
@@ -105,18 +104,18 @@ end
 
 -- Writing --------------------------------------------------------------------------------------------------------------
 
--- What could not be written earlier goes first, in order.
-local function make_up(self, db)
+-- Makes the writes that failed earlier, in order.
+local function write_pending(self, db)
   for _, write in ipairs(self.pending) do write(db) end
 end
 
--- One of those may never go, and must not keep all others from it: each gets a commit of its own, or is let go.
-local function sort_out(self)
+-- One of them may be impossible, and must not stop all others: each gets a commit of its own, and that one is dropped.
+local function write_each(self)
   local pending = self.pending
   self.pending = {}
   for _, write in ipairs(pending) do
     local value, problem = self.db:transaction(write)
-    if value == nil and not HOPELESS[problem.cause] then
+    if value == nil and not UNWRITABLE[problem.cause] then
       self.pending[#self.pending + 1] = write
     elseif value == nil and self.log then
       self.log { event = "ledger", err = self:error(problem), dropped = true, pending = #self.pending }
@@ -126,11 +125,11 @@ end
 
 local function commit(self, operation, fn, kind)
   local value, problem = self.db:transaction(function(db)
-    make_up(self, db)
+    write_pending(self, db)
     return fn(db)
   end, kind)
-  if value == nil and self.pending[1] and HOPELESS[problem.cause] then
-    sort_out(self)
+  if value == nil and self.pending[1] and UNWRITABLE[problem.cause] then
+    write_each(self)
     if self.pending[1] then return nil, self:error(problem, operation) end
     value, problem = self.db:transaction(fn, kind)
   end
@@ -139,8 +138,8 @@ local function commit(self, operation, fn, kind)
   return value
 end
 
----One commit. Nil and an error when it cannot be made. After the end, for the last word of a call that was under way, the
----database is opened for that alone.
+---One commit. Nil and an error when it cannot be made. After `close` the database is opened once more for it: a call
+---that was under way may still close its intent.
 ---@param operation string|nil
 ---@param fn fun(db: veo.Database): any
 ---@param kind "bulk"|nil  one of many: orders of other processes go first
@@ -150,7 +149,7 @@ function Ledger:commit(operation, fn, kind)
   return value, err
 end
 
----One commit whose failure must not harm the call: it is logged, and made up for by the next one.
+---One commit whose failure must not harm the call: it is logged, and the next commit makes it as well.
 ---@return any|nil value
 function Ledger:note(fn)
   local value, err = self:commit(nil, fn)

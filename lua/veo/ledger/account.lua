@@ -12,7 +12,7 @@ local core = require "veo.core"
 
 local M = {}
 
--- Whoever has the ledger and guesses at keys pays so many hashes a guess; 1.5 ms once a connection.
+-- Hashes that guessing one key costs whoever has the ledger; 1.5 ms once a connection.
 local ROUNDS = 1000
 
 local function slow_hash(salt, secret)

@@ -21,7 +21,7 @@ local function reserve(db, charge, client)
   local day = floor(now / DAY)
   for _, row in ipairs(db:select("SELECT client, day FROM veo_charges WHERE ref = ?", charge.ref)) do
     if row.client == client then mine = true else others = true end
-    day = min(day, row.day) -- it is the first asker's, also when that one was refused
+    day = min(day, row.day) -- that of the first who asked, also when that one was refused
   end
   if not others and not mine then
     local row = intents.standing(db, charge.order, clock) -- the other family has it as an order

@@ -1,5 +1,5 @@
---- Holding orders and tasks: the heartbeat for what this client sees to, the last question before an order is sent, and
---- claims on what nobody sees to. Methods of the ledger.
+--- Holding orders and tasks: the heartbeat for what this client holds, the last check before an order is sent, and
+--- claims on what nobody holds. Methods of the ledger.
 
 local ipairs, next = ipairs, next
 local huge, max, min = math.huge, math.max, math.min
@@ -12,13 +12,13 @@ local intents = require "veo.ledger.intents"
 local leases = require "veo.ledger.lease"
 local row_forms = require "veo.ledger.rows"
 
--- Rows written in one commit, so that an order of another process waits a few milliseconds for it.
+-- Rows written in one commit: an order of another process waits a few milliseconds for it.
 local BATCH = 100
 
 ---@param Ledger veo.Ledger   the class
 ---@param nonce fun(bytes: integer): string
 return function(Ledger, nonce)
-  ---When the next one of many commits may be made, so that orders of other processes get in between.
+  ---When the next one of many commits may be made, so that other processes can order in between.
   ---@param began number  when the last one did
   ---@return number
   function Ledger:turn(began)
@@ -31,7 +31,7 @@ return function(Ledger, nonce)
     if at < self.beat_at then self.beat_at = at end
   end
 
-  ---Has something kept for as long as the client steps, however long it stands in line.
+  ---Has the heartbeat keep an order for as long as the client steps, however long it waits.
   ---@param what string
   function Ledger:tend(what)
     self.tended[what] = true
@@ -57,7 +57,8 @@ return function(Ledger, nonce)
     return nil, closed(request)
   end
 
-  ---Whether an order that stood in line is still to be sent: nobody settled it meanwhile, or thought its process dead.
+  ---Whether an order that waited for a connection is still to be sent: nobody settled it meanwhile, or took its process
+  ---for dead.
   ---@return true|nil, veo.Error|nil
   function Ledger:confirm(request)
     local changed, err = self:commit(request.operation, function(db)
@@ -67,7 +68,7 @@ return function(Ledger, nonce)
     return nil, err or closed(request)
   end
 
-  ---The heartbeat, when it is due: one commit for everything this client holds. False when it could not be made.
+  ---The heartbeat, when it is due: one commit for everything that this client holds. False when it failed.
   ---@return boolean
   function Ledger:beat()
     if self.now() < self.beat_at then return true end
@@ -82,16 +83,16 @@ return function(Ledger, nonce)
     return false
   end
 
-  ---Gives the intents of dead processes their last word.
+  ---Closes the intents of dead processes.
   ---@return string[]|nil owners  the dead that hold tasks
   ---@return veo.Error|nil
-  function Ledger:bury(operation)
+  function Ledger:close_dead(operation)
     local left, err = self:read(operation, function(db) return leases.left(db, self.owner) end)
     if not left then return nil, err end
     for from = 1, #left.intents, BATCH do
       local done
       done, err = self:commit(operation, function(db)
-        for i = from, min(from + BATCH - 1, #left.intents) do leases.bury(db, left.intents[i]) end
+        for i = from, min(from + BATCH - 1, #left.intents) do leases.close_dead(db, left.intents[i]) end
         return true
       end, "bulk")
       if not done then return nil, err end
@@ -113,7 +114,7 @@ return function(Ledger, nonce)
   ---@param request { limit: integer, round: string, after: table|nil, more: boolean|nil }
   ---@return table[]|nil rows, veo.Error|nil
   function Ledger:claim(request)
-    local dead, problem = self:bury("resume")
+    local dead, problem = self:close_dead("resume")
     if not dead then return nil, problem end
     local freed, err = free(self, dead)
     request.more = freed ~= 0

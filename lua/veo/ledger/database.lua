@@ -37,12 +37,12 @@ local M = {}
 local Database = {}
 Database.__index = Database
 
--- A server whose processes are stopped says nothing, and nothing of libpq's ends that: a transaction may take this share of
--- an exchange's time, and at most so many seconds.
+-- A server whose processes are stopped does not answer, and no time-out of libpq ends that: a transaction may take this
+-- share of an exchange's time, and at most LONGEST seconds.
 local SHARE = 0.3
 local LONGEST = engines.STATEMENT_TIMEOUT + 2
--- The tables of an earlier lua-veo are brought up to date once, and their indexes made: 7 s
--- for 300,000 orders. They never would be, were that to fit what another transaction may take.
+-- The tables of an earlier lua-veo are brought up to date once, and their indexes made: 7 s for 300,000 orders. The
+-- limit of other transactions would never let that end.
 local MIGRATION_TIMEOUT = 900
 
 -- Opening --------------------------------------------------------------------------------------------------------------
@@ -98,10 +98,10 @@ function Database:disconnect()
   if guard then guard:close() end
 end
 
--- What a parent still uses: closed, or collected, it could end there.
+-- Connections that a parent process still uses: closing or collecting them here could end them there.
 local abandoned = {}
 
----Whether this process is another one than made it: a child of a fork has all that its parent has, and none of it is its.
+---Whether another process made it: after a fork the child has copies of all that is its parent's.
 function Database:is_foreign()
   return core.pid() ~= self.pid
 end

@@ -20,8 +20,8 @@ local LOCK = 860824531
 local ONE_BY_ONE = { "BEGIN ISOLATION LEVEL READ COMMITTED",
   format("SELECT 1 AS got FROM (SELECT pg_advisory_xact_lock(%d)) AS held", LOCK) }
 
--- The two engines, as data. `hold`: one of many commits ends after so many seconds. `room`: behind it the lock is free for
--- at least so many, and for as long as it took; 0: not at all.
+-- The two engines, as data. `hold`: the longest of many commits in a row (seconds). `room`: after it the lock is left
+-- free for at least this long, and for as long as the commit took; 0: not at all.
 M.all = {
   sqlite = {
     driver = "SQLite3", module = "dbd.sqlite3", package = "dbi-sqlite3",

@@ -1,6 +1,6 @@
---- When two hops of chains, or two upgrades, are the same one: by what is asked for, not by how. Where the answer is called
---- back, the family of paths and a default that is spelt out make no other video, and so no other order. A body that was
---- pruned is known by hashes of its text and of that.
+--- When two hops of chains, or two upgrades, are the same: by what is asked for, not by how. The callback's URL, the
+--- API family and a default that is spelt out make no other video, and so no other order. A body that was pruned is
+--- compared by hashes of its text and of what it asks for.
 
 local next, pairs, type = next, pairs, type
 local format, sub = string.format, string.sub

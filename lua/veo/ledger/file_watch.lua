@@ -1,5 +1,5 @@
---- Whether SQLite's files are still those that were opened. It would go on in a file that has no name any more, and whoever
---- opens the name makes a new one: what is paid would be forgotten.
+--- Whether SQLite's files are still those that were opened. SQLite goes on in a file that was removed, while the next
+--- process makes a new one of that name: what is paid would be forgotten.
 ---
 --- Three of them: the database; its log (-wal), which holds the newest commits, and which the last one who closes takes in;
 --- and the index of the log (-shm), by which all who have it open know of each other. With two indexes they do not, and

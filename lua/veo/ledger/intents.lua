@@ -33,14 +33,14 @@ local DAY = 24 * 3600
 
 -- Earlier orders -------------------------------------------------------------------------------------------------------
 
--- What others say of a row whose process they could not hear; the process itself may know better.
+-- What others write into a row whose process they take for dead; the process itself may know better.
 local ENDED = '{"message":"the process that sent it ended without an answer"}'
 local NEVER_SENT = '{"message":"the process ended before anything was sent"}'
 
----An intent whose process is dead, or has not been heard of for its whole lease, gets its last word.
+---Closes an intent whose process is dead, or has not been heard of for its whole lease.
 ---@param clock veo.ledger.Clock
 ---@return string state
-function M.bury(db, row, clock)
+function M.close_dead(db, row, clock)
   if row.state ~= "intent" or not clocks.over(row, clock) and not (row.owner and processes.dead(row.owner)) then
     return row.state
   end
@@ -53,14 +53,13 @@ end
 
 local function usable(db, rows, clock)
   for _, row in ipairs(rows) do
-    row.state = M.bury(db, row, clock)
+    row.state = M.close_dead(db, row, clock)
     if row.state ~= "refused" and row.state ~= "lost" then return row end
   end
   return nil
 end
 
----The earlier order that is the same and stands in the way of another one. A failed task does not: asking again is what
----one does.
+---The earlier order that is the same and forbids another one. A failed task does not: it is usual to order it again.
 ---@param order veo.ledger.Order
 ---@param clock veo.ledger.Clock
 ---@return table|nil row
@@ -109,7 +108,7 @@ function M.spent(db, now)
   local day = floor(now / DAY)
   local orders = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM veo_tasks
     WHERE day = ? AND state NOT IN ('refused', 'lost')]], day)[1]
-  -- A charge is its first asker's, whoever else has asked since.
+  -- A charge counts once, on the day of the client that asked first.
   local charges = db:select([[SELECT CAST(COALESCE(SUM(price), 0) AS DOUBLE PRECISION) AS spent FROM (
     SELECT MAX(price) AS price FROM veo_charges WHERE ref IN (SELECT ref FROM veo_charges WHERE day = ?)
     GROUP BY ref HAVING MIN(day) = ?) AS charged]], day, day)[1]
@@ -152,9 +151,9 @@ function M.open(db, request)
   return { kind = "new", wait = not request.in_turn and M.reserve(db, request, clock) or nil }
 end
 
----Takes a slot for an attempt of an open intent, and keeps its lease; seconds to wait when there is none. Nil when the
----intent is no longer open: another process thought this one dead. `request.held` says how many of them are the service's
----word.
+---Takes a slot for an attempt of an open intent, and renews its lease; seconds to wait when there is none. Nil when
+---the intent is no longer open: another process took this one for dead. `request.held`: seconds of them that the
+---service asked for.
 ---@param clock veo.ledger.Clock|nil
 ---@return number|nil wait
 function M.reserve(db, request, clock)
@@ -181,7 +180,7 @@ function M.hold_back(db, request, err)
   if err.code == "rate_limited" then rate_window.refused(db, request.rate, db:time(), err.retry_after) end
 end
 
----The attempt brought nothing and may be repeated: until the next slot nothing is on its way.
+---The attempt failed and may be repeated: until the next slot nothing is on its way.
 ---@param err veo.Error
 function M.idle(db, request, err)
   local clock = clocks.read(db)
@@ -192,11 +191,11 @@ end
 
 -- Answers --------------------------------------------------------------------------------------------------------------
 
--- What an order's task is; before that an id is a candidate, and one of a lost order nobody's.
+-- Rows whose task_id is their task; of an uncertain one it is a candidate, of a lost one nobody's.
 local HAS_TASK = "state NOT IN ('uncertain', 'lost', 'refused')"
 
--- Somebody named another task for the order meanwhile, or gave it up. This one is paid as well, so it gets a row of its
--- own, and the key where nobody has that.
+-- Another task was named for the order meanwhile, or the order was given up. This task is paid as well, so it gets a
+-- row of its own, and the key if nobody has it.
 local function accepted_too(db, ref, taskId, till, up, clock)
   local own = ref .. canonical.hash(taskId)
   local changed = db:run([[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, task_id, price, day, client,
@@ -217,7 +216,7 @@ function M.accepted(db, ref, taskId, lease)
   local clock = clocks.read(db)
   local till, up = clock.now + lease, clock.up + lease
   if lease == 0 then till, up = 0, 0 end -- nobody holds it
-  -- One that was buried meanwhile is its client's again.
+  -- One that others closed meanwhile is its client's again.
   local changed = db:run(format([[UPDATE veo_tasks SET state = 'accepted', task_id = ?, sending = 0, updated = ?,
     owner = CASE WHEN %d = 1 THEN client ELSE owner END, %s,
     intent_key = CASE WHEN EXISTS (SELECT 1 FROM veo_tasks AS other WHERE other.intent_key = veo_tasks.intent_key
@@ -271,7 +270,7 @@ function M.adopt(db, ref, taskId, beside)
   return { outcome = "beside", row = row }
 end
 
--- What a person's word may close.
+-- The states that each of them closes.
 local CLOSES = { lost = "'uncertain'", saved = "'accepted', 'done', 'failed'", unknown = "'accepted', 'done'" }
 
 ---A person says what became of it: "lost" for an uncertain intent, "saved" for a finished task kept by other means.

@@ -1,5 +1,6 @@
---- Who sees to which open task. A claim holds for its lease and is kept by a heartbeat; one whose process is provably
---- dead, or whose lease has passed, is free. A claim has a token, so that a worker that was cut off finds out that it lost it.
+--- Who holds which open task. A claim holds for its lease and is renewed by a heartbeat; one whose process is provably
+--- dead, or whose lease is over, is free. A claim has a token, so that a worker that was cut off notices that it lost
+--- it.
 
 local ipairs = ipairs
 local format = string.format
@@ -15,7 +16,7 @@ local M = {}
 -- Word for word as in the schema: so an index is used.
 local OPEN = "('intent', 'accepted', 'done')"
 
----What the dead left: who of them holds tasks, and the intents that nobody sees to. Only reads.
+---What dead processes left: which of them hold tasks, and the intents that nobody holds. Only reads.
 ---@param db veo.Database
 ---@param me string
 ---@return { owners: string[], intents: string[] }
@@ -35,10 +36,10 @@ function M.left(db, me)
   return left
 end
 
----Gives such an intent its last word.
-function M.bury(db, ref)
+---Closes such an intent.
+function M.close_dead(db, ref)
   local row = db:select("SELECT * FROM veo_tasks WHERE ref = ?", ref)[1]
-  return row and intents.bury(db, row, clocks.read(db))
+  return row and intents.close_dead(db, row, clocks.read(db))
 end
 
 ---Frees tasks that a dead process held.
@@ -48,7 +49,8 @@ function M.free(db, owner, limit)
     SELECT ref FROM veo_tasks WHERE owner = ? AND state IN %s AND state <> 'intent' LIMIT %d)]], OPEN, limit), owner)
 end
 
----Keeps everything `me` holds. An intent may be held for longer already, as long as its exchange may take.
+---Renews the lease of everything `me` holds. An intent may be held for longer already: for as long as its exchange
+---takes.
 ---@return integer held
 function M.beat(db, me, lease)
   local clock = clocks.read(db)
@@ -58,11 +60,11 @@ function M.beat(db, me, lease)
     .. "WHERE owner = ? AND lease > 0 AND state IN " .. OPEN, till, till, clock.boot, up, up, clock.boot, me)
 end
 
--- Open tasks that nobody sees to, and that were not claimed in this round. Own ones too.
+-- Open tasks that nobody holds, or this client itself, and that were not claimed in this round.
 local FREE = "state IN ('accepted', 'done') AND task_id IS NOT NULL AND (owner IS NULL OR owner = ? OR " .. clocks.OVER
   .. ") AND (claim IS NULL OR claim NOT LIKE ?)"
 
----Looks for open tasks to claim, oldest first. Only reads: however many there are, nobody waits.
+---Finds open tasks to claim, oldest first. Only reads: however many there are, nobody waits.
 ---@param db veo.Database
 ---@param request { owner: string, round: string }
 ---@param after { created: number, ref: string }|nil  the last one of the page before

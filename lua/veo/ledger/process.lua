@@ -1,8 +1,8 @@
 --- Who holds a task: a name for this client of this process, and how another one can tell that its process is dead.
 ---
 --- On Linux the name says boot, PID and time namespace and process, so that after a crash nobody waits for a lease to
---- pass. Dead is what is provably dead: a process of this boot and these namespaces whose number the kernel does not
---- know, or gave to another one since. About whatever cannot be seen from here, only the lease speaks.
+--- pass. Only a process that is provably dead counts as dead: one of this boot and these namespaces whose number the
+--- kernel does not know, or has given to another process since. Of any other, only the lease says when it is over.
 
 local gmatch, gsub, match, sub = string.gmatch, string.gsub, string.match, string.sub
 local tonumber = tonumber
@@ -21,9 +21,9 @@ local function read(path, pattern)
   return line
 end
 
--- When it started (field 22), false for one that has ended and is not yet buried, nil when that cannot be seen. One whose
--- main thread has ended looks like that too and lives on in its others (field 20 counts them). The name in parentheses may
--- hold anything.
+-- When it started (field 22), false for one that has ended and whose parent has not waited for it yet, nil when that
+-- cannot be seen. One whose main thread has ended looks like that too and lives on in its others (field 20 counts
+-- them). The name in parentheses may hold anything.
 local function started(pid)
   local line = read("/proc/" .. pid .. "/stat")
   local rest = line and match(line, "^%d+ .*%) (.*)$")

@@ -1,6 +1,6 @@
---- Pruning: a closed row shrinks to what money needs to know. The key, the task, the price and what was charged, the day
---- and the saved file stay; the body becomes hashes that stand for it in every comparison, so that no key becomes payable
---- again. Open and uncertain rows are left alone. Methods of the ledger.
+--- Pruning: a closed row shrinks to what duplicates and sums need. The key, the task, the price and what was charged,
+--- the day and the saved file stay; the body becomes hashes that stand for it in every comparison, so that no key
+--- becomes payable again. Open and uncertain rows are left alone. Methods of the ledger.
 
 local ipairs = ipairs
 local format = string.format
@@ -28,7 +28,7 @@ local function shrink(db, row, stand_in)
     .. "claim = NULL WHERE ref = ? AND state IN " .. CLOSED, stand_in, row.ref)
 end
 
--- Each client that asked for a charge has a row of it; they count once, on the first one's day. That one stays.
+-- Each client that asked for a charge has a row of it; they count once, on the day of the first. That row stays.
 local function fold(db, ref, before)
   local rows = db:select("SELECT client, price, at FROM veo_charges WHERE ref = ? ORDER BY day, at, client", ref)
   local price = 0

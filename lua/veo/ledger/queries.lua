@@ -1,5 +1,5 @@
---- What the ledger says when it is asked. Nothing in here holds a writer up: it reads outside of any lock, a page at a
---- time, and writes only what the dead left. Methods of the ledger.
+--- Reads of the ledger. None of them makes a writer wait: they take no lock, read a page at a time, and write only to
+--- close the intents of dead processes. Methods of the ledger.
 
 local floor, huge, min = math.floor, math.huge, math.min
 
@@ -14,7 +14,7 @@ local PAGE = 200
 
 ---@param Ledger veo.Ledger   the class
 return function(Ledger)
-  ---One read of one state of the database; what could not be written earlier goes first.
+  ---One read of one state of the database; writes that failed earlier are made before.
   ---@param operation string|nil
   ---@param fn fun(db: veo.Database): any
   function Ledger:read(operation, fn)
@@ -30,8 +30,8 @@ return function(Ledger)
   ---@return nil|fun(): veo.Record|false|nil, veo.Error|nil each  false and an error where it cannot go on
   ---@return veo.Error|nil err
   function Ledger:each(filter)
-    local buried, problem = self:bury("tasks")
-    if not buried then return nil, problem end
+    local closed, problem = self:close_dead("tasks")
+    if not closed then return nil, problem end
     local page, at, left, size = {}, 0, filter and filter.limit or huge, 0
     local function turn()
       size = min(PAGE, left)
@@ -54,7 +54,7 @@ return function(Ledger)
     end
   end
 
-  ---The ledger's records that fit, oldest first, all of them; intents of dead processes get their last word before.
+  ---The ledger's records that fit, oldest first, all of them; intents of dead processes are closed before.
   ---@return veo.Record[]|nil, veo.Error|nil
   function Ledger:tasks(filter)
     local out = {}
@@ -73,7 +73,7 @@ return function(Ledger)
     return self:read("tasks", function(db) return rows.newest(db, filter) or false end)
   end
 
-  ---One row as it is now, its intent buried when its process is dead.
+  ---One row as it is now; an intent whose process is dead is closed before.
   ---@return table|false|nil row, veo.Error|nil
   function Ledger:row(ref)
     local function look(db) return db:select("SELECT * FROM veo_tasks WHERE ref = ?", ref)[1] or false end
@@ -81,7 +81,7 @@ return function(Ledger)
     if not row or row.state ~= "intent" then return row, err end
     return self:commit("tasks", function(db)
       row = look(db)
-      if row then row.state = intents.bury(db, row, clocks.read(db)) end
+      if row then row.state = intents.close_dead(db, row, clocks.read(db)) end
       return row
     end)
   end
@@ -95,9 +95,9 @@ return function(Ledger)
     end)
   end
 
-  ---How many open orders others see to, and how many of this client's are on their way.
+  ---How many open orders others hold, and how many of this client's are on their way.
   ---@return { others: integer, mine: integer }|nil, veo.Error|nil
-  function Ledger:seen_to()
+  function Ledger:count_held()
     return self:read("resume", function(db)
       local held = db:select([[SELECT
         CAST(COALESCE(SUM(CASE WHEN owner <> ? THEN 1 END), 0) AS DOUBLE PRECISION) AS others,

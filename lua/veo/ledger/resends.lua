@@ -1,5 +1,6 @@
---- Orders that were sent again by the caller's word (retry.ambiguous) because an answer was lost. Each try is a row of its
---- own; they have one key, which is never free while one of them may be paid. A second task of an order is of its family.
+--- Orders that were sent again because an answer was lost and the caller allowed it (retry.ambiguous). Each attempt is
+--- a row of its own; together they are a family with one key, which is never free while one of them may be paid. A
+--- second task of an order belongs to its family.
 
 local ipairs = ipairs
 
@@ -11,8 +12,8 @@ local FAMILY = "(ref = ? OR repeats = ?)"
 -- Word for word as in the schema: so an index is used.
 local LIVE = "state NOT IN ('refused', 'lost')"
 
----What stands against another try: a task that became known meanwhile. An empty table: nothing, and the key is kept by
----one without an answer. Nil: somebody has settled them all as lost.
+---What forbids another attempt: a task that became known meanwhile. An empty table: nothing does, and an attempt
+---without an answer keeps the key. Nil: all were settled as lost.
 function M.earlier(db, request)
   local open
   for _, row in ipairs(db:select("SELECT * FROM veo_tasks WHERE " .. FAMILY, request.repeats, request.repeats)) do

@@ -19,14 +19,14 @@ local M = {}
 ---@field operation string      "extend", …
 ---@field api string
 ---@field params table          what was ordered, as it went to the service; empty when it was pruned
----@field pruned string|nil     what stands for it then: only what money needs to know is left of the order
+---@field pruned string|nil     hashes that stand for it then
 ---@field key string|nil
 ---@field taskId string|nil     of an uncertain one a candidate, which nobody has confirmed
 ---@field price number|nil      credits that were reserved for it
 ---@field consumed number|nil   credits that the service says it took
 ---@field created number        epoch seconds
 ---@field updated number
----@field repeats string|nil    the order that this one repeated by the caller's word (retry.ambiguous), or is a second task of
+---@field repeats string|nil    the order that this one repeats (retry.ambiguous), or whose second task this is
 ---@field status table|nil      the last status, of a task that has ended
 ---@field video_url string|nil
 ---@field path string|nil       where it was saved, or is to be, from the root

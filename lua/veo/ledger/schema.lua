@@ -64,7 +64,7 @@ local STEPS = {
     -- The lease once more, on the clock of the boot in which it was written: wall clocks jump.
     "ALTER TABLE veo_tasks ADD COLUMN boot TEXT",
     "ALTER TABLE veo_tasks ADD COLUMN boot_lease DOUBLE PRECISION",
-    -- The order whose lost answer this one repeats, by the caller's word, or whose second task this is.
+    -- The order that this one repeats after a lost answer, or whose second task this is.
     "ALTER TABLE veo_tasks ADD COLUMN repeats TEXT",
     "CREATE INDEX veo_tasks_repeats ON veo_tasks (repeats) WHERE repeats IS NOT NULL",
     -- A task id, as a path, may be longer than an entry of PostgreSQL's other indexes can be (2,704 bytes).

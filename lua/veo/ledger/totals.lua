@@ -1,4 +1,4 @@
---- What all orders came to. Methods of the ledger.
+--- What all orders cost. Methods of the ledger.
 
 local ipairs = ipairs
 local floor = math.floor
@@ -9,7 +9,7 @@ local budgets = require "veo.policy.budget"
 
 local DAY = 24 * 3600
 
--- Orders, and what was charged without one; that is its first asker's, whoever else has asked since.
+-- Orders, and what was charged without one: once, on the day of the client that asked first.
 local SUMS = [[SELECT %s CAST(COUNT(*) AS DOUBLE PRECISION) AS orders,
     CAST(COALESCE(SUM(consumed), 0) AS DOUBLE PRECISION) AS consumed,
     CAST(COALESCE(SUM(CASE WHEN consumed IS NULL THEN price END), 0) AS DOUBLE PRECISION) AS reserved,

@@ -113,7 +113,7 @@ local function partial_path(path, n)
   return format("%s-hop%d%s", stem or path, n, ending or "")
 end
 
--- What was finished before the chain stopped is saved under a name that says so, never under the whole chain's.
+-- What was finished before the chain stopped is saved under a name that says so, never under that of the whole chain.
 local function stop(run, err)
   err.hop, err.hops = run.hop, run.done
   if run.paid then errors.paid(err) end

@@ -1,5 +1,5 @@
---- Saving a result, to a file or into a function of the caller's. Nothing but a whole video ever stands under the
---- target's name, and what was fetched once is not fetched again.
+--- Saves a result, to a file or into a function of the caller's. Only a whole video ever has the target's name, and
+--- what was fetched once is not fetched again.
 ---
 ---   download/lookup.lua  a task in place of its link
 ---   download/source.lua  what is fetched, and a fresh link when the old one has died
@@ -23,7 +23,7 @@ local to_function = lazy "veo.task.download.to_function"
 
 local M = {}
 
--- A download of a task is counted from before it stands in line, so that a resume of the same client leaves it alone.
+-- A download of a task is counted before it waits for a place, so that a resume of the same client leaves it alone.
 local function attend(ctx, taskId)
   local saving = ctx.saving
   saving[taskId] = (saving[taskId] or 0) + 1

@@ -1,4 +1,4 @@
---- What an order that was made before means for one that is made now: refused, another body, or joined.
+--- What an earlier order means for the same one made now: it is refused, has another body, or is joined.
 
 local floor, max = math.floor, math.max
 local format = string.format
@@ -10,7 +10,7 @@ local ledgers = lazy "veo.ledger"
 
 local M = {}
 
--- While another process has the same order under way, how often to look whether it has its answer (seconds).
+-- How often to look whether another process's order that is under way has its answer (seconds).
 local LOOK_EVERY = 0.25
 
 local function joined(row)

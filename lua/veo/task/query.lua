@@ -1,5 +1,5 @@
 --- Calls that cost nothing (status, credits): repeated freely, within attempts, deadline and budget. They are to answer
---- now, so that only those that are a part of something longer sit an outage out.
+--- soon, so only those that are part of a longer call wait for the end of an outage.
 
 local next = next
 local max = math.max
@@ -10,11 +10,11 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- How often a call is made at once again whose connection ended before a byte of its answer came.
+-- How often a call is made again at once when its connection ended before a byte of its answer came.
 local UNANSWERED = 3
 
--- One exchange. A server that closes connections which have served enough refuses what is under way on them: such a call
--- goes out again and is no further attempt; also one that blocks not after `limit`.
+-- One exchange. A server that closes a connection after its number of requests refuses what is under way on it: such a
+-- call is sent again, and that is no further attempt. A blocking one is not sent again after `limit`.
 local function exchange(ctx, due, operation, request, options, limit)
   local reply, failure
   for _ = 0, UNANSWERED do

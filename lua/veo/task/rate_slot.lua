@@ -1,5 +1,5 @@
---- An order's slot of the account's rate window. Waiting for the window takes as long as it takes; where the service said
---- that orders are to wait (a Retry-After, here called a hold), that counts against their deadlines.
+--- An order's slot of the account's rate window. Waiting for the window does not count against an order's deadline;
+--- waiting because the service said so does (a Retry-After, here called a hold).
 
 local pairs, ipairs = pairs, ipairs
 local max = math.max
@@ -10,7 +10,7 @@ local semaphores = require "veo.async.semaphore"
 
 local M = {}
 
--- Orders wait in turn, and one of them asks. What it learns of a hold is taken off everybody's patience, once.
+-- Orders wait in turn, and only the first asks. A hold that it learns of is taken off the patience of all, once.
 local function held(ctx, seconds)
   local now = ctx.now()
   local more = now + seconds - max(ctx.held_till or now, now)
@@ -23,7 +23,7 @@ local function held(ctx, seconds)
   end
 end
 
--- The hold outlasts the deadline: nothing was sent, and nothing will be.
+-- The hold is longer than the deadline: nothing is sent.
 local function too_long(ctx, operation, err)
   local left = max((ctx.held_till or 0) - ctx.now(), 0)
   return errors.new { code = "rate_limited", operation = operation, sent = "no", retry_after = left,
@@ -48,8 +48,8 @@ local function ask(ctx, intent, place, earlier)
   return too_long(ctx, intent.operation, earlier)
 end
 
----Waits for a slot. Orders get theirs in turn; were each to ask by itself, any of them would go next, and a hundred that
----wait would make five times the commits (713 of 100 orders, measured).
+---Waits for a slot. Orders get theirs in turn: if each asked by itself, any of them would be next, and a hundred that
+---wait would make five times the commits (713 for 100 orders, measured).
 ---@param ctx table
 ---@param intent veo.Intent
 ---@param deadline number

@@ -1,5 +1,6 @@
---- Takes up what a crash, a restart or another machine left: every open task of the ledger is claimed, waited for, saved,
---- and handed over. What a worker holds is kept by a heartbeat; one that lost a claim drops the task without a word.
+--- Takes up what a crash, a restart or another machine left: every open task of the ledger is claimed, waited for,
+--- saved, and handed over. A heartbeat keeps what a worker holds; one that lost a claim leaves the task alone, and
+--- reports nothing.
 
 local ipairs, pairs, type = ipairs, pairs, type
 local max, min = math.max, math.min
@@ -18,7 +19,7 @@ local waits = require "veo.task.wait"
 
 local M = {}
 
--- How often the loop looks around while tasks run, and whether others' tasks have become free (seconds).
+-- How often the loop checks its jobs, and how often it looks for tasks that have become free (seconds).
 local LOOK = 1
 local CLAIM = 5
 -- Errors that every further task would meet too.
@@ -30,7 +31,7 @@ local function count(run, what)
   run.summary[what] = run.summary[what] + 1
 end
 
--- Hands the outcome over.
+-- Tells the caller the outcome.
 local function tell(run, row, record, status, err, file)
   record.path = file and file.path or record.path
   if run.options.on_result then run.options.on_result(status, record, err, file) end
@@ -162,7 +163,7 @@ local function let_go(run, job)
   run.running = run.running - 1
 end
 
--- Takes an ended job out; one that raised (in a function of the user's) is reported and leaves its task open.
+-- Removes an ended job; one that raised (in a function of the user's) is reported and leaves its task open.
 local function take_out(run, job)
   local row = run.jobs[job]
   if not row then return end
@@ -174,7 +175,7 @@ local function take_out(run, job)
   if job:status() ~= "done" and not row.told then run.ctx.ledger:release(row) end
 end
 
--- Those that ended say so themselves; one that raised could not, and is found by a look at all of them now and then.
+-- Jobs that end say so; one that raised could not, and is found by a look at all of them now and then.
 local function collect(run)
   local ended = run.ended
   run.ended = {}
@@ -266,7 +267,7 @@ function M.resume(ctx, options)
   uncertain, err = ctx.ledger:tasks { state = "uncertain" }
   if not uncertain then return nil, run.ledger_error or err end
   run.summary.uncertain = uncertain
-  local held = ctx.ledger:seen_to() or { others = 0, mine = 0 }
+  local held = ctx.ledger:count_held() or { others = 0, mine = 0 }
   run.summary.elsewhere, run.summary.busy = held.others, run.summary.busy + held.mine
   return run.summary
 end

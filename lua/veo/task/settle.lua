@@ -218,7 +218,7 @@ local function name_by_hand(ctx, ref, taskId, look, force)
   return M.name(ctx, ref, taskId, status)
 end
 
----Closes an order by a person's word.
+---Closes an order as a person says.
 ---@param look fun(taskId: string): veo.Status|nil, veo.Error|nil   asks the service for a task
 ---@param force boolean|nil   also when the task's record contradicts the order, or what is to be lost is known
 ---@return veo.Record|nil record

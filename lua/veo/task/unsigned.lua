@@ -14,8 +14,8 @@ local waits = require "veo.task.wait"
 
 local M = {}
 
--- Looks within so many seconds: for one task, whose service tries three times, 15 s apart; and over all, five times as
--- fast as it takes orders.
+-- Looks that are allowed within WINDOW seconds: for one task, because the service calls back three times, 15 s apart;
+-- and for all of them, five times as fast as the service takes orders.
 local EACH, ALL, WINDOW = 5, 100, 10
 -- Ends that are remembered, and for how long: another callback is answered from there.
 local ENDS, KEPT = 10000, 300
@@ -58,7 +58,7 @@ local function refusal(code, taskId, message, more)
     message = format("callback: task %s: %s", text.printable(taskId), message) }
 end
 
--- The first word about each; `quiet` when `log` has heard it.
+-- Nobody here knows the task; `quiet` when `log` was told of it before.
 local function stranger(self, taskId)
   local quiet = self.unknown:get(taskId) or self.told:reserve() > 0
   if not quiet then self.unknown:set(taskId, true) end

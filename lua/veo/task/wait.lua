@@ -20,7 +20,7 @@ local M = {}
 ---@field deadline number
 local Watch = {}
 Watch.__index = Watch
--- At the beginning of each.
+-- What each begins with.
 Watch.looks, Watch.errors, Watch.empty, Watch.grace = 0, 0, 0, -huge
 
 -- Success without a URL happens; it is asked for this many times more before it is reported.
@@ -56,11 +56,11 @@ local function timed_out(watch)
       watch.options.timeout, state) }
 end
 
--- A look that has its turn only so many seconds after the deadline is not made.
+-- A look whose turn comes later than this after the deadline is not made (seconds).
 local LATE = 1
 
----Whether a wait ends at its deadline, for a look may be made only so much later: of many waits, or where the service said
----so, for up to two minutes.
+---Whether a wait ends at its deadline because its next look may only be made later: among many waits, or because the
+---service asked for a pause of up to two minutes.
 ---@param watch veo.Watch
 ---@param at number  when the look may be made
 ---@return veo.Error|nil err  what it ends with
@@ -68,7 +68,7 @@ function M.too_late(watch, at)
   return at > watch.deadline + LATE and timed_out(watch) or nil
 end
 
--- Settles when to look next; nil, or the error when there is no time left.
+-- Sets when to look next; nil, or the error when there is no time left.
 local function look_later(ctx, watch, least)
   local options = watch.options
   local now = ctx.now()
@@ -127,13 +127,13 @@ end
 ---@field elapsed number       seconds
 ---@field looks integer
 ---@field next number|nil      seconds until the next look
----@field stretched boolean|nil  it is later than the wait would have it, for the sake of the rate
+---@field stretched boolean|nil  the rate of looks makes it later than the interval would
 ---@field offline number|nil   seconds without an answer; the status is the last one, its state `unknown` before the first
 ---@field message string|nil   says so
 ---@field err veo.Error|nil    of the last look
 
--- Whoever watches the progress hears of each look that brought a state, and of each one that brought no answer; before
--- the first answer the state is unknown.
+-- on_progress is told of each look that brought a state, and of each one that brought no answer; before the first
+-- answer the state is unknown.
 local function tell(ctx, watch, status, err, over)
   local offline = watch.since and ctx.now() - watch.since
   if not status and (over or not offline) then return end
@@ -192,7 +192,7 @@ local function sleep(ctx, watch)
   return why ~= "timeout" and ended(watch, why) or nil
 end
 
----Something happened to a task (a callback came): whoever waits for it looks now.
+---Something happened to a task (a callback came): all waits for it look now.
 ---@param ctx table
 ---@param taskId string
 function M.poke(ctx, taskId)
@@ -241,7 +241,7 @@ local function leave(ctx, watch)
   if before then before.other = watch.other end
 end
 
--- The last word of a dropped job.
+---The job ends early.
 function Watch:drop(how)
   if not self.left then leave(self.ctx, self) end -- not twice, should an error come right behind it
   self.left = true
@@ -256,7 +256,7 @@ local function look(ctx, watch)
   return M.judge(ctx, watch, status, err)
 end
 
-local function see_to(ctx, taskId, options, quiet)
+local function follow(ctx, taskId, options, quiet)
   local watch = M.begin(ctx, taskId, options)
   watch.quiet = quiet or nil
   enter(ctx, watch)
@@ -283,8 +283,8 @@ function M.wait(ctx, taskId, options, quiet)
   local ok, err = wire.task_id(taskId, "wait")
   if not ok then return nil, err end
   -- A job's plain wait calls nobody back, so that nothing of it can be caught; ten thousand of them are slim.
-  if ctx.scheduler.current and not options.on_progress then return see_to(ctx, taskId, options, quiet) end
-  return as_job(ctx, see_to, ctx, taskId, options, quiet)
+  if ctx.scheduler.current and not options.on_progress then return follow(ctx, taskId, options, quiet) end
+  return as_job(ctx, follow, ctx, taskId, options, quiet)
 end
 
 return M

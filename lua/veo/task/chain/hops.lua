@@ -1,5 +1,5 @@
---- Which order in the ledger is which hop of a chain. A hop's key follows from what is asked for up to there, and from
---- nothing about how, so that the same chain finds it, and so does one whose later hops were edited.
+--- Which order in the ledger is which hop of a chain. A hop's key follows from what is asked for up to that hop, and
+--- not from how, so that the same chain finds it, and so does one whose later hops were edited.
 
 local ipairs, select = ipairs, select
 local format = string.format
@@ -13,7 +13,8 @@ local function hash(value)
   return canonical.hash(canonical.encode(value))
 end
 
--- As they were named before the family and what is default counted for nothing. `given` are the hops as they are checked.
+-- The name by the rule of earlier versions, in which the family and spelt-out defaults counted. `given`: the checked
+-- hops.
 local function older(family, taskId, given, n)
   local before = {}
   for i = 1, n do before[i] = given[i] end

@@ -77,11 +77,11 @@ local function judge(failure, source, path)
   return problem(FINAL[reason] and reason or "io")
 end
 
--- A server that gives a file in pieces of so many bytes is asked for the next one at once.
+-- A server that sends a file in pieces of at least this many bytes is asked for the next one at once.
 local PIECE = 65536
 
--- The pause before the next try; nil when there is to be none. An outage is sat out, and whoever watches the progress
--- told; its tries are not fruitless, nor is one that brought a new byte.
+-- The pause before the next try; nil when there is to be none. An outage is waited for, and on_progress is told; its
+-- tries do not count as fruitless, nor does one that brought a new byte.
 local function pause_before(ctx, run, failure, err, gained, cure)
   if failure.free then return 0 end
   if gained == 0 and outages.met(err) then

@@ -1,4 +1,5 @@
---- The outermost boxes of an MP4 as its bytes pass by: what src/boxes.c says of a file, of a download to a function.
+--- The outermost boxes of an MP4, read while its bytes pass: for a download to a function what src/boxes.c is for a
+--- file.
 
 local setmetatable = setmetatable
 local byte, find, min, sub = string.byte, string.find, math.min, string.sub
@@ -60,7 +61,7 @@ function M:feed(chunk)
       local n = min(self.left, #chunk - at + 1)
       at, self.left = at + n, self.left - n
     else
-      -- A head at a time: all but 16 bytes of a large box are passed over.
+      -- One head at a time: all but 16 bytes of a large box are skipped.
       local wanted = #self.head < 8 and 8 or 16
       local more = sub(chunk, at, at + wanted - #self.head - 1)
       at, self.head = at + #more, self.head .. more

@@ -1,5 +1,5 @@
---- The name that a paid video is going to have. What cannot be saved under it is said before anything is ordered: the file
---- that is there, a name on which another call of this client is at work, and one that another order of the ledger has.
+--- The path that a paid video is going to have. What stands in its way is found before anything is ordered: a file
+--- that is there, another call of this client that writes to it, and another order of the ledger that has it.
 
 local format = string.format
 

@@ -1,5 +1,5 @@
---- Files that their server sends encoded though nobody asked for it, or only says so. libcurl decodes what it can; what it
---- cannot is asked for once more, and taken as it comes.
+--- Files that the server sends encoded although nobody asked for it, or only labels so. libcurl decodes what it can;
+--- what it cannot decode is requested once more and saved as it comes.
 
 local format = string.format
 

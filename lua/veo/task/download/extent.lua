@@ -1,5 +1,5 @@
---- Whether what came is all of the file. Servers that tell its length are easy; where none is told, the end of a body is
---- not believed at once.
+--- Whether all of the file has been received. Where the server tells no length, the end of a body is not trusted at
+--- once.
 
 local format = string.format
 
@@ -8,12 +8,12 @@ local M = {}
 ---@class veo.download.Extent
 ---@field ended integer|nil  where a body of untold length ended last
 
--- More is to come, and the server answered as it should: no need to wait before asking for it.
+-- More is missing, and the server answered as it should: it can be asked for at once.
 local function short(message, ...)
   return { reason = "network", short = true, message = format(message, ...) }
 end
 
--- Nobody says where the file ends. The same end twice is one.
+-- Nobody tells the length. An end that comes twice at the same byte is the end.
 local function untold(extent, reply, size)
   reply.untold = true
   local wrong = extent:doubt(reply)
@@ -35,7 +35,7 @@ function M.judge(extent, reply, failure, size, known)
   if reply then
     total = reply.total or reply.http_status == 206 and known or nil
   elseif failure.reason == "http" and failure.http_status == 416 and size > 0 then
-    -- Nothing stands behind what is here, if that is as long as the file.
+    -- There is nothing more, if what is here is as long as the file.
     total = failure.total or known
     if total and total ~= size then return nil, failure end
     reply = { http_status = 416, total = total, untold = not known }

@@ -1,12 +1,12 @@
---- What tells a file from every other: its length, and a hash of its first and last 64 KiB. That a file of some name
---- exists says nothing about whose it is.
+--- What identifies a file: its length, and a hash of its first and last 64 KiB. That a file of some name exists does
+--- not show whose it is.
 
 local core = require "veo.core"
 local descriptors = require "veo.async.descriptors"
 
 local M = {}
 
----Reads it off the file, on a thread: 2 ms of hashing, and whatever the disk takes.
+---Reads it from the file, on a thread: 2 ms of hashing, and the disk's time.
 ---@param ctx table
 ---@param path string
 ---@return { size: number, digest: string, boxes: "whole"|"open"|"cut"|"strange"|nil, box_at: number|nil }|nil identity  `boxes`: whether those of an MP4 file fill it; "open": the last one goes on to the end, wherever that is

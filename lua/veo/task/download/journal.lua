@@ -1,6 +1,6 @@
---- What the ledger is told of a video on its way to a path. Its name stands there before the first byte, what tells the file
---- before the file gets that name: whenever the process is killed, a file under the name is the task's when it agrees, and
---- somebody else's when it does not.
+--- What the ledger is told of a video on its way to a path: the path before the first byte, and what identifies the
+--- file before the file gets that name. So whenever the process is killed, a file under the name is the task's when it
+--- agrees with the ledger, and somebody else's when it does not.
 
 local setmetatable = setmetatable
 local format = string.format

@@ -1,4 +1,4 @@
---- A task given in place of its link: one look says where the video is. Nothing is waited for.
+--- A task given in place of a link: one look finds its video. Nothing is waited for.
 
 local type = type
 local format = string.format

@@ -1,5 +1,5 @@
---- What stands beside a target until its video is whole: `NAME.part`, and its notes in `NAME.part.meta`. By them alone it is
---- known for ours: other programs call their files so too. Where such a one stands, the next name is taken.
+--- The unfinished file beside a target: `NAME.part`, with its notes in `NAME.part.meta`. Only the notes show that it is
+--- ours, for other programs use such names too. Where another program's file has the name, the next name is taken.
 
 local tonumber = tonumber
 local byte, find, format = string.byte, string.find, string.format
@@ -13,9 +13,9 @@ local M = {}
 local HEAD = "lua-veo download 1"
 -- Names that are tried.
 M.MOST = 9
--- A name has room for so many bytes: 255 less ".9.part.meta.new".
+-- The longest name in bytes: 255 less ".9.part.meta.new".
 local LONGEST = 239
--- As much of a validator as fits into a request.
+-- The longest validator that is kept: it has to fit into a request.
 local LONGEST_VALUE = 255
 
 ---48 bits are plenty to tell targets apart.
@@ -48,8 +48,7 @@ end
 -- What a header, a request and a length can be.
 local FIELDS = { id = "^%x+$", validator = "^[\33-\126\128-\255][\32-\126\128-\255]*$", total = "^%d+$" }
 
----The notes of an unfinished file, those of them that can be ones; nil when it has none of ours, and why when nobody can
----say.
+---The valid notes of an unfinished file; nil when it has none of ours, with a failure when that cannot be found out.
 ---@param name string
 ---@return { id: string|nil, validator: string|nil, total: number|nil }|nil
 ---@return { reason: string, message: string, errno: integer }|nil failure  out of descriptors
@@ -93,15 +92,15 @@ function M.forget(name)
   core.remove(name .. ".meta.new")
 end
 
----Removes an unfinished file of ours. Should a crash come in between: notes without a file are removed by the next look,
----a file without notes would lie there for ever.
+---Removes an unfinished file of ours, and then its notes: after a crash in between, the next look removes notes
+---without a file, but a file without notes would stay for ever.
 ---@param name string
 function M.remove(name)
   core.remove(name)
   M.forget(name)
 end
 
----The target's unfinished file. Notes that a crash left behind, when the file had its name already, are removed.
+---The target's unfinished file. Notes that a crash left after the file had got its final name are removed.
 ---@param path string
 ---@return string|nil name
 function M.find(path)

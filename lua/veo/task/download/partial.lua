@@ -1,5 +1,5 @@
---- The unfinished file: locked against everybody else, and noted of what it is a part. So a download that a crash ended
---- goes on at its last byte. The notes are only touched under the file's lock.
+--- The unfinished file: locked against all others, with notes of which file it is a part, so that a download that a
+--- crash ended goes on at its last byte. The notes are only changed under the file's lock.
 
 local setmetatable = setmetatable
 local find = string.find
@@ -18,7 +18,7 @@ local function is_all(notes, size)
   return notes.validator ~= nil and notes.total ~= nil and notes.total > 0 and size == notes.total
 end
 
----What is in the unfinished file, seen from outside: somebody writes to it just now, or it holds a whole video.
+---What is in another call's unfinished file: it is being written, or holds a whole video.
 ---@param path string
 ---@return "locked"|"whole"|nil
 function M.look(path)
@@ -32,7 +32,7 @@ function M.look(path)
   return unknown and "locked" or whole and "whole" or nil
 end
 
----Opens the unfinished file for a target, and looks first: a target that cannot be written must fail before a fetch.
+---Opens the unfinished file for a target, and checks first: a target that cannot be written must fail before a fetch.
 ---@param source veo.download.Source
 ---@param path string
 ---@param options table  the `download` options
@@ -44,7 +44,7 @@ function M.open(source, path, options, journal)
     wrong.operation = "download"
     return nil, wrong
   end
-  -- What is there may be another task's, so nothing of it is touched before the name is this one's.
+  -- What is there may be another task's, so it is not changed before the name is this one's.
   local name = sink:path()
   local id = part_names.hash(source.name)
   wrong = journal and journal:begin(notes.id ~= id and is_all(notes, sink:size()) and "whole" or nil)
@@ -64,7 +64,7 @@ function M.open(source, path, options, journal)
   return part
 end
 
----Nothing of it is of use any more.
+---What is in it is useless.
 function Part:start_over()
   self.sink:truncate(0)
   self.validator, self.total = nil, nil
@@ -72,7 +72,8 @@ function Part:start_over()
   self.noted = false
 end
 
----Notes of which file the bytes are a part. That it cannot be written costs the resuming, not the download.
+---Notes which file the bytes are a part of. If the notes cannot be written, the download goes on, but cannot be
+---resumed.
 ---@param validator string|nil
 ---@param total integer|nil
 function Part:note(validator, total)
@@ -88,12 +89,12 @@ function Part:is_whole()
   return self.total ~= nil and self.total > 0 and self.sink:size() == self.total
 end
 
----Leaves it for a later download, unless there is nothing to leave.
+---Leaves it for a later download, unless it is empty.
 function Part:leave()
   if self.sink:size() == 0 then self:remove() else self.sink:close() end
 end
 
----Leaves what is no video: the next download asks the server once more.
+---Leaves what is no video: the next download asks the server again.
 function Part:set_aside()
   self:note(self.validator)
   self.sink:close()

@@ -16,7 +16,7 @@ local function invalid(field, given, expected, message, taskId)
     taskId = taskId, message = message }
 end
 
--- Which file a task's link means, whatever the link looks like today.
+-- Which file a link means, however the link changes.
 local function name_of(given, url)
   if type(given) == "table" and given.taskId then
     return format("task %s %s %s", given.taskId, given.upgrade or "", given.index or 0)
@@ -86,7 +86,7 @@ function Source:renew(ctx)
   return true
 end
 
----The link works: should it die later, both ways to a fresh one are open again.
+---The link works: if it dies later, both ways to a fresh one are tried again.
 function Source:works()
   self.renewals = 0
 end

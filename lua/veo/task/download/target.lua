@@ -1,5 +1,5 @@
---- The file to write, looked at before anything is fetched or ordered: what cannot be written must not show after a paid
---- render.
+--- The file to write, checked before anything is fetched or ordered: that it cannot be written must not show only
+--- after a paid render.
 
 local find, match = string.find, string.match
 local open = io and io.open

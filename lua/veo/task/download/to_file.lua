@@ -25,7 +25,7 @@ local function place(target)
   return target.part.name
 end
 
--- Of a file without ETag and date so many bytes have to come again as they are, before others are put behind them.
+-- Of a file without ETag and date, this many bytes have to come again unchanged before new ones are appended.
 local OVERLAP = 65536
 
 -- Which file the bytes that come belong to is noted as soon as its headers are there: a crash may come any time.
@@ -53,7 +53,7 @@ local function gain(target)
   return max(gained, 0)
 end
 
--- What tells the file, and what its boxes say. Nil for one that nobody wants to know.
+-- What identifies the file, and what its boxes say. Nil when neither is wanted.
 local function look(target)
   local last, failure = target.looked, nil
   if target.options.verify == false and not target.journal then return nil end
@@ -101,7 +101,7 @@ local function place_of(target)
   return part.validator and part.sink:size() or max(part.sink:size() - OVERLAP, 0)
 end
 
----What speaks against an end that nobody told.
+---Why the end of a file of unknown length is not trusted.
 ---@return string|nil
 function Target:doubt(reply)
   local wrong, seen = nil, nil
@@ -109,7 +109,7 @@ function Target:doubt(reply)
     seen = look(self)
     wrong = verify.wrong(seen)
   end
-  -- A part of which nobody says how long the whole is may be the last one.
+  -- A part of a file of unknown length may be the last one.
   if wrong or reply.http_status ~= 206 or seen and seen.boxes == "whole" then return wrong end
   return "and nobody says how many there are"
 end
@@ -138,7 +138,7 @@ function Target:try(url)
   return judge(self, known, reply, failure)
 end
 
--- An error for what is no video. A page goes, what nobody here can read stays.
+-- An error for what is no video. A page is removed; what is of an unknown form stays.
 local function check_video(target, source, reply)
   local part = target.part
   local head = part.sink:read(0, 1024)
@@ -153,7 +153,7 @@ local function check_video(target, source, reply)
   return err
 end
 
--- Once for a folder: a file system says the same of every file.
+-- Once a folder: it is the same for each of its files.
 local function warn(ctx, target, saved)
   local locked = target.part.sink:locked()
   local folder = match(target.path, "^(.*)/[^/]*$") or "."

@@ -92,7 +92,8 @@ local function drain(target, transfer, known)
   end
 end
 
----What speaks against an end that nobody told; see to_file.lua. Without ETag and date nothing can be asked for behind it.
+---Why the end of a file of unknown length is not trusted; see to_file.lua. Without ETag and date no rest can be asked
+---for.
 ---@return string|nil
 function Target:doubt(reply)
   local look = self.boxes and self.boxes:look()

@@ -1,5 +1,5 @@
---- Whether the boxes of a video fill it. That its length is the one that was told says that it is whole; where none was told,
---- its boxes are all there is to say so.
+--- Whether the boxes of a video fill it. A file of the announced length is whole; where no length was announced, only
+--- its boxes can show that.
 
 local format = string.format
 
@@ -18,7 +18,7 @@ function M.wrong(look)
   return says and format(says, look.box_at)
 end
 
----Whether the file is whole, as far as anybody can say, and a word to the log where something is odd.
+---Whether the file is whole, as far as that can be known; `log` is told of anything odd.
 ---@param ctx table
 ---@param source veo.download.Source
 ---@param path string|nil

@@ -74,7 +74,7 @@ function InLedger:write()
   return write(self, self.options.submit.on_duplicate or equality.is_once(self.operation) and "join" or nil)
 end
 
----Writes it once more, for another attempt by the caller's word.
+---Writes it once more, for another attempt that the caller allowed (retry.ambiguous).
 function InLedger:write_again()
   return write(self, "allow")
 end

@@ -15,7 +15,7 @@ local semaphores = require "veo.async.semaphore"
 local InMemory = setmetatable({}, life)
 InMemory.__index = InMemory
 
--- While another job has the same order under way, how often to look what became of it (seconds).
+-- How often to look what became of another job's order that is under way (seconds).
 local LOOK_EVERY = 0.25
 
 local function problem(operation, code, message)

@@ -88,8 +88,8 @@ function Intent:idle(err)
   self:note_idle(err)
 end
 
----The last attempt may have been charged and is repeated by the caller's explicit word: it stays in the ledger as what it
----is, with its key, and the next one is an order of its own, with its own price.
+---The last attempt may have been charged, and the caller allows another (retry.ambiguous): the last one stays in the
+---ledger as it is, with its key, and the next one is an order of its own, with its own price.
 ---@return true|nil, veo.Error|nil
 ---@return table|nil earlier  the order whose task became known meanwhile, or that somebody else made
 function Intent:reopen()
