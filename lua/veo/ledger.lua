@@ -9,8 +9,8 @@
 ---   ledger/alike.lua        when two orders are equal     ledger/process.lua   whether a process lives
 ---   ledger/file_watch.lua   whether its files stand       ledger/account.lua   whose ledger it is
 ---   ledger/charges.lua      what costs without an order   ledger/clock.lua     when a lease is over
----   ledger/resends.lua      attempts after a lost answer  ledger/totals.lua    what all orders cost
----   ledger/files.lua        where videos are saved        ledger/prune.lua     what may be forgotten
+---   ledger/resends.lua      attempts after a lost answer  ledger/files.lua     where videos are saved
+---   ledger/prune.lua        what may be forgotten
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
 
@@ -270,7 +270,6 @@ M.filter_problem = rows.problem
 
 require("veo.ledger.claims")(Ledger, nonce)
 require("veo.ledger.queries")(Ledger)
-require("veo.ledger.totals")(Ledger)
 require("veo.ledger.files").methods(Ledger)
 require("veo.ledger.prune")(Ledger)
 require("veo.ledger.charges")(Ledger, function(err) return UNSURE[err.cause] == true end)

@@ -57,7 +57,7 @@ end
 ---@return number|nil deadline   later by the waiting that does not count
 ---@return veo.Error|"closed"|"cancelled"|nil why
 function M.take(ctx, intent, deadline, earlier)
-  if intent.slot then return deadline end -- it came with the intent's own commit
+  if intent.slot then return deadline end -- it came with the intent
   local now = ctx.now()
   local place = { patience = max(deadline - now, 0) - max((ctx.held_till or now) - now, 0) }
   if place.patience < 0 then return nil, too_long(ctx, intent.operation, earlier) end

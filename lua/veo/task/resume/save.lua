@@ -1,14 +1,17 @@
---- Saves the video of a claimed task. Each step is one of the claim: a worker that lost it goes no further.
+--- Saves the video of a claimed task, where a pattern or a function of the user's says. Each step is one of the claim: a
+--- worker that lost it goes no further.
 
-local pairs, setmetatable = pairs, setmetatable
+local pairs, setmetatable, type = pairs, setmetatable, type
+local format = string.format
 
 local core = require "veo.core"
 local downloads = require "veo.task.download"
 local errors = require "veo.errors"
+local filenames = require "veo.util.filename"
 local fingerprints = require "veo.task.download.fingerprint"
 local journals = require "veo.task.download.journal"
 local part_names = require "veo.task.download.part_names"
-local save_path = require "veo.task.save_path"
+local texts = require "veo.util.text"
 
 -- What the ledger is told of the download, by the steps of the claim.
 local Claimed = setmetatable({}, { __index = journals.class })
@@ -59,6 +62,29 @@ function M.here(ctx, record)
   return (fingerprints.agrees(ctx, record, path) or is_whole(ctx, record, path)) and status or nil
 end
 
+-- The function may raise and may wait, so it gets a job of its own: Lua 5.1 cannot yield across pcall.
+local function ask(ctx, name, record, status)
+  local job = ctx.scheduler:spawn(name, record, status)
+  local cleanup = ctx.scheduler:on_drop { drop = function() job:cancel() end }
+  local path, err = job:wait()
+  ctx.scheduler:settled(cleanup)
+  return path, err
+end
+
+-- Where to save it. What is wrong with the function's answer concerns its own task alone.
+local function path_of(ctx, name, record, status)
+  if type(name) == "string" then return filenames.fill(name, record) end
+  local path, err = ask(ctx, name, record, status)
+  if not texts.path_problem(path) then return path end
+  if path ~= nil or not errors.is(err) then
+    err = errors.new { code = "invalid", sent = "no", given = type(path), expected = "a file name",
+      message = format("path: the function returned %s instead of a file name",
+        type(path) == "string" and "text that no file can be named" or type(path)) }
+  end
+  err.operation, err.field, err.taskId, err.charged = "resume", "path", record.taskId, "no"
+  return nil, err
+end
+
 -- Notes the end of a task whose video is not saved. The error is returned while the claim holds.
 local function give_up(step, status, err)
   return nil, step { state = "done", status = status } and err or nil
@@ -91,7 +117,7 @@ function M.save(ctx, options, record, status, step)
     if file or lost then return file end
   end
   if not path or not is_whole(ctx, record, path) then
-    path, err = save_path.path(ctx, options.path, record, status)
+    path, err = path_of(ctx, options.path, record, status)
     if not path then return give_up(step, status, err) end
   end
   if core.kind(path) ~= "file" or options.download.overwrite then
