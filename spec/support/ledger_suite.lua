@@ -452,12 +452,14 @@ return function(sim, where, busted)
     local task = assert(new():extend_and_wait(shot()))
     assert(new():get_1080p(task.taskId, { timeout = 30, interval = 0.05 }))
     local count = sim():count("POST", helper.EXTEND)
-    local _, err = new():extend(shot("more", { taskId = task.taskId }))
-    assert.same({ "invalid", "taskId" }, { err.code, err.field })
+    local function refuses(_, err) -- in the same words, whoever finds it
+      assert.is_true(errors.is(err))
+      assert.same({ "invalid", "taskId", "no", "a video that was upgraded to 1080P", "a video that was not upgraded" },
+        { err.code, err.field, err.sent, err.given, err.expected })
+    end
+    refuses(new():extend(shot("more", { taskId = task.taskId })))
     assert.equal(count, sim():count("POST", helper.EXTEND))
-    _, err = new():chain { taskId = task.taskId, prompts = { "more" } }
-    assert.equal("invalid", err.code)
-    assert.is_true(errors.is(err))
+    refuses(new():chain { taskId = task.taskId, prompts = { "more" } })
   end)
 
   it("keeps what the service says it took, and sums it up", function()
