@@ -96,6 +96,30 @@ describe("the key of an order", function()
       assert.same({ charges()[1].taskId, true, 1 }, { task.taskId, task.joined, #charges() })
     end)
 
+    -- A pruned row no longer says what it ordered, so nothing contradicts a callback that names another order's task.
+    case("has one row for the task that a callback named for another order first", function(client)
+      local first = assert(extend(client, HOOK, { key = "first" }))
+      assert(client:wait(first))
+      assert(client:settle(first.ref, "saved"))
+      assert.equal(1, assert(client:prune { before = os.time() + 100 }).pruned)
+      sim:script { { on = "extend", delay = 0.3, times = 1 } }
+      local other, folder = new(), helper.folder()
+      local job = other:spawn(extend, other, { prompt = "the harbour" })
+      helper.step_until(other, function() return #charges() == 2 end)
+      local taskId = charges()[2].taskId
+      call_back(client, taskId, charges()[1])
+      assert.equal(1, assert(client:resume { path = folder .. "/{taskId}.mp4" }).saved)
+      helper.step_until(other, function() return job:status() ~= "pending" end)
+      local task, rows = assert(job:result()), {}
+      for _, row in ipairs(client:tasks { taskId = taskId }) do
+        if row.state ~= "lost" then rows[#rows + 1] = row end
+      end
+      assert.same({ taskId, 1 }, { task.taskId, #rows })
+      assert.same({ task.ref, "saved", "shot" }, { rows[1].ref, rows[1].state, rows[1].key })
+      assert.same({ 2, 120 }, { #charges(), assert(client:spent()).credits })
+      assert.is_true(assert(client:download(taskId, folder .. "/" .. taskId .. ".mp4")).already)
+    end)
+
     case("stays with the order that was made under it meanwhile", function(client)
       lose()
       local _, err = extend(client)
