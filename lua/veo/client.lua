@@ -77,12 +77,21 @@ local function split(ctx, groups, given, with_retry)
   return plain
 end
 
+-- Begins a call that waits, with its options or what is wrong with them, which raises like `misuse`. Nil and an error
+-- where it cannot wait.
+local function begin(ctx, call, opts, problem)
+  if not opts then error(call .. ": " .. problem, 3) end
+  local obstacle = ctx.scheduler:obstacle()
+  if obstacle then return nil, obstacle end
+  return opts
+end
+
 -- The methods ----------------------------------------------------------------------------------------------------------
 
 -- A room adds its methods to the class: `return function(Client, tools) … end`. What raises does so at the caller's line
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
-local tools = { context = context, misuse = misuse, split = split, task_id_of = task_id_of }
+local tools = { context = context, misuse = misuse, split = split, begin = begin, task_id_of = task_id_of }
 for _, room in ipairs { "tasks", "jobs", "media", "orders", "callbacks", "batch" } do
   require("veo.client." .. room)(Client, tools)
 end

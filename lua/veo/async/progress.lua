@@ -67,6 +67,21 @@ function M:say(message, offline)
     message = message, offline = offline })
 end
 
+-- Until when to wait before the next telling, or the next heartbeat; nil: for as long as it takes.
+local function next_news(self, due)
+  local every = self.fn and EVERY or self.pulse
+  local at = every and self.ctx.now() + every
+  if due and (not at or due < at) then return due end
+  return at or nil
+end
+
+-- The transfer has news: what it answered, when that was all of it.
+local function read(self, transfer, glance)
+  self.last, self.total = transfer:progress() -- gone once the result is read
+  if glance then glance() end
+  return transfer:result()
+end
+
 ---Waits for a transfer's end, or for what `glance` sees, telling on the way.
 ---@param transfer userdata
 ---@param due number|nil        the wait ends then
@@ -76,13 +91,9 @@ end
 function M:follow(transfer, due, glance)
   local ctx = self.ctx
   while true do
-    local wake = self.fn and ctx.now() + EVERY or self.pulse and ctx.now() + self.pulse
-    if due and (not wake or due < wake) then wake = due end
-    local why = ctx.scheduler:await(transfer, wake or nil)
+    local why = ctx.scheduler:await(transfer, next_news(self, due))
     if why == "done" then
-      self.last, self.total = transfer:progress() -- gone once the result is read
-      if glance then glance() end
-      local reply, failure = transfer:result()
+      local reply, failure = read(self, transfer, glance)
       if reply ~= false then return why, reply, failure end
     elseif why ~= "timeout" or due and ctx.now() >= due then
       return why

@@ -6,6 +6,7 @@ local ipairs, pairs = ipairs, pairs
 local format = string.format
 local remove = table.remove
 
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 
 local M = {}
@@ -15,6 +16,8 @@ local M = {}
 ---@return veo.Semaphore
 function M.new(limit, what)
   ---@class veo.Semaphore
+  ---@field holders table<table, true>
+  ---@field line table[]  those that wait
   return { limit = limit, what = what, holders = {}, line = {} }
 end
 
@@ -64,8 +67,8 @@ function M.enter(ctx, semaphore, operation, place)
     if not semaphore.holders[place] then
       leave(ctx, semaphore, place)
       ctx.scheduler:settled(place)
-      return nil, errors.new { code = why == "closed" and "closed" or why == "cancelled" and "cancelled" or "busy",
-        operation = operation, message = format("%s: waiting for %s was %s", operation, semaphore.what, why) }
+      return nil, errors.new { code = ended.is(why) and why or "busy", operation = operation,
+        message = format("%s: waiting for %s was %s", operation, semaphore.what, why) }
     end
   end
   return function()

@@ -3,6 +3,7 @@
 local ipairs, type = ipairs, type
 
 local batch = require "veo.task.batch"
+local callable = require "veo.util.callable"
 local options = require "veo.client.options"
 
 local MAP = { map = options.many }
@@ -11,7 +12,8 @@ local EACH = { wait = options.wait, many = options.many }
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
-  local context, misuse, split, task_id_of = tools.context, tools.misuse, tools.split, tools.task_id_of
+  local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
+  local task_id_of = tools.task_id_of
 
   ---Calls `fn(item, index)` for every item of a list, each call as a job, and waits for all of them.
   ---@param list any[]
@@ -22,9 +24,9 @@ return function(Client, tools)
   function Client:map(list, fn, given)
     local ctx = context(self, "map")
     if type(list) ~= "table" then misuse("map", "list: a table expected, got " .. type(list)) end
-    if not options.callable(fn) then misuse("map", "a function expected, got " .. type(fn)) end
-    local opts, problem = split(ctx, MAP, given)
-    if not opts then misuse("map", problem) end
+    if not callable(fn) then misuse("map", "a function expected, got " .. type(fn)) end
+    local opts, busy = begin(ctx, "map", split(ctx, MAP, given))
+    if not opts then return nil, busy end
     return batch.map(ctx, list, fn, opts.map.limit or 20)
   end
 

@@ -60,10 +60,34 @@ local function handle_unsigned(ctx, event, target)
   return status, err
 end
 
+local function problem_with(given)
+  for name, value in pairs(given) do
+    if type(value) ~= KNOWN[name] then return "unknown or bad option " .. tostring(name) end
+  end
+end
+
+-- What a callback says, and what the service says of its task; `quiet` when the log is not told.
+local function believe(ctx, headers, body, given)
+  local event, err
+  if ctx.webhook_key then
+    event, err = webhook.verify(headers, body, ctx.webhook_key, { now = given.now })
+  else
+    event, err = webhook.parse(body)
+  end
+  if not event then return nil, nil, err end
+  local status, quiet
+  if event.verified then
+    status, err = handle(ctx, event, given.target)
+  else
+    status, err, quiet = handle_unsigned(ctx, event, given.target)
+  end
+  return event, status, err, quiet
+end
+
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
-  local context, misuse = tools.context, tools.misuse
+  local context, misuse, begin = tools.context, tools.misuse, tools.begin
 
   ---A callback came: verifies it, asks for the task's status and returns that. Waits for the task look at once. Handling
   ---one twice does no harm; answer the service with success whenever this returns a status. Without a webhook key only
@@ -81,23 +105,10 @@ return function(Client, tools)
     end
     if type(headers) ~= "table" then misuse("callback", "headers: a table expected, got " .. type(headers)) end
     given = given or {}
-    for name, value in pairs(given) do
-      if type(value) ~= KNOWN[name] then misuse("callback", "unknown or bad option " .. tostring(name)) end
-    end
-    local obstacle = ctx.scheduler:obstacle()
-    if obstacle then return nil, obstacle end
-    local event, err
-    if ctx.webhook_key then
-      event, err = webhook.verify(headers, body, ctx.webhook_key, { now = given.now })
-    else
-      event, err = webhook.parse(body)
-    end
-    local status, quiet
-    if event and event.verified then
-      status, err = handle(ctx, event, given.target)
-    elseif event then
-      status, err, quiet = handle_unsigned(ctx, event, given.target)
-    end
+    local problem = problem_with(given)
+    local ready, busy = begin(ctx, "callback", not problem, problem)
+    if not ready then return nil, busy end
+    local event, status, err, quiet = believe(ctx, headers, body, given)
     if ctx.log and not quiet then
       ctx.log { event = "callback", taskId = event and event.taskId, state = status and status.state, err = err,
         replay = event and event.replay }

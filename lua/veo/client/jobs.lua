@@ -2,27 +2,26 @@
 
 local type = type
 
+local callable = require "veo.util.callable"
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
-local options = require "veo.client.options"
 
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
-  local context, misuse = tools.context, tools.misuse
+  local context, misuse, begin = tools.context, tools.misuse, tools.begin
 
   ---Sleeps without holding other jobs up.
   ---@param seconds number
   ---@return true|nil, veo.Error|nil
   function Client:sleep(seconds)
     local ctx = context(self, "sleep")
-    if type(seconds) ~= "number" or seconds ~= seconds or seconds < 0 then
-      misuse("sleep", "seconds: a number from 0 up expected")
-    end
-    local obstacle = ctx.scheduler:obstacle()
-    if obstacle then return nil, obstacle end
+    local fine = type(seconds) == "number" and seconds >= 0 -- which NaN is not
+    local ready, busy = begin(ctx, "sleep", fine, "seconds: a number from 0 up expected")
+    if not ready then return nil, busy end
     local why = ctx.scheduler:sleep_until(ctx.now() + seconds)
     if why == "timeout" then return true end
-    return nil, errors.new { code = why == "closed" and "closed" or "cancelled", message = "the sleep was " .. why }
+    return nil, errors.new { code = ended.code(why), message = "the sleep was " .. why }
   end
 
   ---Runs `fn(...)` as a job: its calls of this client yield, and go on in step or run. A call that would have to wait where
@@ -31,7 +30,7 @@ return function(Client, tools)
   ---@return veo.Job
   function Client:spawn(fn, ...)
     local ctx = context(self, "spawn")
-    if not options.callable(fn) then misuse("spawn", "a function expected, got " .. type(fn)) end
+    if not callable(fn) then misuse("spawn", "a function expected, got " .. type(fn)) end
     return ctx.scheduler:spawn(fn, ...)
   end
 
@@ -75,8 +74,8 @@ return function(Client, tools)
   ---@return true|nil, veo.Error|nil
   function Client:warm()
     local ctx = context(self, "warm")
-    local obstacle = ctx.scheduler:obstacle()
-    if obstacle then return nil, obstacle end
+    local ready, busy = begin(ctx, "warm", true)
+    if not ready then return nil, busy end
     local reply, failure = ctx.scheduler:exchange(nil, "warm")
     if reply then return true end
     return nil, errors.new { code = failure.reason == "network" and "network" or "malformed", operation = "warm",

@@ -27,7 +27,7 @@ end
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
-  local context, misuse, split = tools.context, tools.misuse, tools.split
+  local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
 
   ---Generates a video. Billable, under the same rules as extend.
   ---Documentation: POST /api/v1/veo/generate; jobs: the model veo-3-1, which takes no `model`.
@@ -38,8 +38,8 @@ return function(Client, tools)
   function Client:generate(params, given)
     local ctx = context(self, "generate")
     if type(params) ~= "table" then misuse("generate", "a table of parameters expected, got " .. type(params)) end
-    local opts, problem = split(ctx, SUBMIT, given, true)
-    if not opts then misuse("generate", problem) end
+    local opts, busy = begin(ctx, "generate", split(ctx, SUBMIT, given, true))
+    if not opts then return nil, busy end
     return submits.submit(ctx, "generate", params, opts)
   end
 
@@ -54,8 +54,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err  timeout, …
   function Client:get_1080p(task, given)
     local ctx = context(self, "get_1080p")
-    local opts, problem = split(ctx, UPGRADE, given, true)
-    if not opts then misuse("get_1080p", problem) end
+    local opts, busy = begin(ctx, "get_1080p", split(ctx, UPGRADE, given, true))
+    if not opts then return nil, busy end
     return upgrades.get_1080p(ctx, upgrade_params(task), opts)
   end
 
@@ -68,8 +68,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err
   function Client:get_4k(task, given)
     local ctx = context(self, "get_4k")
-    local opts, problem = split(ctx, SUBMIT, given, true)
-    if not opts then misuse("get_4k", problem) end
+    local opts, busy = begin(ctx, "get_4k", split(ctx, SUBMIT, given, true))
+    if not opts then return nil, busy end
     local params = upgrade_params(task)
     local order, err = submits.submit(ctx, "get_4k", params, opts)
     upgrades.after_4k(ctx, params.taskId, order, err)
@@ -84,8 +84,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err  rejected when the service does not know the URL
   function Client:download_url(url, given)
     local ctx = context(self, "download_url")
-    local opts, problem = split(ctx, FREE, given, true)
-    if not opts then misuse("download_url", problem) end
+    local opts, busy = begin(ctx, "download_url", split(ctx, FREE, given, true))
+    if not opts then return nil, busy end
     return query.call(ctx, "download_url", { url = url }, opts)
   end
 
@@ -108,8 +108,8 @@ return function(Client, tools)
         misuse("upload", "unknown field " .. tostring(name))
       end
     end
-    local opts, problem = split(ctx, UPLOAD, given, true)
-    if not opts then misuse("upload", problem) end
+    local opts, busy = begin(ctx, "upload", split(ctx, UPLOAD, given, true))
+    if not opts then return nil, busy end
     return uploads.upload(ctx, params, opts)
   end
 

@@ -1,11 +1,12 @@
 --- What each call may be told, as data, and how it is checked. An unknown or bad option is the caller's misuse: the
 --- client raises it at the caller's line, so nothing raises in here.
 
-local getmetatable, ipairs, pairs, tostring, type = getmetatable, ipairs, pairs, tostring, type
+local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
 local find, format, lower, match = string.find, string.format, string.lower, string.match
 local concat, sort = table.concat, table.sort
 
 local budgets = require "veo.policy.budget"
+local callable = require "veo.util.callable"
 local retry = require "veo.policy.retry"
 local suggest = require "veo.util.suggest"
 local texts = require "veo.util.text"
@@ -59,13 +60,6 @@ local proxy = { expected = "host:port, a URL of http, https, socks4, socks4a, so
 local rate = { expected = "a number a second, more than 0, or false for no limit",
   test = function(value) return value == false or is_number(value) and value > 0 end }
 
----Whether a value can be called like a function.
-function M.callable(value)
-  if type(value) == "function" then return true end
-  local meta = getmetatable(value)
-  return type(meta) == "table" and meta.__call ~= nil
-end
-local callable = M.callable
 local fn = { expected = "a function", test = callable }
 
 local function one_of(...)

@@ -51,7 +51,7 @@ end
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
-  local context, misuse, split = tools.context, tools.misuse, tools.split
+  local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
 
   -- Options of a call that has groups of its own in tables: `wait` and `download`.
   local function with_groups(ctx, kinds, given)
@@ -72,6 +72,13 @@ return function(Client, tools)
       for group in pairs(kinds) do merged[name] = out[group][name] end
     end
     return merged
+  end
+
+  local function resume_options(ctx, given)
+    local opts, problem = with_groups(ctx, RESUME, given)
+    problem = problem or opts.path and filenames.problem(opts.path)
+    if problem then return nil, problem end
+    return opts
   end
 
   ---The ledger's orders that fit the filter, oldest first, all of them in one list (2 to 3 KiB each): `each_task` holds
@@ -134,9 +141,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err
   function Client:resume(given)
     local ctx = context(self, "resume")
-    local opts, problem = with_groups(ctx, RESUME, given)
-    problem = problem or opts.path and filenames.problem(opts.path)
-    if problem then misuse("resume", problem) end
+    local opts, busy = begin(ctx, "resume", resume_options(ctx, given))
+    if not opts then return nil, busy end
     if not ctx.ledger then return nil, need_ledger("resume") end
     opts.limit = opts.limit or 1000
     return resumes.resume(ctx, opts)
@@ -160,7 +166,12 @@ return function(Client, tools)
     local opts, problem = split(ctx, SETTLE, given, true)
     if not opts then misuse("settle", problem) end
     if not ctx.ledger then return nil, need_ledger("settle") end
-    return settle.settle(ctx, ref, word, function(taskId) return query.status(ctx, taskId, opts) end, opts.settle.force)
+    local function look(taskId) -- not every word needs one
+      local ready, busy = begin(ctx, "settle", opts)
+      if not ready then return nil, busy end
+      return query.status(ctx, taskId, opts)
+    end
+    return settle.settle(ctx, ref, word, look, opts.settle.force)
   end
 
   ---extend, wait and download in one call. With a ledger the same call again goes on where a crash left it and costs
@@ -177,8 +188,8 @@ return function(Client, tools)
     end
     local unusable = texts.path_problem(path)
     if unusable then misuse("extend_and_save", "path: " .. unusable) end
-    local opts, problem = with_groups(ctx, SAVE, given)
-    if not opts then misuse("extend_and_save", problem) end
+    local opts, busy = begin(ctx, "extend_and_save", with_groups(ctx, SAVE, given))
+    if not opts then return nil, busy end
     opts.deadline = opts.deadline or ctx.defaults.submit.deadline
     opts.timeout = opts.timeout or ctx.defaults.submit.timeout
     return usual.extend_and_save(ctx, params, path, opts)
@@ -193,8 +204,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err  ledger
   function Client:prune(given)
     local ctx = context(self, "prune")
-    local opts, problem = prune_options(given)
-    if not opts then misuse("prune", problem) end
+    local opts, busy = begin(ctx, "prune", prune_options(given))
+    if not opts then return nil, busy end
     if not ctx.ledger then return nil, need_ledger("prune") end
     return prunes.prune(ctx, opts)
   end
@@ -214,8 +225,8 @@ return function(Client, tools)
     for name, value in pairs(params) do
       if CHAIN_FIELDS[name] then fields[name] = value else given[name] = value end
     end
-    local opts, problem = with_groups(ctx, CHAIN, given)
-    if not opts then misuse("chain", problem) end
+    local opts, busy = begin(ctx, "chain", with_groups(ctx, CHAIN, given))
+    if not opts then return nil, busy end
     opts.deadline = opts.deadline or ctx.defaults.submit.deadline
     opts.timeout = opts.timeout or ctx.defaults.submit.timeout
     opts.free = ctx.defaults.patient

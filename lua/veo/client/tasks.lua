@@ -22,7 +22,8 @@ local ALL = { wait = options.wait, submit = { deadline = options.submit.deadline
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
-  local context, misuse, split, task_id_of = tools.context, tools.misuse, tools.split, tools.task_id_of
+  local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
+  local task_id_of = tools.task_id_of
 
   ---Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
   ---With a ledger an identical order is joined until its video is saved, and a `duplicate` for 24 hours from its end.
@@ -34,8 +35,8 @@ return function(Client, tools)
   function Client:extend(params, given)
     local ctx = context(self, "extend")
     if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
-    local opts, problem = split(ctx, SUBMIT, given, true)
-    if not opts then misuse("extend", problem) end
+    local opts, busy = begin(ctx, "extend", split(ctx, SUBMIT, given, true))
+    if not opts then return nil, busy end
     return submits.submit(ctx, "extend", params, opts)
   end
 
@@ -47,8 +48,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err  not_found, expired, unauthorized, network, server, malformed, …
   function Client:status(task, given)
     local ctx = context(self, "status")
-    local opts, problem = split(ctx, FREE, given, true)
-    if not opts then misuse("status", problem) end
+    local opts, busy = begin(ctx, "status", split(ctx, FREE, given, true))
+    if not opts then return nil, busy end
     return query.status(ctx, task_id_of(task), opts)
   end
 
@@ -58,8 +59,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err
   function Client:credits(given)
     local ctx = context(self, "credits")
-    local opts, problem = split(ctx, FREE, given, true)
-    if not opts then misuse("credits", problem) end
+    local opts, busy = begin(ctx, "credits", split(ctx, FREE, given, true))
+    if not opts then return nil, busy end
     return query.call(ctx, "credits", {}, opts)
   end
 
@@ -70,8 +71,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err  timeout, failed, no_result, not_found, … with the taskId
   function Client:wait(task, given)
     local ctx = context(self, "wait")
-    local opts, problem = split(ctx, WAIT, given)
-    if not opts then misuse("wait", problem) end
+    local opts, busy = begin(ctx, "wait", split(ctx, WAIT, given))
+    if not opts then return nil, busy end
     return waits.wait(ctx, task_id_of(task), opts.wait)
   end
 
@@ -85,8 +86,8 @@ return function(Client, tools)
     if type(params) ~= "table" then
       misuse("extend_and_wait", "a table of parameters expected, got " .. type(params))
     end
-    local opts, problem = split(ctx, ALL, given, true)
-    if not opts then misuse("extend_and_wait", problem) end
+    local opts, busy = begin(ctx, "extend_and_wait", split(ctx, ALL, given, true))
+    if not opts then return nil, busy end
     local task, err = submits.submit(ctx, "extend", params, opts)
     if not task then return nil, err end
     local status
@@ -110,8 +111,8 @@ return function(Client, tools)
     local unusable = type(target) ~= "function" and texts.path_problem(target)
     if unusable and type(target) ~= "string" then unusable = "a non-empty file name, or a function, expected" end
     if unusable then misuse("download", "path: " .. unusable) end
-    local opts, problem = split(ctx, DOWNLOAD, given)
-    if not opts then misuse("download", problem) end
+    local opts, busy = begin(ctx, "download", split(ctx, DOWNLOAD, given))
+    if not opts then return nil, busy end
     return downloads.download(ctx, source, target, opts.download)
   end
 
@@ -125,9 +126,9 @@ return function(Client, tools)
     local ctx = context(self, "check_path")
     local unusable = texts.path_problem(path)
     if unusable then misuse("check_path", "path: " .. unusable) end
-    local opts, problem = split(ctx, CHECK_PATH, given)
-    if not opts then misuse("check_path", problem) end
-    local err = ctx.scheduler:obstacle() or destinations.busy(ctx, path)
+    local opts, busy = begin(ctx, "check_path", split(ctx, CHECK_PATH, given))
+    if not opts then return nil, busy end
+    local err = destinations.busy(ctx, path)
       or destinations.try(ctx, path, opts.download.overwrite, opts.download.mkdir)
     if err then return nil, err end
     return true

@@ -11,6 +11,7 @@ local chain_hops = require "veo.task.chain.hops"
 local checks = require "veo.task.chain.checks"
 local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 local filenames = require "veo.util.filename"
 local submits = require "veo.task.submit"
@@ -118,7 +119,7 @@ local function stop(run, err)
   err.hop, err.hops = run.hop, run.done
   if run.paid then errors.paid(err) end
   local last = run.done[#run.done]
-  if not last or not run.options.path or err.code == "cancelled" or err.code == "closed" then return nil, err end
+  if not last or not run.options.path or ended.is(err.code) then return nil, err end
   local path = partial_path(run.options.path, #run.done)
   local file = downloads.download(run.ctx, last.status, path, run.download)
   err.path = file and file.path or nil
@@ -187,8 +188,6 @@ end
 ---@param options table
 ---@return table|nil result, veo.Error|nil err
 function M.chain(ctx, params, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(params.taskId, "chain")
   if not ok then return nil, err end
   local orders

@@ -69,8 +69,6 @@ end
 ---@return { path: string|nil, bytes: integer, taskId: string|nil, requests: integer, verified: boolean|nil }|nil file
 ---@return veo.Error|nil err
 function M.download(ctx, given, target, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local status, err, file = lookup.look(ctx, given, target, options)
   if file or err then return file, err end
   local source

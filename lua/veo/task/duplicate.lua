@@ -5,6 +5,7 @@ local format = string.format
 local date, time = os and os.date, os and os.time
 
 local lazy = require("veo.util.lazy").room
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 local ledgers = lazy "veo.ledger"
 
@@ -65,7 +66,7 @@ function M.join(ctx, row, operation, deadline)
   while row.state == "intent" and ctx.now() < deadline do
     local why = ctx.scheduler:sleep_until(ctx.now() + LOOK_EVERY)
     if why ~= "timeout" then
-      return nil, errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation, sent = "no",
+      return nil, errors.new { code = ended.code(why), operation = operation, sent = "no",
         message = operation .. " was " .. why .. " while the same order was under way elsewhere" }
     end
     local found, err = ctx.ledger:row(row.ref)

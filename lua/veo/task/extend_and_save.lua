@@ -48,8 +48,6 @@ end
 ---@param options { key: string|nil, on_duplicate: string|nil, timeout: number, deadline: number, retry: table, wait: table, download: table }
 ---@return table|nil file, veo.Error|nil err
 function M.extend_and_save(ctx, params, path, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   return as_job(ctx, hold, ctx, params, path, options)
 end
 

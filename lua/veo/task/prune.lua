@@ -1,5 +1,6 @@
 --- Prunes the ledger in short commits, with room between them for whoever orders.
 
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 
 local M = {}
@@ -11,8 +12,6 @@ local DAY = 24 * 3600
 ---@return { pruned: integer, bytes: integer, charges: integer }|nil summary
 ---@return veo.Error|nil err
 function M.prune(ctx, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local now, problem = ctx.ledger:read("prune", function(db) return db:time() end)
   if not now then return nil, problem end
   local before = options.before or now - options.days * DAY
@@ -20,7 +19,7 @@ function M.prune(ctx, options)
   local function give_way()
     local why = ctx.scheduler:sleep_until(ctx.ledger:turn(began))
     if why == "timeout" then return true end
-    return nil, errors.new { code = why == "closed" and "closed" or "cancelled", operation = "prune",
+    return nil, errors.new { code = ended.code(why), operation = "prune",
       message = "prune was " .. why .. "; what was pruned by then stays so" }
   end
   local after

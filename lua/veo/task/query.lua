@@ -99,8 +99,6 @@ end
 ---@param options { free: table, retry: veo.RetryPolicy }
 ---@return veo.Status|nil, veo.Error|nil
 function M.status(ctx, taskId, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(taskId, "status")
   if not ok then return nil, err end
   local timeout, began = options.free.timeout, ctx.now()
@@ -138,8 +136,6 @@ end
 ---@param options { free: table, retry: veo.RetryPolicy }
 ---@return any|nil, veo.Error|nil
 function M.call(ctx, operation, params, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local fields, err = wire.check(ctx.api, operation, params)
   if not fields then return nil, err end
   local spec = ctx.api.operations[operation]

@@ -5,6 +5,7 @@ local pairs, ipairs = pairs, ipairs
 local max = math.max
 local format = string.format
 
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 local semaphores = require "veo.async.semaphore"
 
@@ -65,9 +66,9 @@ function M.take(ctx, intent, deadline, earlier)
   if not leave then
     if place.patience < 0 and not ctx.scheduler:cancelling() then err = too_long(ctx, intent.operation, earlier) end
     if err.code == "rate_limited" then return nil, err end
-    return nil, err.code == "closed" and "closed" or "cancelled"
+    return nil, ended.code(err.code)
   end
-  local why = ctx.scheduler:cancelling() and "cancelled" or ask(ctx, intent, place, earlier)
+  local why = ctx.scheduler:cancelling() or ask(ctx, intent, place, earlier)
   leave()
   if why then return nil, why end
   return ctx.now() + place.patience

@@ -9,6 +9,7 @@ local time = os and os.time
 
 local as_job = require "veo.async.as_job"
 local downloads = require "veo.task.download"
+local ended = require "veo.async.ended"
 local ledgers = require "veo.ledger"
 local query = require "veo.task.query"
 local saves = require "veo.task.resume.save"
@@ -40,7 +41,7 @@ end
 
 -- It did not end with a video.
 local function note_failure(run, row, record, err)
-  if err.code == "cancelled" or err.code == "closed" then return end
+  if ended.is(err.code) then return end
   if err.code == "failed" or err.code == "expired" then
     if not steps.make(run, row, { state = "failed", status = err.status, err = err }) then return count(run, "lost") end
     record.state = "failed"
@@ -69,7 +70,7 @@ local function save(run, row, record, status)
     record.state = "saved"
     count(run, "saved")
   elseif err then
-    if err.code == "cancelled" or err.code == "closed" then return end
+    if ended.is(err.code) then return end
     run.ctx.ledger:release(row)
     count(run, "open")
   else
@@ -247,8 +248,6 @@ end
 ---@param options { on_result: function|nil, path: string|function|nil, limit: integer, wait: table, download: table }
 ---@return table|nil summary, veo.Error|nil err
 function M.resume(ctx, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local wrong = type(options.path) == "string" and targets.folder(options.path, options.download.mkdir, true)
   if wrong then
     wrong.operation = "resume"

@@ -6,6 +6,7 @@ local format = string.format
 
 local as_job = require "veo.async.as_job"
 local destinations = require "veo.task.download.destination"
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 local intents = require "veo.task.intent"
 local orphan = require "veo.task.orphan"
@@ -82,7 +83,7 @@ local function stopped(call, why)
   if errors.is(why) then return why end
   local operation, err = call.operation, call.err or {}
   local what = err.message and format("sent again (%s)", err.message) or "sent"
-  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = operation,
+  return errors.new { code = ended.code(why), operation = operation,
     sent = err.sent or "no", attempts = err.attempts, cause = err.code, service_code = err.service_code,
     retry_after = err.retry_after, message = format("%s was cancelled before it was %s", operation, what) }
 end
@@ -210,8 +211,6 @@ end
 ---@return { taskId: string, raw: table }|nil task
 ---@return veo.Error|nil err
 function M.submit(ctx, operation, params, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local body, warnings = wire.check(ctx.api, operation, params)
   if not body then return nil, warnings end
   local what = operation == "extend" and ctx.upgraded[params.taskId]

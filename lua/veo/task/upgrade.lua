@@ -10,6 +10,7 @@ local format = string.format
 local budgets = require "veo.policy.budget"
 local duplicates = require "veo.task.duplicate"
 local equality = require "veo.ledger.equality"
+local ends = require "veo.async.ended"
 local errors = require "veo.errors"
 local outages = require "veo.policy.outage"
 local retry = require "veo.policy.retry"
@@ -120,7 +121,7 @@ local function poll(ctx, fields, options, charge)
     end
     local ended = ctx.scheduler:sleep_until(ctx.now() + pause)
     if ended ~= "timeout" then
-      return nil, errors.new { code = ended == "closed" and "closed" or "cancelled", operation = "get_1080p",
+      return nil, errors.new { code = ends.code(ended), operation = "get_1080p",
         taskId = fields.taskId, charged = charge.ordered and "maybe" or nil,
         message = "asking for the 1080P version of " .. fields.taskId .. " was " .. ended }, true
     end
@@ -156,8 +157,6 @@ end
 -- Both ----------------------------------------------------------------------------------------------------------------
 
 local function ask(ctx, params, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local fields, wrong = wire.check(api, "get_1080p", params)
   if not fields then return nil, wrong end
   local charge, over, row = reserve(ctx, fields)

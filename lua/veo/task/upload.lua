@@ -79,8 +79,6 @@ end
 ---@return table|nil data  as the service names it: downloadUrl, fileName, fileSize, …
 ---@return veo.Error|nil err
 function M.upload(ctx, params, options)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   if not ctx.upload_url then
     return nil, wrong("invalid", "upload_url", "upload_url: with a base_url of your own the upload host must be named"
       .. " too (the key would go to another service otherwise)")

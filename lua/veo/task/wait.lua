@@ -7,6 +7,7 @@ local format = string.format
 
 local as_job = require "veo.async.as_job"
 local duration = require "veo.util.duration"
+local ends = require "veo.async.ended"
 local errors = require "veo.errors"
 local outages = require "veo.policy.outage"
 local query = require "veo.task.query"
@@ -166,7 +167,7 @@ function M.judge(ctx, watch, status, err)
 end
 
 local function ended(watch, why)
-  return errors.new { code = why == "closed" and "closed" or "cancelled", operation = "wait", taskId = watch.taskId,
+  return errors.new { code = ends.code(why), operation = "wait", taskId = watch.taskId,
     message = "the wait for task " .. watch.taskId .. " was " .. why }
 end
 
@@ -252,7 +253,7 @@ local function look(ctx, watch)
   -- A look begun at the deadline still gets a little time.
   local due, least = watch.deadline, ctx.now() + 1
   local status, err = query.look(ctx, watch.taskId, due > least and due or least)
-  if err and (err.code == "cancelled" or err.code == "closed") then return nil, err end
+  if err and ends.is(err.code) then return nil, err end
   return M.judge(ctx, watch, status, err)
 end
 
@@ -278,8 +279,6 @@ end
 ---@param quiet boolean|nil  the ledger is told by the caller
 ---@return veo.Status|nil, veo.Error|nil
 function M.wait(ctx, taskId, options, quiet)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local ok, err = wire.task_id(taskId, "wait")
   if not ok then return nil, err end
   -- A job's plain wait calls nobody back, so that nothing of it can be caught; ten thousand of them are slim.

@@ -7,6 +7,7 @@ local format = string.format
 
 local attempts = require "veo.task.download.attempts"
 local core = require "veo.core"
+local ended = require "veo.async.ended"
 local fingerprints = require "veo.task.download.fingerprint"
 local part_names = require "veo.task.download.part_names"
 
@@ -91,7 +92,7 @@ end
 function Journal:whole(identity, failure)
   if self.other then return nil end
   if not identity then
-    local code = (failure.reason == "cancelled" or failure.reason == "closed") and failure.reason or "io"
+    local code = ended.is(failure.reason) and failure.reason or "io"
     return attempts.problem(code, self, self.path, failure.message)
   end
   self.identity = identity

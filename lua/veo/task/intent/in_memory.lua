@@ -5,6 +5,7 @@ local setmetatable = setmetatable
 
 local canonical = require "veo.util.canonical_json"
 local equality = require "veo.ledger.equality"
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 local life = require "veo.task.intent.life"
 local query = require "veo.task.query"
@@ -36,7 +37,7 @@ local function settled(self)
     local why = ctx.now() < deadline and ctx.scheduler:sleep_until(ctx.now() + LOOK_EVERY) or "busy"
     if why == "busy" then return nil, problem(operation, "busy", "the same order is under way") end
     if why ~= "timeout" then
-      return nil, problem(operation, why == "closed" and "closed" or "cancelled", "it was " .. why)
+      return nil, problem(operation, ended.code(why), "it was " .. why)
     end
   end
   return ctx.once[name]

@@ -6,6 +6,7 @@
 local format = string.format
 
 local budgets = require "veo.policy.budget"
+local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 local query = require "veo.task.query"
 
@@ -171,7 +172,7 @@ local function is_unsent(self)
 end
 
 local function drop_unsent(self, how, ref)
-  local err = errors.new { code = how == "closed" and "closed" or "cancelled", operation = self.operation,
+  local err = errors.new { code = ended.code(how), operation = self.operation,
     sent = "no", ref = ref,
     message = format("%s ended before it was sent%s", self.operation, self.closed and " again" or "") }
   if not self.closed then self:refused(err) end
