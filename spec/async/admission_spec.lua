@@ -1,9 +1,9 @@
--- The line before the places: who waits there, until when, and what an error, a cancel or an end of the client leaves.
+-- The queue before exchanges: who waits there, until when, and what an error, a cancel or an end of the client leaves.
 
 local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
 
-describe("the line before the places", function()
+describe("the queue before exchanges", function()
   local sim, client
 
   setup(function() sim = simulator.start { speed = 10000, rate = false, credits = 1000000 } end)
@@ -108,7 +108,7 @@ describe("the line before the places", function()
     assert.equal(3, posts())
   end)
 
-  it("has its places counted by those that were told of one, not only by those that started", function()
+  it("has its room counted by those that were admitted, not only by those that started", function()
     sim:script { { on = "credits", delay = 0.02 } }
     hang()
     hanging()

@@ -57,6 +57,24 @@ describe("many at once:", function()
       assert.same({ 2, 3 }, (job:result()))
     end)
 
+    it("ends when a call of its closes the client, and says so of those that were left", function()
+      local ran = 0
+      local _, errs = client:map({ 1, 2, 3 }, function()
+        ran = ran + 1
+        client:close()
+        return "closed"
+      end, { limit = 1 })
+      assert.same({ 1, "closed", "closed" }, { ran, errs[2].code, errs[3].code })
+    end)
+
+    it("says so when its calls wait for each other, and ends them", function()
+      local jobs = {}
+      for i = 1, 2 do jobs[i] = client:spawn(function() return jobs[3 - i]:wait() end) end
+      local _, problems = client:map({ 1, 2 }, function(_, i) return jobs[i]:wait() end)
+      assert.same({ "busy", "busy" }, { problems[1].code, problems[2].code })
+      assert.matches("wait for", problems[1].message)
+    end)
+
     it("names what was wrong with its arguments", function()
       assert.has_error(function() client:map("x", print) end)
       assert.has_error(function() client:map({}, 1) end)

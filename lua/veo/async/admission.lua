@@ -1,30 +1,32 @@
---- The line before the places for exchanges under way. libcurl is not asked to queue (a thousand handles added at once cost
---- 4.2 times the CPU of a pool, measured), and an exchange in line holds no handle of libcurl: ten thousand of them would
---- take 150 MiB. Whether there is a place is known to the core alone.
+--- The queue before exchanges. libcurl is not asked to queue (a thousand handles added at once cost 4.2 times the CPU of a
+--- pool, measured), and a queued exchange holds no handle of libcurl: ten thousand of them would take 150 MiB. Whether
+--- there is room for another exchange is known to the core alone.
 ---
---- There are two lines: an order, or a fresh link for a file that is being saved, does not stand behind a thousand looks.
+--- There are two queues: an order, or a fresh link for a file that is being saved, does not wait behind a thousand looks.
 
 local ipairs, setmetatable = ipairs, setmetatable
 local huge, max = math.huge, math.max
 
-local M = {}
-local Places = {}
-Places.__index = Places
+local ended = require "veo.async.ended"
 
--- Looks are started for whoever stands in line, which saves waking it twice: should an error come in between, a second
--- one costs nothing. Whatever else there is starts itself, for an order must not start twice.
-local HARMLESS = { look = true, status = true }
--- Work on threads, which have a line of their own in the core.
-local PLACELESS = { save = true, program = true, digest = true }
--- How many of the first line get a place before a look gets one.
+local M = {}
+local Admission = {}
+Admission.__index = Admission
+
+-- Queued looks are started here, which saves waking their waiters twice: should an error come in between, a second look
+-- costs nothing. Every other waiter is admitted and starts its exchange itself, for an order must not start twice.
+local STARTED_HERE = { look = true, status = true }
+-- Work on threads, which the core queues by itself.
+local NOT_QUEUED = { save = true, digest = true }
+-- How many urgent ones go before a look does.
 local IN_A_ROW = 4
--- One that was told of its place and has not started within so many seconds does not come back for it.
+-- How long an admitted waiter keeps its room before it has started (seconds).
 local HELD = 1
--- Going through the line for those whose time is over costs about so much each, and is to take a tenth of the time.
+-- Going through the queues for those whose time is over costs about so much each, and is to take a tenth of the time.
 local SCAN = 2e-6
 
--- Waiters for a place, from `head` to `tail`; false before and behind, so that nothing rehashes.
-local function lines()
+-- Waiters from `head` to `tail`; false elsewhere, so that nothing rehashes.
+local function queue()
   return { head = 1, tail = 0 }
 end
 
@@ -32,11 +34,12 @@ end
 function M.new(timeout)
   return setmetatable({
     timeout = timeout,
-    first = lines(),
-    looks = lines(),
-    row = 0, -- how many of the first line have got a place since a look had its turn
-    due = huge, -- when to look for those in line whose time is over: not later than the first of them
-  }, Places)
+    urgent = queue(),
+    looks = queue(),
+    row = 0, -- how many urgent ones have gone since a look did
+    empty = true, -- nobody is queued
+    due = huge, -- when to look for those whose time is over: not later than the first of them
+  }, Admission)
 end
 
 -- The options of an exchange that has to end at `due`: the core's own time-out does it, which costs no timer here.
@@ -50,25 +53,24 @@ end
 -- Starts an exchange for a waiter; nil and a failure when it cannot be started.
 local function start(self, scheduler, waiter, due, operation, request, options, sent)
   if due then options = ending_at(self, scheduler, due, options) end
-  local core = scheduler.core
   if sent then sent.starting = true end -- before this, nothing of it can have left
-  local transfer, failure = core:start(operation, request, options, waiter)
+  local transfer, failure = scheduler.core:start(operation, request, options, waiter)
   if sent then sent.transfer = transfer end -- at once: an error in between loses the answer
-  waiter.transfer = transfer
+  scheduler:expect(waiter, transfer)
   return transfer, failure
 end
 
--- Why there is no exchange for one that stood in line until `why`.
-local function none(why)
+-- Why nothing was sent for a waiter that was queued until `why`.
+local function unsent(why)
   if why == "timeout" then
     return { reason = "network", timed_out = true, sent = "no", message = "no answer before the deadline" }
   end
-  return { reason = why == "closed" and "closed" or "cancelled", sent = "no",
+  return { reason = ended.code(why), sent = "no",
     message = why == "stale" and "it is not to be sent any more" or "it was " .. why }
 end
 
 local function perform(self, scheduler, due, operation, request, options, sent)
-  if scheduler.closed then return nil, none("closed") end -- by a function of the user's, on the way here
+  if scheduler.closed then return nil, unsent("closed") end -- by a function of the user's, on the way here
   local waiter = scheduler:waiter()
   local transfer, failure = start(self, scheduler, waiter, due, operation, request, options, sent)
   if not transfer then return nil, failure end
@@ -78,62 +80,64 @@ local function perform(self, scheduler, due, operation, request, options, sent)
   return sent.answer[1], sent.answer[2]
 end
 
--- Whether it stands in line still, and was told of no place.
-local function stands(waiter)
+-- Whether it is still queued: a waiter that was admitted or has given up is not.
+local function is_queued(waiter)
   if not waiter or waiter.why then return false end
   local job = waiter.job
   return not job or job.waiter == waiter
 end
 
--- Whether a place is kept for it: it was told of one, and is about to start.
-local function holds(waiter, now)
-  if not waiter or not waiter.told or now - waiter.told > HELD then return false end
+-- Whether room is kept for it: it was admitted, and is about to start.
+local function is_admitted(scheduler, waiter, now)
+  if not waiter or not waiter.admitted or now - waiter.admitted > HELD then return false end
   local job = waiter.job
-  return not job or job.waiter == waiter
+  return job and job.waiter == waiter or not job and scheduler.drivers[waiter] == true
 end
 
-local function is_empty(self)
-  return self.first.head > self.first.tail and self.looks.head > self.looks.tail
+-- Notes whether anybody is queued, when the queues have changed.
+local function note_empty(self)
+  self.empty = self.urgent.head > self.urgent.tail and self.looks.head > self.looks.tail
+  if self.empty then self.due = huge end
 end
 
----Whether somebody in line could have a place.
----@param scheduler table
+---Whether a queued exchange could start.
+---@param scheduler veo.Scheduler
 ---@return boolean
-function Places:have_room(scheduler)
-  return not scheduler.closed and not is_empty(self) and scheduler.core:room() > 0
+function Admission:has_room(scheduler)
+  return not self.empty and not scheduler.closed and scheduler.core:room() > 0
 end
 
--- What stands in line leaves it and is started.
+-- What is queued at this place leaves the queue and is started.
 local function start_for(self, scheduler, line, at)
   local waiter = line[at]
-  self.serving = waiter -- so that an error loses it to nobody
+  self.starting = waiter -- so that an error in between does not lose it
   line[at] = false
   waiter.started = start(self, scheduler, waiter, waiter.limit, waiter.operation, waiter.request, waiter.options)
-  self.serving = nil
+  self.starting = nil
   if not waiter.started then scheduler:wake(waiter, "done") end -- it tries itself, and learns why not
 end
 
--- Who is asked next: the line and its place in it.
-local function next_in_turn(self, first, look)
-  if first <= self.first.tail and (self.row < IN_A_ROW or look > self.looks.tail) then
-    return self.first, first, first + 1, look
+-- Who goes next: the queue and the place in it, and where both queues go on.
+local function next_in_turn(self, urgent, look)
+  if urgent <= self.urgent.tail and (self.row < IN_A_ROW or look > self.looks.tail) then
+    return self.urgent, urgent, urgent + 1, look
   end
-  return self.looks, look, first, look + 1
+  return self.looks, look, urgent, look + 1
 end
 
--- The next who stands has one of the free places; whoever does not stand any more is taken out.
-local function give(self, scheduler, line, at, now)
+-- Whether the waiter at this place takes room; one that is queued no longer is taken out.
+local function admit(self, scheduler, line, at, now)
   local waiter = line[at]
-  if not stands(waiter) then
-    if holds(waiter, now) then return true end
+  if not is_queued(waiter) then
+    if is_admitted(scheduler, waiter, now) then return true end
     line[at] = false
     return false
   end
-  self.row = line == self.first and self.row + 1 or 0
+  self.row = line == self.urgent and self.row + 1 or 0
   if waiter.operation then
     start_for(self, scheduler, line, at)
   else
-    waiter.told = now
+    waiter.admitted = now
     scheduler:wake(waiter, "done")
   end
   return true
@@ -149,35 +153,35 @@ local function close_up(line)
   end
 end
 
----Gives free places to those who stand first in line, until `stop`.
----@param scheduler table
+---Gives the room there is to those who are queued first, until `stop`.
+---@param scheduler veo.Scheduler
 ---@param stop number|nil
-function Places:serve(scheduler, stop)
+function Admission:serve(scheduler, stop)
   local now = scheduler.now()
-  local room, first, look = scheduler.core:room(), self.first.head, self.looks.head
-  while room > 0 and (first <= self.first.tail or look <= self.looks.tail) do
+  local room, urgent, look = scheduler.core:room(), self.urgent.head, self.looks.head
+  while room > 0 and (urgent <= self.urgent.tail or look <= self.looks.tail) do
     local line, at
-    line, at, first, look = next_in_turn(self, first, look)
-    if give(self, scheduler, line, at, now) then
+    line, at, urgent, look = next_in_turn(self, urgent, look)
+    if admit(self, scheduler, line, at, now) then
       if scheduler.closed then return end
       room = room - 1
       if stop and scheduler.now() >= stop then room = 0 end
     end
   end
-  close_up(self.first)
+  close_up(self.urgent)
   close_up(self.looks)
-  if is_empty(self) then self.due = huge end
+  note_empty(self)
 end
 
----Ends the wait of those in line whose time is over. To be called at `due`.
----@param scheduler table
-function Places:expire(scheduler)
+---Ends the wait of those whose time is over. To be called at `due`.
+---@param scheduler veo.Scheduler
+function Admission:expire(scheduler)
   local now, due, count = scheduler.now(), huge, 0
-  for _, line in ipairs { self.first, self.looks } do
+  for _, line in ipairs { self.urgent, self.looks } do
     count = count + line.tail - line.head + 1
     for at = line.head, line.tail do
       local waiter = line[at]
-      local limit = stands(waiter) and waiter.limit
+      local limit = is_queued(waiter) and waiter.limit
       if limit and limit <= now then
         scheduler:wake(waiter, "timeout")
       elseif limit and limit < due then
@@ -188,54 +192,59 @@ function Places:expire(scheduler)
   self.due = max(due, now + 10 * SCAN * count)
 end
 
----Makes good what an error interrupted half way: one that was just to be started does so itself.
----@param scheduler table
-function Places:mend(scheduler)
-  local waiter = self.serving
-  self.due = is_empty(self) and huge or 0
+---Makes good what an error interrupted half way: a waiter whose exchange was about to be started does so itself.
+---@param scheduler veo.Scheduler
+function Admission:mend(scheduler)
+  local waiter = self.starting
+  self.due = 0
+  note_empty(self)
   if waiter and not waiter.why then
     waiter.started = nil
     scheduler:wake(waiter, "done")
   end
-  self.serving = nil
+  self.starting = nil
 end
 
----The client is closed: nothing of those in line has left.
----@param scheduler table
-function Places:close(scheduler)
-  for _, line in ipairs { self.first, self.looks } do
+---The client is closed: nothing that is queued has left.
+---@param scheduler veo.Scheduler
+function Admission:close(scheduler)
+  for _, line in ipairs { self.urgent, self.looks } do
     for at = line.head, line.tail do
-      if stands(line[at]) then scheduler:wake(line[at], "closed") end
+      if is_queued(line[at]) then scheduler:wake(line[at], "closed") end
     end
   end
 end
 
--- Waits in line for a place, and for the end of what was started there.
-local function wait_in_line(self, scheduler, due, operation, request, options, sent)
-  local harmless = HARMLESS[operation]
+-- Waits in the queue for room, and for the end of what was started there.
+local function wait_in_queue(self, scheduler, due, operation, request, options, sent)
+  local here = STARTED_HERE[operation]
   local waiter = { job = scheduler.current, why = nil, transfer = nil, limit = due, started = nil,
-    operation = harmless and operation, request = harmless and request, options = harmless and options }
-  local line = harmless and self.looks or self.first
+    operation = here and operation, request = here and request, options = here and options }
+  local line = here and self.looks or self.urgent
   local tail = line.tail + 1
+  self.empty = false -- first: should an error come in between, the next turn finds nobody
   line[tail] = waiter
   line.tail = tail
   if due and due < self.due then self.due = due end
   local why = scheduler:await(nil, nil, waiter)
-  waiter.told = nil
+  waiter.admitted = nil
   if waiter.started then return waiter.started:result() end
-  if scheduler:cancelling() then why = "cancelled" end
-  if scheduler.closed then why = "closed" end -- after it was told, and before it went on
+  why = scheduler:cancelling() or why -- after it was admitted, and before it went on
   if why == "done" and sent and sent.still and not sent.still() then why = "stale" end
-  if why ~= "done" then return nil, none(why) end
+  if why ~= "done" then return nil, unsent(why) end
   return perform(self, scheduler, due, operation, request, options, sent)
 end
 
----Waits for a place, starts the exchange, waits for its end.
----@param sent table|nil  its function `still`, asked of one that stood in line, says whether it is to be started; gets `starting`, `transfer` and `answer`, each as soon as there is one
+---Waits for room, starts the exchange, waits for its end. A method of the scheduler.
+---@param scheduler veo.Scheduler
+---@param due number|nil    it ends then at the latest; on the clock of `now`
+---@param operation string  and what follows as for the core's `start`
+---@param sent table|nil    its function `still`, asked of one that was queued, says whether it is to be started; gets `starting`, `transfer` and `answer`, each as soon as there is one
 ---@return table|nil reply, table|nil failure
-function Places:exchange(scheduler, due, operation, request, options, sent)
-  if not PLACELESS[operation] and not scheduler.closed and (not is_empty(self) or scheduler.core:room() <= 0) then
-    return wait_in_line(self, scheduler, due, operation, request, options, sent)
+function M.exchange(scheduler, due, operation, request, options, sent)
+  local self = scheduler.admission
+  if not NOT_QUEUED[operation] and not scheduler.closed and (not self.empty or scheduler.core:room() <= 0) then
+    return wait_in_queue(self, scheduler, due, operation, request, options, sent)
   end
   return perform(self, scheduler, due, operation, request, options, sent)
 end

@@ -1,7 +1,7 @@
---- Runs a call that holds something (an order under way, a file, a share of the looks) so that it lets go whatever happens.
+--- Runs a call that holds something (an order under way, a file, a share of the looks) so that it lets go at any end.
 --- Where the caller is no job it runs as one: should a function of the user's raise in it, the job's cleanups let go;
---- should the caller be interrupted, an order is still seen to its end. In a job an error first lets go of what the call
---- holds: the caller may catch it and go on. Lua 5.1 cannot yield across pcall, so that there nobody can catch it.
+--- should the caller be interrupted, an order that has left is still waited for. In a job an error first lets go of what
+--- the call holds: the caller may catch it and go on. Lua 5.1 cannot yield across pcall, so that there nobody can.
 
 local error, pcall = error, pcall
 -- Without it an error has no trace of where it came from.
@@ -13,26 +13,28 @@ local yieldable = require "veo.async.yieldable"
 
 local CROSSES = yieldable.CROSSES_PCALL
 
-local function leave(job, held, shielded, ok, value, err)
+local function leave(scheduler, job, held, shielded, ok, value, err)
   if ok then return value, err end
-  job.shielded = shielded
-  jobs.let_go(job, held, value)
+  scheduler:break_shield(job, shielded)
+  scheduler:let_go(held, value)
   error(value, 0)
 end
 
----@param ctx table
+---@param ctx veo.Context
 ---@param fn fun(...): any, any
 return function(ctx, fn, ...)
   local scheduler = ctx.scheduler
   local current = scheduler.current
   if current and not CROSSES then return fn(...) end
-  if current then return leave(current, current.cleanups, current.shielded, xpcall(fn, tracebacks.remember, ...)) end
-  local job = scheduler:spawn(fn, ...)
-  job.driven = not scheduler.pause -- the caller does nothing but wait: no frame can be late
-  local ok, value, err = scheduler:protect(job.wait, job)
-  if not ok then scheduler:recover() end
-  if not ok or job:status() == "pending" then job:cancel() end
-  if not ok then error(value, 0) end
+  if current then
+    return leave(scheduler, current, current.cleanups, current.shielded, xpcall(fn, tracebacks.remember, ...))
+  end
+  local job = scheduler:drive_job(fn, ...)
+  if job:status() == "pending" then
+    job:cancel()
+    return nil, jobs.stuck()
+  end
+  local value, err = job:result()
   if job:status() == "failed" then
     if err.code == "job_failed" and err.cause ~= nil then err = err.cause end
     error(err, 0)

@@ -1,11 +1,14 @@
 --- Turn by turn: what a step does, and how a plain call or `run` makes steps until there is nothing left to wait for.
 --- Methods of the scheduler.
 
-local error, pairs = error, pairs
+local error, next, pairs, pcall = error, next, pairs, pcall
 local huge = math.huge
 
 local errors = require "veo.errors"
 local jobs = require "veo.async.job"
+local yieldable = require "veo.async.yieldable"
+
+local M = {}
 
 -- A frame gives at most this much to finished exchanges; the rest waits for the next one (seconds).
 local FRAME_BUDGET = 0.001
@@ -14,36 +17,22 @@ local REPORT_AFTER = 1
 -- The longest sleep of a turn (milliseconds); anything of interest ends it earlier.
 local LONG = 60000
 
-local status = coroutine.status
+local running = coroutine.running
+local CROSSES = yieldable.CROSSES_PCALL
 
 local function busy(message)
   return errors.new { code = "busy", message = message }
 end
 
--- A turn --------------------------------------------------------------------------------------------------------------
-
--- Resumes who is ready, in order, until `stop`.
-local function run_ready(self, stop)
-  self.stepping = true
-  local ready, now, run = self.ready, self.now, jobs.run
-  while self.first <= self.last do
-    local first = self.first
-    local waiter = ready[first]
-    ready[first] = false -- nil would have the table rehashed over and over
-    self.first = first + 1
-    local job = waiter and waiter.job
-    if job and job.waiter == waiter and waiter.why -- none when it has ended, none while it waits anew
-      and not (job.away and status(job.away) == "suspended") then -- else it yielded to somebody else
-      run(self, job, waiter.why)
-    end
-    if stop and now() >= stop then break end
-  end
-  self.stepping = false
-  if self.first > self.last then
-    self.first = 1 -- in this order: between the two, an error may come
-    self.last = 0
-  end
+---Calls `fn(...)` as pcall does, for a caller that holds something which an error must not keep. In a job, whose end
+---calls what `on_drop` was given, it is a plain call, and so in a coroutine that pcall would keep from yielding.
+---@return boolean ok, any ...
+function M:protect(fn, ...)
+  if self.current or not CROSSES and running() then return true, fn(...) end
+  return pcall(fn, ...)
 end
+
+-- A turn --------------------------------------------------------------------------------------------------------------
 
 local function collect(self)
   local core = self.core
@@ -54,51 +43,73 @@ local function collect(self)
   end
 end
 
--- When a wait may be over that nobody else tells of; nil for never.
+local function expire(self)
+  local now, upkeep = self.now(), self.upkeep
+  if upkeep and upkeep:due() <= now then upkeep:beat() end
+  if self.admission.due <= now then self.admission:expire(self) end
+  local timers = self.timers
+  local waiter = timers[1]
+  while waiter and waiter.due <= now do
+    timers:remove(waiter)
+    self:wake(waiter, "timeout")
+    waiter = timers[1]
+  end
+end
+
+-- Whether somebody in the queue could have a place.
+local function has_room(self)
+  return not self.admission.empty and self.admission:has_room(self)
+end
+
+-- When a wait may be over that nobody else tells of.
 local function next_end(self)
-  local first, due = self.timers[1], self.places.due
-  if first and first.due < due then due = first.due end
-  if due < huge then return due end
+  local first, due = self.timers[1], self.admission.due
+  return first and first.due < due and first.due or due
 end
 
 -- When something is to be done that nobody else tells of; nil for never.
 local function next_due(self)
-  local due, upkeep = next_end(self) or huge, self.upkeep
+  local due, upkeep = next_end(self), self.upkeep
   local at = upkeep and upkeep:due() or huge
   if at < due then due = at end
-  if due < huge then return due end
+  return due < huge and due or nil
 end
 
-local function expire(self)
-  local now, upkeep = self.now(), self.upkeep
-  if upkeep and upkeep:due() <= now then upkeep:beat() end
-  if self.places.due <= now then self.places:expire(self) end
-  local waiter = self.timers:pop(now)
-  while waiter do
-    self:wake(waiter, "timeout")
-    waiter = self.timers:pop(now)
-  end
-end
-
-local function take_turn(self, ms)
-  if self.changing then self:mend() end
-  if self.first <= self.last or self.places:have_room(self) then ms = 0 end
+-- Lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
+local function turn(self, ms)
+  if self.timers.changing then self:mend_timers() end
+  if self.first <= self.last or has_room(self) then ms = 0 end
   if self.core:step(ms) > 0 then collect(self) end
-  local due = next_due(self)
-  if due and due <= self.now() then expire(self) end
-  local ready, room = self.first <= self.last, self.places:have_room(self)
+  expire(self)
+  local ready, room = self.first <= self.last, has_room(self)
   local stop = (ready or room) and ms == 0 and self.now() + FRAME_BUDGET or nil
-  if ready then run_ready(self, stop) end
+  if ready then self:run_ready(stop) end
   if self.closed then return end
-  if room or ready and self.places:have_room(self) then self.places:serve(self, stop) end
-  if self.failed[1] then jobs.report(self, self.now() - REPORT_AFTER) end
+  if room or ready and has_room(self) then self.admission:serve(self, stop) end
+  if self.failed[1] then self:report(self.now() - REPORT_AFTER) end
   self:set_alarm()
 end
 
--- One turn: lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
-local function turn(self, ms)
-  local ok, err = self:protect(take_turn, self, ms)
-  if ok then return end
+---The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
+---two coroutines that watch the descriptor would sleep on.
+function M:set_alarm()
+  if self.closed then return end
+  local at_once = self.first <= self.last or next(self.unseen) or has_room(self)
+  local due = at_once and 0 or next_due(self)
+  if due == self.alarm then return end
+  self.alarm = false -- in this order: an error in between leaves the core with an unknown time
+  self.core:wake_at(due)
+  self.alarm = due
+end
+
+---One step: sleeps for at most `ms`; with 0 never, and then takes about a millisecond at most.
+---@param ms number|nil
+---@return integer|nil pending  jobs not ended
+---@return veo.Error|nil
+function M:step(ms)
+  if self.stepping or self.current then return nil, busy("step was called inside step") end
+  local ok, err = self:protect(turn, self, ms or 0)
+  if ok then return self.count end
   self:recover()
   error(err, 0)
 end
@@ -127,7 +138,7 @@ end
 
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  return self.first > self.last and not next_end(self) and not self.places:have_room(self)
+  return self.first > self.last and next_end(self) == huge and not has_room(self)
     and (self.core:under_way() == 0 or not is_awaited(self))
 end
 
@@ -135,79 +146,75 @@ local function pause(self, waiter)
   waiter.pausing = true
   self.pause()
   waiter.pausing = false
-  if waiter.why then self.unseen = self.unseen - 1 end
+  self:seen(waiter)
+end
+
+local function is_over(self, waiter)
+  local job = waiter.for_job
+  return waiter.why or job and job.state ~= "pending" or waiter.for_all and not next(self.jobs)
 end
 
 local function turns(self, waiter)
-  while not waiter.why do
+  while not is_over(self, waiter) do
     if self.closed then return "closed" end
     if is_stuck(self) then return "stuck" end
     turn(self, self.pause and 0 or LONG)
-    if self.pause and not waiter.why and self.first > self.last then pause(self, waiter) end
+    if self.pause and self.first > self.last and not is_over(self, waiter) then pause(self, waiter) end
   end
   return waiter.why
 end
 
----@param Scheduler table   the class
-return function(Scheduler)
-  ---Resumes whoever need not wait any more.
-  Scheduler.run_ready = run_ready
-
-  ---The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
-  ---two coroutines that watch the descriptor would sleep on.
-  function Scheduler:set_alarm()
-    if self.closed then return end
-    local due = next_due(self)
-    if self.unseen > 0 or self.first <= self.last or self.places:have_room(self) then due = 0 end
-    if due ~= self.alarm then
-      self.core:wake_at(due)
-      self.alarm = due -- not before: an error in between would leave the core with another time
-    end
+local function drive(self, waiter, begin, ...)
+  self.drivers[waiter] = true
+  self:set_alarm()
+  local ok, why = self:protect(begin, self, waiter, ...)
+  if not ok then -- nobody waits any more
+    waiter.pausing = false
+    if waiter.transfer then waiter.transfer:cancel() end
+    self:wake(waiter, "cancelled")
   end
-
-  ---A plain call drives the client until its wait is over.
-  function Scheduler:drive(waiter)
-    self.drivers[waiter] = true
-    self:set_alarm()
-    local ok, why = self:protect(turns, self, waiter)
-    if not ok then
-      -- Nobody waits any more.
-      if waiter.pausing and waiter.why then self.unseen = self.unseen - 1 end
-      waiter.pausing = false
-      if waiter.transfer then waiter.transfer:cancel() end
-      self:wake(waiter, "cancelled")
-      waiter.told = nil
-    end
-    self.drivers[waiter] = nil
-    self:set_alarm()
-    if not ok then error(why, 0) end
-    return why
+  self:seen(waiter)
+  self.drivers[waiter] = nil
+  if not ok then
+    self:recover()
+    if waiter.for_job then jobs.cancel(waiter.for_job, "cancelled") end
+    error(why, 0)
   end
-
-  ---One step: sleeps for at most `ms`; with 0 never, and then takes about a millisecond at most.
-  ---@param ms number|nil
-  ---@return integer|nil pending  jobs not ended
-  ---@return veo.Error|nil
-  function Scheduler:step(ms)
-    if self.stepping or self.current then return nil, busy("step was called inside step") end
-    turn(self, ms or 0)
-    return self.count
-  end
-
-  ---Steps until every job has ended.
-  ---@return true|nil, veo.Error|nil
-  function Scheduler:run()
-    local obstacle = self:obstacle()
-    if obstacle or self.current then
-      return nil, obstacle or busy("run was called inside a job: wait for the jobs instead")
-    end
-    local waiter = {}
-    while self.count > 0 and not self.closed do
-      if is_stuck(self) then return nil, busy("the jobs that are left wait for each other") end
-      turn(self, self.pause and 0 or LONG)
-      if self.pause and self.count > 0 and self.first > self.last then pause(self, waiter) end
-    end
-    jobs.report(self, huge)
-    return true
-  end
+  self:set_alarm()
+  return why
 end
+
+---A plain call drives the client until its wait is over.
+---@param waiter veo.Waiter
+function M:drive(waiter)
+  return drive(self, waiter, turns)
+end
+
+local function begin_job(self, waiter, fn, ...)
+  waiter.for_job = jobs.new(self, fn, ...)
+  waiter.for_job.driven = not self.pause -- the caller does nothing but wait: no frame can be late
+  return turns(self, waiter)
+end
+
+---A plain call drives a job of its own to its end. An error ends that too.
+---@param fn fun(...): ...
+---@return veo.Job job  pending where nothing can bring its end about, or the client is closed
+function M:drive_job(fn, ...)
+  local waiter = { for_job = nil }
+  drive(self, waiter, begin_job, fn, ...)
+  return waiter.for_job
+end
+
+---Steps until every job has ended.
+---@return true|nil, veo.Error|nil
+function M:run()
+  local obstacle = self:obstacle()
+  if obstacle or self.current then
+    return nil, obstacle or busy("run was called inside a job: wait for the jobs instead")
+  end
+  if self:drive { for_all = true } == "stuck" then return nil, busy("the jobs that are left wait for each other") end
+  self:report(huge)
+  return true
+end
+
+return M

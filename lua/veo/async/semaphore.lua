@@ -1,6 +1,6 @@
---- Gates: so many at a time may be behind one, the others stand in line before it, first come, first served, and hold
---- nothing meanwhile. An error may come at any instruction: a place belongs to whoever stands in `holders`, which is one
---- assignment, and everything that follows from it can be done again.
+--- Semaphores: a limited number of calls hold a place, the others wait in line, first come, first served, and hold nothing
+--- meanwhile. An error may come at any instruction: a place belongs to whoever is in `holders`, which is one assignment,
+--- and everything that follows from it can be done again.
 
 local ipairs, pairs = ipairs, pairs
 local format = string.format
@@ -12,7 +12,7 @@ local errors = require "veo.errors"
 local M = {}
 
 ---@param limit integer
----@param what string  what those in line wait for, in words
+---@param what string  what is waited for, in words
 ---@return veo.Semaphore
 function M.new(limit, what)
   ---@class veo.Semaphore
@@ -21,7 +21,7 @@ function M.new(limit, what)
   return { limit = limit, what = what, holders = {}, line = {} }
 end
 
----Whether one more would have to stand in line.
+---Whether one more would have to wait.
 ---@param semaphore veo.Semaphore
 ---@return boolean
 function M.is_full(semaphore)
@@ -47,12 +47,12 @@ local function leave(ctx, semaphore, place)
   serve(ctx, semaphore)
 end
 
----Waits for a place. To be called in a job, whose end gives the place on as well.
----@param ctx table
+---Waits for a place. To be called in a job, whose end gives the place back as well.
+---@param ctx veo.Context
 ---@param semaphore veo.Semaphore
 ---@param operation string
----@param place table|nil  what stands in the line, for others to know
----@return fun()|nil leave  gives the place on
+---@param place table|nil  what waits in the line, for others to know
+---@return fun()|nil leave  gives the place back
 ---@return veo.Error|nil err
 function M.enter(ctx, semaphore, operation, place)
   place = place or {}

@@ -1,8 +1,7 @@
 --- Many at once: a function over a list (map), and the ends of many tasks in the order they come (wait_each).
 
-local error, ipairs = error, ipairs
+local error, ipairs, next, pairs = error, ipairs, next, pairs
 local max = math.max
-local remove = table.remove
 
 local errors = require "veo.errors"
 local heaps = require "veo.util.heap"
@@ -12,65 +11,56 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- Waits until one of the jobs has ended; where nothing can bring that about, they are ended.
-local function wait_for_any(scheduler, running)
-  local waiter = {}
-  for _, job in ipairs(running) do
-    if job.state ~= "pending" then return end
-    job.waiters = job.waiters or {}
-    job.waiters[#job.waiters + 1] = waiter
-  end
-  if scheduler:await(nil, nil, waiter) == "stuck" then
-    for _, job in ipairs(running) do
-      job.last_word = errors.new { code = "busy", operation = "map", message = "map: the calls that are left wait for "
-        .. "something that nothing can bring about, as for each other" }
-      job:cancel()
-    end
-  end
-  for _, job in ipairs(running) do
-    local others = job.waiters
-    for i = others and #others or 0, 1, -1 do
-      if others[i] == waiter then remove(others, i) end
-    end
-  end
-end
+local STUCK = "map: the calls that are left wait for something that nothing can bring about, as for each other"
 
 ---Calls `fn(item, index)` for every item, each in a job of its own, at most `limit` at a time.
----@param ctx table
+---@param ctx veo.Context
 ---@param list any[]
 ---@param fn fun(item: any, index: integer): any, any
 ---@param limit integer
 ---@return any[] results        what fn returned first, at the item's place
 ---@return table<integer, any>|nil errors  what it returned second, or raised, where the first was nil; nil when none
 function M.map(ctx, list, fn, limit)
-  local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
   local scheduler, results, errs = ctx.scheduler, {}, nil
-  local running, place, next_item = {}, {}, 1
-  local cleanup = scheduler:on_drop { drop = function()
-    for _, job in ipairs(running) do job:cancel() end
-  end }
-  while next_item <= #list or running[1] do
-    while next_item <= #list and #running < limit do
+  local places, running, next_item, stuck = {}, 0, 1, false -- job → the place of its item, until it has ended
+  local waiter = {}
+
+  local function keep(place, value, err)
+    results[place] = value
+    if value ~= nil or err == nil then return end
+    errs = errs or {}
+    errs[place] = err
+  end
+
+  local function ended(job)
+    local place = places[job]
+    places[job], running = nil, running - 1
+    local value, err = job:result()
+    if stuck and job:status() == "cancelled" and err.code == "cancelled" then err.code, err.message = "busy", STUCK end
+    keep(place, value, err)
+    scheduler:wake(waiter, "done")
+  end
+
+  local function cancel()
+    for job in pairs(places) do job:cancel() end
+  end
+
+  local cleanup = scheduler:on_drop { drop = cancel }
+  local function may_begin() return next_item <= #list and not scheduler.closed end
+  while may_begin() or next(places) do
+    while may_begin() and running < limit do
       local job = scheduler:spawn(fn, list[next_item], next_item)
-      job.asked, place[job] = true, next_item
-      running[#running + 1] = job
-      next_item = next_item + 1
+      places[job], running, next_item = next_item, running + 1, next_item + 1
+      job:on_end(ended)
     end
-    wait_for_any(scheduler, running)
-    for i = #running, 1, -1 do
-      local job = running[i]
-      if job.state ~= "pending" then
-        remove(running, i)
-        local value, err = job:result()
-        results[place[job]] = value
-        if value == nil and err ~= nil then
-          errs = errs or {}
-          errs[place[job]] = err
-        end
-        place[job] = nil
-      end
-    end
+    waiter = {}
+    local why = scheduler:await(nil, nil, waiter)
+    if why == "closed" then break end
+    stuck = why == "stuck"
+    if stuck then cancel() end
+  end
+  for place = next_item, #list do
+    keep(place, nil, errors.new { code = "closed", operation = "map", message = "map: the client was closed before" })
   end
   scheduler:settled(cleanup)
   return results, errs
@@ -83,7 +73,7 @@ local function put_back(ctx, run, watch, status, err)
     run.last = run.last + 1
     run.ended[run.last] = { watch.taskId, status, err }
     run.live, run.open[watch.taskId] = run.live - 1, nil
-    if run.counted then ctx.watching = ctx.watching - 1 end
+    if run.counted then waits.count(ctx, -1) end
   else
     run.sleeping:add(watch)
   end
@@ -132,10 +122,10 @@ end
 local function wait_for_end(ctx, run)
   local function leave()
     run.counted, run.waiter, ctx.each[run] = false, nil, nil
-    ctx.watching = ctx.watching - run.live
+    waits.count(ctx, -run.live)
   end
   run.counted, run.waiter, ctx.each[run] = true, {}, true
-  ctx.watching = ctx.watching + run.live
+  waits.count(ctx, run.live)
   local cleanup = ctx.scheduler:on_drop { drop = leave }
   local due, ok, why = start_looks(ctx, run), true, nil
   if not run.waiter.why then -- or one has ended without a look

@@ -8,6 +8,7 @@ local lazy = require("veo.util.lazy").room
 local ended = require "veo.async.ended"
 local errors = require "veo.errors"
 local ledgers = lazy "veo.ledger"
+local waits = require "veo.task.wait"
 
 local M = {}
 
@@ -81,7 +82,9 @@ function M.join(ctx, row, operation, deadline)
   end
   -- A task that was just ordered elsewhere may not be visible yet: waiting for it has the same grace.
   local age = time() - record.created
-  if age < 90 and not ctx.created[record.taskId] then ctx.created[record.taskId] = ctx.now() - max(0, age) end
+  if age < 90 and not ctx.created[record.taskId] then
+    waits.made(ctx, record.taskId, ctx.now() - max(0, age))
+  end
   if ctx.log then ctx.log { event = "joined", operation = operation, taskId = record.taskId, ref = record.ref } end
   return joined(row)
 end

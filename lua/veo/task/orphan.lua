@@ -39,7 +39,7 @@ return function(ctx, intent, settle)
   local sent = intent.sent
   if intent.closed or intent.task or intent.err or not sent or not (sent.transfer or sent.answer) then return nil end
   local job = ctx.scheduler:spawn(finish, ctx, intent, settle)
-  job.asked = true -- the ledger says what became of it
+  job:on_end(job.result) -- nobody is told of a failure: the intent says what became of it
   return errors.new { code = "uncertain", operation = intent.operation, sent = "maybe", charged = "maybe",
     cause = "failed", ref = intent.request and intent.request.ref,
     message = intent.operation .. " was ended by an error while its answer was under way; the order goes on" }

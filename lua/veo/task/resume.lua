@@ -84,7 +84,7 @@ local function finish(run, row)
   local ctx, record = run.ctx, ledgers.record(row)
   local taskId = record.taskId
   local age = max(0, run.now - record.created)
-  if age < run.options.wait.grace and not ctx.created[taskId] then ctx.created[taskId] = ctx.now() - age end
+  if age < run.options.wait.grace and not ctx.created[taskId] then waits.made(ctx, taskId, ctx.now() - age) end
   local status, err = run.options.path and saves.here(ctx, record), nil
   if not status then status, err = waits.wait(ctx, taskId, run.options.wait, true) end
   if not status then return note_failure(run, row, record, err) end

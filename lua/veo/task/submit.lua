@@ -14,6 +14,7 @@ local outages = require "veo.policy.outage"
 local rate_slots = require "veo.task.rate_slot"
 local retry = require "veo.policy.retry"
 local upgraded = require "veo.task.upgraded"
+local waits = require "veo.task.wait"
 local wire = require "veo.wire"
 
 local M = {}
@@ -123,7 +124,7 @@ end
 local function settle(ctx, intent, task, err, verdict)
   if task then
     intent:accepted(task)
-    ctx.created[task.taskId] = ctx.now()
+    waits.made(ctx, task.taskId, ctx.now())
     return
   end
   give_up(intent, err, is_named(intent, err) or verdict == "uncertain")
@@ -195,11 +196,8 @@ local function order(ctx, operation, body, options)
     deadline = ctx.now() + options.submit.deadline, tries = 0, attempts = 0 }
   if not task then err = intent:sum(err) end
   scheduler:settled(cleanup)
-  if task then
-    ctx.created[task.taskId] = ctx.now()
-    if scheduler.current and not task.joined then scheduler.current.ordered = task.taskId end
-  end
-  scheduler:unshield(task and intent:accepted_too_late(task) or err)
+  if task then waits.made(ctx, task.taskId, ctx.now()) end
+  scheduler:unshield(task and intent:accepted_too_late(task) or err, task and not task.joined and task.taskId or nil)
   return task, err
 end
 

@@ -226,15 +226,30 @@ function M.is_watched(ctx, taskId)
   return false
 end
 
+---So many more waits are under way, which share the rate of looks.
+---@param ctx table
+---@param more integer
+function M.count(ctx, more)
+  ctx.watching = ctx.watching + more
+end
+
+---This client knows when a task was made: how soon a look makes sense, and how long the service may not know it yet.
+---@param ctx table
+---@param taskId string
+---@param at number  on the clock of `now`
+function M.made(ctx, taskId, at)
+  ctx.created[taskId] = at
+end
+
 local function enter(ctx, watch)
-  ctx.watching = ctx.watching + 1
+  M.count(ctx, 1)
   local watches, taskId = ctx.watches, watch.taskId
   watch.other = watches[taskId] -- mostly none
   watches[taskId] = watch
 end
 
 local function leave(ctx, watch)
-  ctx.watching = ctx.watching - 1
+  M.count(ctx, -1)
   local watches, taskId = ctx.watches, watch.taskId
   local before = watches[taskId]
   if before == watch then watches[taskId] = watch.other end

@@ -61,8 +61,9 @@ function M:remove(entry)
 end
 
 ---After a change that an error interrupted half way: puts what is there in order. An entry that fell out has no place.
+---@return boolean mended  there was such a change
 function M:mend()
-  if not self.changing then return end
+  if not self.changing then return false end
   local entries = {}
   for at, entry in pairs(self) do
     if type(at) == "number" then entries[at] = entry end
@@ -73,6 +74,7 @@ function M:mend()
     if not entry.at then self:add(entry) end -- one that was being moved stands there twice
   end
   self.changing = false
+  return true
 end
 
 ---@return boolean

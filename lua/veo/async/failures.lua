@@ -1,0 +1,43 @@
+--- Failed jobs nobody asks about: the log and `on_job_error` are told of each, once. Methods of the scheduler.
+
+local ipairs, pcall = ipairs, pcall
+local stderr = io and io.stderr
+
+local tracebacks = require "veo.async.traceback"
+
+local M = {}
+
+---A job failed, and nobody waits for its result.
+---@param job veo.Job
+function M:note_failure(job)
+  if job.failed_at then return end -- an error interrupted its end, which is made good
+  job.failed_at = self.now()
+  self.failed[#self.failed + 1] = job
+end
+
+-- A failure that nobody would hear of goes to standard error.
+local function tell(self, job)
+  local err = job.values[2]
+  if self.log then self.log { event = "job_failed", err = err, message = err.message, traceback = err.traceback } end
+  if self.on_job_error then
+    self.on_job_error(err, job)
+  elseif not self.log and stderr then
+    pcall(stderr.write, stderr, "veo: a job failed: ", err.traceback or tracebacks.text(err), "\n")
+  end
+end
+
+---Tells of the jobs that failed before `before` and were not asked about since.
+---@param before number
+function M:report(before)
+  local failed = self.failed
+  self.failed = {}
+  for _, job in ipairs(failed) do
+    if job.failed_at > before and not job.asked then
+      self.failed[#self.failed + 1] = job
+    elseif not job.asked then
+      tell(self, job)
+    end
+  end
+end
+
+return M

@@ -1,0 +1,205 @@
+--- A wait, from its beginning to the moment at which its job goes on. Methods of the scheduler.
+---
+--- Whoever waits is a *waiter*: of a job (a coroutine of ours, resumed by `step`) or of a *driver* (a plain call outside
+--- of jobs, which steps the client itself until its answer is there). A waiter waits for a transfer, a time, or until
+--- somebody wakes it; `waiter.why` says that it need not wait any more. A job is its own waiter, unless it has another
+--- one for somebody else to know: ten thousand tables less.
+
+local jobs = require "veo.async.job"
+local yieldable = require "veo.async.yieldable"
+
+local M = {}
+
+---@class veo.Waiter  what a job has in common with it is written here alone
+---@field job veo.Job|nil         nil: a driver's
+---@field transfer userdata|nil   the exchange whose end wakes it
+---@field due number|nil          the time that wakes it
+---@field at integer|nil          the heap's
+---@field why string|nil          what ended the wait; nil while it goes on
+
+local running, status, start, yield = coroutine.running, coroutine.status, coroutine.resume, coroutine.yield
+local TRIAL = yieldable.TRIAL
+-- What a job of ours yields; any other yield is somebody else's.
+local YIELD = {}
+
+-- Waking --------------------------------------------------------------------------------------------------------------
+
+---Has the waiter's job resumed in its turn. That it stands there twice does no harm: the job is resumed for the first,
+---and has no `why` at the second, or another waiter.
+---@param waiter veo.Waiter
+function M:enqueue(waiter)
+  local last = self.last + 1
+  self.ready[last] = waiter
+  self.last = last
+end
+
+---A new job waits for nothing but its turn.
+---@param job veo.Job
+function M:await_first_turn(job)
+  job.job, job.waiter, job.why = job, job, "spawned"
+  self:enqueue(job)
+end
+
+---Ends a wait. The order matters, for an error may come in between: without `why` the waiter is passed over in its turn,
+---and what is left behind `why` is replaced by its next wait.
+---@param waiter veo.Waiter
+---@param why "done"|"timeout"|"cancelled"|"closed"
+function M:wake(waiter, why)
+  if waiter.why then return end
+  if waiter.job then
+    local last = self.last + 1 -- as `enqueue`; this is called for every exchange
+    self.ready[last] = waiter
+    self.last = last
+  elseif waiter.pausing then
+    self.unseen[waiter] = true
+  end
+  waiter.why = why
+  if waiter.at then self.timers:remove(waiter) end
+  waiter.transfer = nil
+end
+
+---A driver that slept in `pause` has come back to what ended its wait.
+---@param waiter veo.Waiter
+function M:seen(waiter)
+  self.unseen[waiter] = nil
+end
+
+-- Waiting -------------------------------------------------------------------------------------------------------------
+
+---What is to be woken for the caller: the job, or a new table outside of jobs.
+---@return veo.Waiter
+function M:waiter()
+  local waiter = self.current or {}
+  waiter.why, waiter.transfer = nil, nil
+  return waiter
+end
+
+---The waiter waits for this transfer, which was started with it as its tag, and for no other one.
+---@param waiter veo.Waiter
+---@param transfer userdata|nil
+function M:expect(waiter, transfer)
+  waiter.transfer = transfer
+end
+
+---Has a waiter woken by the end of a transfer that is under way.
+---@return boolean attached  not, when it has ended and was taken
+local function attach(transfer, waiter)
+  waiter.transfer = transfer
+  if transfer:tag(waiter) then return true end
+  waiter.transfer = nil
+  return false
+end
+
+---Waits for a transfer, a time, or until `waiter` is woken. To be called only without an `obstacle`.
+---@param transfer userdata|nil
+---@param due number|nil          on the clock of `now`
+---@param waiter veo.Waiter|nil   made beforehand, for something else to wake
+---@return "done"|"timeout"|"cancelled"|"closed"|"stuck" why
+function M:await(transfer, due, waiter)
+  local job = self.current
+  waiter = waiter or self:waiter()
+  waiter.job = job
+  if transfer and not attach(transfer, waiter) then return "done" end -- it ended while nobody waited for it
+  waiter.due = due
+  if job then
+    if job.waiter.at then self.timers:remove(job.waiter) end -- an error ended its last wait before it began
+    job.waiter = waiter
+  end
+  if due then self.timers:add(waiter) end
+  if not job then return self:drive(waiter) end
+  return yield(YIELD)
+end
+
+---@param due number
+function M:sleep_until(due)
+  return self:await(nil, due)
+end
+
+---Leaves the current job until its waiter is woken; one that is cancelled ends here.
+function M:suspend()
+  return yield(YIELD)
+end
+
+---Ends a job's wait early. What may not be cut goes on; a job in a critical section then waits for it.
+---@param job veo.Job
+function M:interrupt(job)
+  local waiter = job.waiter
+  if not waiter or waiter.why then return end
+  local transfer = waiter.transfer
+  local cut = not transfer or transfer:cancel()
+  if cut or not job.shielded then
+    self:wake(waiter, "cancelled")
+    self:set_alarm()
+  end
+end
+
+---A job that has ended waits for nothing.
+---@param job veo.Job
+function M:forget(job)
+  local waiter = job.waiter
+  if waiter and waiter.at then self.timers:remove(waiter) end
+  job.waiter = nil
+end
+
+-- Going on ------------------------------------------------------------------------------------------------------------
+
+local go_on
+
+local function resume(self, job, ...)
+  if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
+  self.current, self.stepping = job, true
+  job.away = nil
+  return go_on(self, job, start(job.co, ...))
+end
+
+-- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
+-- that can, whole: cqueues says in the second value what it waits for.
+function go_on(self, job, ok, first, ...)
+  if ok and first == TRIAL then return go_on(self, job, start(job.co)) end
+  self.current = nil
+  if not ok or first == YIELD or first == jobs.DONE then return ok, first end
+  local here, main = running()
+  if not here or main or yieldable.foreign_obstacle() then
+    return false, "the job yielded outside of this client's calls, but step runs in the main program, or where Lua "
+      .. "cannot yield: call step from the coroutine that should take it"
+  end
+  self.stepping = false -- the host's other coroutines may call and step meanwhile
+  job.away = here -- goes on by it, and by nobody else
+  return resume(self, job, yield(first, ...))
+end
+
+-- The job is there, its wait is over, and it is not with somebody else.
+local function can_go_on(self, job, waiter)
+  return self.jobs[job] and job.waiter == waiter and waiter.why
+    and not (job.away and status(job.away) == "suspended")
+end
+
+---Resumes the jobs whose wait is over, in order, until `stop`.
+---@param stop number|nil
+function M:run_ready(stop)
+  self.stepping = true
+  local ready, now = self.ready, self.now
+  while self.first <= self.last do
+    local first = self.first
+    local waiter = ready[first]
+    ready[first] = false -- nil would have the table rehashed over and over
+    self.first = first + 1
+    local job = waiter and waiter.job
+    if job and can_go_on(self, job, waiter) then
+      jobs.gave_back(job, resume(self, job, job.fn and job or waiter.why))
+    end
+    if stop and now() >= stop then break end
+  end
+  self.stepping = false
+  if self.first > self.last then
+    self.first = 1 -- in this order: between the two, an error may come
+    self.last = 0
+  end
+end
+
+---An error has left a turn: no job runs.
+function M:leave_turn()
+  self.current, self.stepping = nil, false
+end
+
+return M
