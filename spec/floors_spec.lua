@@ -40,15 +40,26 @@ local function without_comments(text)
   return (("\n" .. text):gsub("%-%-%[%[.-%]%]", ""):gsub("%-%-[^\n]*", ""))
 end
 
--- The modules of ours that a text requires: now, when first used (`lazy`), in pcall, and those of a whole folder by a
--- name that is put together. What cannot be read is told.
-local function uses_of(text, modules)
-  local uses, unread = {}, {}
-  local function folder(prefix)
-    for module in pairs(modules) do
-      if module:sub(1, #prefix) == prefix then uses[module] = true end
-    end
+-- The names that a name is put together from: those of a list that is walked over, or the values of a table that is
+-- indexed. Nil where they cannot be read.
+local function names_in(text, expression)
+  local name, index = expression:match("^%s*([%a_][%w_]*)%s*(%[?)")
+  if not name then return nil end
+  local list = index == "" and text:match("for%s+[%w_]+%s*,%s*" .. name .. "%s+in%s+ipairs%s*(%b{})")
+    or index == "[" and text:match("local%s+" .. name .. "%s*=%s*(%b{})")
+  if not list then
+    local from = index == "" and text:match("local%s+" .. name .. "%s*=%s*([%w_]+%s*%[)")
+    return from and names_in(text, from)
   end
+  local names = {}
+  for found in list:gmatch("[\"']([%w_.]+)[\"']") do names[#names + 1] = found end
+  return names
+end
+
+-- The modules of ours that a text requires: now, when first used (`lazy`), in pcall, and those whose names are put
+-- together. What cannot be read is told.
+local function uses_of(text)
+  local uses, unread = {}, {}
   text = without_comments(text)
   for word, at in text:gmatch("%f[%w_.:\"'](%l+)%f[^%w_]()") do
     local rest = text:sub(at, at + 200)
@@ -57,7 +68,9 @@ local function uses_of(text, modules)
       local argument = rest:match("^%s*%(%s*(.*)") or rest:match("^%s*([\"'].*)") -- else it is no call
       local quoted, joined = (argument or ""):match("^[\"']([%w_.%-]*)[\"']%s*(%.?%.?)")
       if quoted and joined == ".." then
-        folder(quoted)
+        local names = names_in(text, argument:match("%.%.(.*)"))
+        for _, name in ipairs(names or {}) do uses[quoted .. name] = true end
+        if not names then unread[#unread + 1] = word .. rest:match("^[^\n]*") end
       elseif quoted then
         if quoted:find("^veo%f[^%w]") then uses[quoted] = true end
       elseif argument then
@@ -74,9 +87,9 @@ local function read_all()
     texts[path:gsub("^lua/", ""):gsub("%.lua$", ""):gsub("/init$", ""):gsub("/", ".")] = helper.read(path)
   end
   for module, text in pairs(texts) do
-    graph[module], unread[module] = uses_of(text, texts)
+    graph[module], unread[module] = uses_of(text)
   end
-  return graph, unread
+  return graph, unread, texts
 end
 
 -- The number of its floor; nil for a module that stands in no room.
@@ -113,9 +126,8 @@ describe("the floors", function()
   local graph, unread = read_all()
 
   it("reads each form of require", function()
-    local modules = { ["veo.client.a"] = "", ["veo.client.b"] = "" }
     local function read(text)
-      local uses, left = uses_of(text, modules)
+      local uses, left = uses_of(text)
       local names = {}
       for name in pairs(uses) do names[#names + 1] = name end
       table.sort(names)
@@ -126,7 +138,11 @@ describe("the floors", function()
     assert.equal("veo.a", read 'local a = lazy "veo.a"')
     assert.equal("veo.a", read 'local a = lazy.room "veo.a"')
     assert.equal("veo.a", read 'local ok, a = pcall(require, "veo.a")')
-    assert.equal("veo.client.a veo.client.b", read 'require("veo.client." .. room)(Client)')
+    assert.equal("veo.client.a veo.client.b",
+      read 'for _, room in ipairs { "a", "b" } do require("veo.client." .. room)(Client) end')
+    assert.equal("veo.cli.a", read 'local ROOMS = { x = "a" } require("veo.cli." .. ROOMS[command]).run()')
+    assert.equal("veo.cli.a", read 'local ROOMS = { x = "a" } local room = ROOMS[x] lazy("veo.cli." .. room)')
+    assert.equal(" unread", read 'require("veo.cli." .. room)')
     assert.equal("", read 'local pcall, require = pcall, require -- require "veo.a"')
     assert.equal("", read 'local json = require("cjson.safe").new()')
     assert.equal(" unread", read "pcall(require, name)")
@@ -201,6 +217,104 @@ describe("the floors", function()
       if (floor_of(module) or 9) <= 3 or module == "veo.webhook" then reach(module) end
     end
     assert.is_nil(reached["veo.core"])
+  end)
+end)
+
+-- One field, one file that writes it ----------------------------------------------------------------------------------
+
+-- Tables that several files share, by the names that they have there. A job is a waiter too.
+local SHARED = { scheduler = "scheduler", job = "job", waiter = "job", current = "job", for_job = "job",
+  witness = "job",
+  sleeper = "job", ctx = "context" }
+-- Whose methods stand in a file: what `self` is there.
+local SELF = { ["veo.async.job"] = "job" }
+for _, part in ipairs { "scheduler", "cleanup", "critical", "failures", "loop", "recovery", "waiting" } do
+  SELF["veo.async." .. part] = "scheduler"
+end
+
+local SPLIT = { ["then"] = true, ["do"] = true, ["else"] = true, ["repeat"] = true, ["end"] = true }
+
+-- The statements of a text, one a line, without what strings say.
+local function statements_of(text)
+  return (without_comments(text):gsub("\\.", ""):gsub('"[^"\n]*"', '""'):gsub("'[^'\n]*'", "''"):gsub(";", "\n")
+    :gsub("%f[%w_]function[^(\n]*%b()", "%0\n")
+    :gsub("%f[%w_](%l+)%f[^%w_]", function(word) return SPLIT[word] and word .. "\n" or nil end))
+end
+
+-- The fields of shared tables that a text assigns to, as "context.closed"; also by a local name for what such a field
+-- holds. A table's own constructor makes it and is no such assignment.
+local function fields_written(module, text)
+  local written, aliases = {}, {}
+  local function field_of(path)
+    local names = {}
+    for name in path:gsub("%b[]", ".[]"):gmatch("[%w_%[%]]+") do names[#names + 1] = name end
+    for at = #names - 1, 1, -1 do
+      local class = SHARED[names[at]] or at == 1 and names[at] == "self" and SELF[module]
+      if class and names[at + 1] ~= "[]" then return class .. "." .. names[at + 1] end
+    end
+    return names[2] and aliases[names[1]]
+  end
+  local function list(part)
+    local items = {}
+    for item in part:gsub("%b[]", "[]"):gmatch("[^,]+") do items[#items + 1] = item:match("^%s*(.-)%s*$") end
+    return items
+  end
+  for line in statements_of(text):gmatch("[^\n]+") do
+    local left, right = line:match("^%s*([%a_][%w_%.,%s%[%]#%+%-\"']*)=([^=]*)")
+    local names = left and left:match("^local%s+(.*)")
+    if names then
+      local values = list(right)
+      for i, name in ipairs(list(names)) do
+        local value = values[i] or ""
+        aliases[name] = not SHARED[name] and value:find("^[%w_.]+$") and field_of(value) or nil
+      end
+    elseif left then
+      for _, path in ipairs(list(left)) do
+        local field = path:find("^[%a_][%w_.%[%]]*$") and field_of(path)
+        if field then written[field] = true end
+      end
+    end
+  end
+  return written
+end
+
+describe("a field of the scheduler, of a job and of the context", function()
+  local _, _, texts = read_all()
+
+  it("is found where it is written", function()
+    local function read(text, module)
+      local names = {}
+      for name in pairs(fields_written(module or "veo.task.x", text)) do names[#names + 1] = name end
+      table.sort(names)
+      return table.concat(names, " ")
+    end
+    assert.equal("context.closed", read "ctx.closed = true")
+    assert.equal("job.state job.values", read "  job.state, job.values = state, values")
+    assert.equal("scheduler.alarm", read "if x then self.ctx.scheduler.alarm = 0 end")
+    assert.equal("scheduler.jobs", read "scheduler.jobs[job] = nil")
+    assert.equal("scheduler.count", read("function M:x(a) self.count = self.count + 1 end", "veo.async.loop"))
+    assert.equal("", read "function M:x(a) self.count = self.count + 1 end")
+    assert.equal("job.shielded", read "scheduler.current.shielded = true")
+    assert.equal("context.saving", read "local saving = ctx.saving\nsaving[taskId] = 1")
+    assert.equal("", read "local job = { job = ctx.scheduler, state = 1 }\nif job.state == 2 then return job.state end")
+    assert.equal("", read "local state = job.state -- job.state = 2")
+  end)
+
+  it("is written by one file", function()
+    local writers, fields = {}, 0
+    for module, text in pairs(texts) do
+      if (floor_of(module) or ENTRANCES) < ENTRANCES then
+        for field in pairs(fields_written(module, text)) do
+          fields = writers[field] and fields or fields + 1
+          local other = writers[field]
+          assert.is_nil(other, other and ("%s is written by %s and by %s"):format(field, module, other))
+          writers[field] = module
+        end
+      end
+    end
+    assert.is_true(fields > 35, fields .. " fields")
+    assert.equal("veo.async.waiting", writers["scheduler.current"])
+    assert.equal("veo.task.wait", writers["context.watching"])
   end)
 end)
 
