@@ -31,7 +31,7 @@ end
 
 -- Checking -------------------------------------------------------------------------------------------------------------
 
--- Raises at the line of whoever called the method that calls this.
+-- Raises at the line that called the method that calls this.
 local function misuse(call, problem)
   error(call .. ": " .. problem, 3)
 end

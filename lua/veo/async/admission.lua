@@ -71,7 +71,7 @@ end
 
 local function perform(self, scheduler, due, operation, request, options, sent)
   if scheduler.closed then return nil, unsent("closed") end -- by a function of the user's, on the way here
-  local waiter = scheduler:waiter()
+  local waiter = scheduler.current or {}
   local transfer, failure = start(self, scheduler, waiter, due, operation, request, options, sent)
   if not transfer then return nil, failure end
   scheduler:await(nil, nil, waiter)

@@ -1,4 +1,4 @@
---- Failed jobs nobody asks about: the log and `on_job_error` are told of each, once. Methods of the scheduler.
+--- Failed jobs that nobody asks about: the log and `on_job_error` hear of each, once. Methods of the scheduler.
 
 local ipairs, pcall = ipairs, pcall
 local stderr = io and io.stderr
@@ -15,7 +15,7 @@ function M:note_failure(job)
   self.failed[#self.failed + 1] = job
 end
 
--- A failure that nobody would hear of goes to standard error.
+-- Without either it goes to standard error.
 local function tell(self, job)
   local err = job.values[2]
   if self.log then self.log { event = "job_failed", err = err, message = err.message, traceback = err.traceback } end

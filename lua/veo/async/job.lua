@@ -15,7 +15,8 @@ local M = {}
 ---@class veo.Job: veo.Waiter
 ---@field state "pending"|"done"|"failed"|"cancelled"
 ---@field co thread|nil            while it is pending
----@field fn function|nil          until it starts, as `first`, its argument
+---@field fn function|nil          until it starts
+---@field first any                its argument, until it starts
 ---@field values table|nil         what its function returned, with `n`; nil and the error of one that ended otherwise
 ---@field waiters veo.Waiter[]|nil who waits for its end
 ---@field listeners function[]|nil what `on_end` was given
@@ -92,8 +93,8 @@ end
 
 -- Ending --------------------------------------------------------------------------------------------------------------
 
--- Tells whoever wants to know of the end. Each is told once, also when an error comes in between and `finish` is called
--- again.
+-- Wakes those that wait for the end and calls those that were given to `on_end`; each once, also when an error comes in
+-- between and `finish` is called again.
 local function announce(job)
   local waiters, listeners = job.waiters, job.listeners
   if waiters then
@@ -207,7 +208,7 @@ end
 ---Has `fn(job)` called once the job has ended, at once if it has ended already. Several functions are called in the order
 ---in which they were given. They run within the step, `cancel` or `close` that ended the job, as log functions do: what
 ---they raise is dropped, a call of the client that would wait is `busy`, and what they spawn runs from the next step on.
----A failure counts as noticed when one of them reads `job:result()`; else `on_job_error` and `log` are told of it.
+---A failure counts as noticed when one of them reads `job:result()`; else `on_job_error` and `log` hear of it.
 ---@param fn fun(job: veo.Job)
 ---@return veo.Job self
 function Job:on_end(fn)

@@ -61,13 +61,13 @@ local function has_room(self)
   return not self.admission.empty and self.admission:has_room(self)
 end
 
--- When a wait may be over that nobody else tells of.
+-- When the next wait ends by its time; `huge` for never.
 local function next_end(self)
   local first, due = self.timers[1], self.admission.due
   return first and first.due < due and first.due or due
 end
 
--- When something is to be done that nobody else tells of; nil for never.
+-- When the next step has something to do, if no exchange has; nil for never.
 local function next_due(self)
   local due, upkeep = next_end(self), self.upkeep
   local at = upkeep and upkeep:due() or huge
@@ -90,8 +90,8 @@ local function turn(self, ms)
   self:set_alarm()
 end
 
----The core wakes foreign loops at the next timer; at once while a driver has not seen its answer, or else the second of
----two coroutines that watch the descriptor would sleep on.
+---Tells the core when to wake foreign loops: at the next timer, and at once while a driver has not seen its answer, or
+---else the second of two coroutines that watch the descriptor would sleep on.
 function M:set_alarm()
   if self.closed then return end
   local at_once = self.first <= self.last or next(self.unseen) or has_room(self)
@@ -120,7 +120,7 @@ local function awaits(waiter)
   return waiter and waiter.transfer and not waiter.why
 end
 
--- Whether somebody waits for what is under way; whoever was found to is asked first.
+-- Whether anybody waits for what is under way. The job that did so the last time is asked first.
 local function is_awaited(self)
   if self.witness and self.witness.state == "pending" and awaits(self.witness.waiter) then return true end
   for waiter in pairs(self.drivers) do
@@ -198,7 +198,7 @@ end
 
 ---A plain call drives a job of its own to its end. An error ends that too.
 ---@param fn fun(...): ...
----@return veo.Job job  pending where nothing can bring its end about, or the client is closed
+---@return veo.Job job  still pending where nothing under way can end its wait
 function M:drive_job(fn, ...)
   local waiter = { for_job = nil }
   drive(self, waiter, begin_job, fn, ...)

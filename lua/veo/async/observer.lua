@@ -1,5 +1,5 @@
---- Functions of the user's that are told of something (log, on_job_error) and cannot harm what they are told of: what they
---- raise is dropped, a call they make is refused as busy, and where they yield they end.
+--- The user's functions that only hear of events (log, on_job_error, on_end) and cannot disturb what they hear of: what
+--- they raise is dropped, a call of theirs that would wait is busy, and where they yield they end.
 
 local visible = require "veo.util.visible"
 

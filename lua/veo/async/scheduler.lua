@@ -24,7 +24,7 @@ local M = {}
 ---@field pause nil|fun()         what a plain call does in place of sleeping
 ---@field log nil|fun(event: table)
 ---@field on_job_error nil|fun(err: veo.Error, job: veo.Job)
----@field observer table          wraps functions that are told of something, as these two
+---@field observer table          has wrapped these two: they raise nothing, and their calls do not wait
 ---@field upkeep table|nil        `beat` is called when it is `due`, whatever the jobs wait for
 ---@field admission table         the queue before exchanges
 ---@field timers table            a heap of the waiters that have a time
@@ -92,7 +92,7 @@ end
 function Scheduler:obstacle()
   local observer = self.observer
   if observer.co and observer:is_observing() then
-    return busy("a call from a function that is told of something, as a log function: make it from a job")
+    return busy("a call from a log function, on_job_error or on_end: make it from a job")
   end
   if self.current then
     if running() == self.current.co then
@@ -104,7 +104,7 @@ function Scheduler:obstacle()
     return busy("a call from a coroutine inside a job: make it from the job itself, or spawn another job")
   end
   if self.stepping then
-    return busy("a call from inside step, as from a log function: make it from a job")
+    return busy("a call from inside step: make it from a job")
   end
   local why = self.pause and yieldable.foreign_obstacle() -- pause is there to yield
   return why and busy(why) or nil

@@ -73,7 +73,7 @@ function M.enter(ctx, semaphore, operation, place)
   end
   return function()
     leave(ctx, semaphore, place)
-    ctx.scheduler:settled(place)
+    return ctx.scheduler:settled(place)
   end
 end
 

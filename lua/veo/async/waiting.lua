@@ -10,12 +10,16 @@ local yieldable = require "veo.async.yieldable"
 
 local M = {}
 
----@class veo.Waiter  what a job has in common with it is written here alone
----@field job veo.Job|nil         nil: a driver's
+---@class veo.Waiter
+---@field job veo.Job|nil         nil: a driver's; written here, as the next three
 ---@field transfer userdata|nil   the exchange whose end wakes it
 ---@field due number|nil          the time that wakes it
----@field at integer|nil          the heap's
 ---@field why string|nil          what ended the wait; nil while it goes on
+---@field at integer|nil          its place among the timers; util.heap writes it
+---@field admitted number|nil     when room for its exchange became free; async.admission
+---@field started userdata|nil    the exchange that was started for it; async.admission
+---@field pausing boolean|nil     it sleeps in `pause`; async.loop
+---@field for_job veo.Job|nil     the job that a plain call runs as; async.loop
 
 local running, status, start, yield = coroutine.running, coroutine.status, coroutine.resume, coroutine.yield
 local TRIAL = yieldable.TRIAL
@@ -66,19 +70,11 @@ end
 
 -- Waiting -------------------------------------------------------------------------------------------------------------
 
----What is to be woken for the caller: the job, or a new table outside of jobs.
----@return veo.Waiter
-function M:waiter()
-  local waiter = self.current or {}
-  waiter.why, waiter.transfer = nil, nil
-  return waiter
-end
-
----The waiter waits for this transfer, which was started with it as its tag, and for no other one.
+---From here on the waiter waits for this transfer, which was started with it as its tag, and for no other one.
 ---@param waiter veo.Waiter
 ---@param transfer userdata|nil
 function M:expect(waiter, transfer)
-  waiter.transfer = transfer
+  waiter.why, waiter.transfer = nil, transfer
 end
 
 ---Has a waiter woken by the end of a transfer that is under way.
@@ -97,7 +93,10 @@ end
 ---@return "done"|"timeout"|"cancelled"|"closed"|"stuck" why
 function M:await(transfer, due, waiter)
   local job = self.current
-  waiter = waiter or self:waiter()
+  if not waiter then
+    waiter = job or {}
+    waiter.why, waiter.transfer = nil, nil
+  end
   waiter.job = job
   if transfer and not attach(transfer, waiter) then return "done" end -- it ended while nobody waited for it
   waiter.due = due
@@ -148,12 +147,12 @@ local go_on
 local function resume(self, job, ...)
   if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
   self.current, self.stepping = job, true
-  job.away = nil
+  if job.away then job.away = nil end
   return go_on(self, job, start(job.co, ...))
 end
 
--- What the coroutine yielded or ended with. Yields that are not ours go on to whoever runs us, when there is a coroutine
--- that can, whole: cqueues says in the second value what it waits for.
+-- What the coroutine yielded or ended with. Yields that are not ours are passed on, with all values, to the coroutine that
+-- runs us, where there is one: cqueues says in the second value what it waits for.
 function go_on(self, job, ok, first, ...)
   if ok and first == TRIAL then return go_on(self, job, start(job.co)) end
   self.current = nil

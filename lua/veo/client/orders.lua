@@ -148,7 +148,7 @@ return function(Client, tools)
     return resumes.resume(ctx, opts)
   end
 
-  ---Closes an order by a person's word: names the task of an uncertain one (which the service must know), says that it
+  ---Closes an order by what a person knows of it: names the task of an uncertain one (which the service must know), says that it
   ---is "lost" (nothing was ordered: its key and price are free again), or that a finished one is "saved" elsewhere.
   ---A task that was accepted can be "lost" when the service, which is asked, does not know it, or when `force` is true.
   ---The order's own source, and a task of another order, are refused; so is one whose record has another source or

@@ -111,14 +111,14 @@ local function start_looks(ctx, run)
       put_back(ctx, run, watch, nil, late)
     else
       run.booked = nil
-      ctx.scheduler:spawn(look, ctx, run, watch) -- should on_progress raise, the log tells of it
+      ctx.scheduler:spawn(look, ctx, run, watch) -- should on_progress raise, the log hears of it
     end
   end
   return nil
 end
 
--- Looks at what is due, then waits for an end or for the next look. The watches count among the client's waits meanwhile
--- and no longer, since a loop that is left early says so to nobody.
+-- Looks at what is due, then waits for an end or for the next look. The watches count among the client's waits only
+-- meanwhile, since nobody learns of a loop that is left early.
 local function wait_for_end(ctx, run)
   local function leave()
     run.counted, run.waiter, ctx.each[run] = false, nil, nil
