@@ -281,6 +281,16 @@ end
 describe("a field of the scheduler, of a job and of the context", function()
   local _, _, texts = read_all()
 
+  local documented = {}
+  for class, modules in pairs { context = { "client.context" }, scheduler = { "async.scheduler" },
+    job = { "async.job", "async.waiting" } } do
+    for _, module in ipairs(modules) do
+      for name in texts["veo." .. module]:gmatch("\n%-%-%-@field ([%w_]+)") do
+        documented[class .. "." .. name] = true
+      end
+    end
+  end
+
   it("is found where it is written", function()
     local function read(text, module)
       local names = {}
@@ -300,7 +310,7 @@ describe("a field of the scheduler, of a job and of the context", function()
     assert.equal("", read "local state = job.state -- job.state = 2")
   end)
 
-  it("is written by one file", function()
+  it("is written by one file, and documented", function()
     local writers, fields = {}, 0
     for module, text in pairs(texts) do
       if (floor_of(module) or ENTRANCES) < ENTRANCES then
@@ -313,6 +323,9 @@ describe("a field of the scheduler, of a job and of the context", function()
       end
     end
     assert.is_true(fields > 35, fields .. " fields")
+    for field in pairs(writers) do
+      assert.is_true(documented[field], field .. " is in no ---@field of its class")
+    end
     assert.equal("veo.async.waiting", writers["scheduler.current"])
     assert.equal("veo.task.wait", writers["context.watching"])
   end)
