@@ -1,5 +1,5 @@
---- Out of descriptors: whatever opens a file tries again, with backoff, for as long as a call has time. Others let go of
---- theirs meanwhile.
+--- When descriptors run out, a file is opened again and again, with backoff, for as long as the call has time. Other calls
+--- close theirs meanwhile.
 
 local max = math.max
 
@@ -18,7 +18,7 @@ function M.is(failure)
   return ERRNO[failure.errno] == true
 end
 
----Calls `fn` until it does not fail for want of a descriptor.
+---Calls `fn` until it no longer fails for want of a descriptor.
 ---@param ctx table
 ---@param fn fun(): any, table|nil  a value, or nil and a failure or an error
 ---@return any value

@@ -1,4 +1,4 @@
---- Telling how far a transfer is: at most ten times a second, with its rate and the time that is left.
+--- The progress of a transfer, reported at most ten times a second, with its rate and the time that is left.
 
 local setmetatable = setmetatable
 local exp = math.exp
@@ -6,7 +6,7 @@ local exp = math.exp
 local M = {}
 M.__index = M
 
--- Seconds between two tellings.
+-- Seconds between two reports.
 local EVERY = 0.1
 -- The rate is an average over about this many seconds, so that it follows a change and does not flicker.
 local SMOOTH = 3
@@ -45,7 +45,7 @@ local function measure(self, bytes)
   self.rate = self.rate and self.rate + (rate - self.rate) * share or rate
 end
 
----Tells, unless nothing is new. The last telling is told all the same.
+---Reports, unless nothing is new. The last report is made all the same.
 ---@param bytes integer
 ---@param total integer|nil
 ---@param last boolean|nil
@@ -58,7 +58,7 @@ function M:tell(bytes, total, last)
     resumed = self.resumed })
 end
 
----Tells why nothing comes.
+---Reports why nothing comes.
 ---@param message string
 ---@param offline number  seconds without a connection
 function M:say(message, offline)
@@ -67,7 +67,7 @@ function M:say(message, offline)
     message = message, offline = offline })
 end
 
--- Until when to wait before the next telling, or the next heartbeat; nil: for as long as it takes.
+-- Until when to wait before the next report, or the next heartbeat; nil: for as long as it takes.
 local function next_news(self, due)
   local every = self.fn and EVERY or self.pulse
   local at = every and self.ctx.now() + every
@@ -82,7 +82,7 @@ local function read(self, transfer, glance)
   return transfer:result()
 end
 
----Waits for a transfer's end, or for what `glance` sees, telling on the way.
+---Waits for a transfer's end, and reports on the way.
 ---@param transfer userdata
 ---@param due number|nil        the wait ends then
 ---@param glance nil|fun()      called whenever the transfer has news

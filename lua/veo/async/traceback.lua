@@ -1,4 +1,4 @@
---- What an error of a job's says, and where it was raised, as far as its object and the host let that be seen.
+--- The text of a job's error, and where it was raised, as far as its object and the host let that be seen.
 
 local pcall, setmetatable, tostring, type = pcall, setmetatable, tostring, type
 local rawequal = rawequal or function(a, b) return a == b end

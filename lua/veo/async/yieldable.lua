@@ -1,6 +1,6 @@
 --- Whether a call may wait where it stands. Lua cannot suspend a coroutine across a C function that calls back (gsub, sort,
---- require, a metamethod or an iterator of C); Lua 5.1 and its pcall, metamethods and iterators neither. What finds that
---- out only when it yields has queued and sent by then.
+--- require, a metamethod or an iterator of C); Lua 5.1 neither across its pcall, metamethods and iterators. A call that
+--- finds this out only when it yields has queued and sent something by then.
 
 local pcall, select = pcall, select
 local format = string.format
@@ -11,7 +11,7 @@ local create, resume, running, yield = coroutine.create, coroutine.resume, corou
 local isyieldable = coroutine.isyieldable -- luacheck: ignore 143
 local getinfo = type(debug) == "table" and debug.getinfo or nil
 
--- What a trial yields; whoever resumes the job goes on with it at once.
+-- What a trial yields; the job is resumed at once.
 M.TRIAL = {}
 -- Lua 5.1 cannot yield across pcall; every other one can.
 M.CROSSES_PCALL = select(2, resume(create(function() pcall(yield, true) end))) == true
@@ -49,7 +49,7 @@ function M.obstacle()
   yield(M.TRIAL)
 end
 
----The same of a coroutine of the host's, which can be tried by nobody; the main program has none to suspend.
+---The same for a coroutine of the host's, where no trial is possible; the main program has none to suspend.
 ---@return string|nil
 function M.foreign_obstacle()
   local here, main = running()

@@ -1,4 +1,4 @@
---- Callbacks that come to a client: verified, then believed only as far as the service's own record goes.
+--- Callbacks that come to a client: verified, then believed only as far as the service's own record confirms them.
 
 local pairs, tostring, type = pairs, tostring, type
 local time = os and os.time

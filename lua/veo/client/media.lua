@@ -46,7 +46,7 @@ return function(Client, tools)
   ---The 1080P version of a finished video. The first call orders it (and costs once); this one asks until it is there.
   ---The video can no longer be extended afterwards. The result can be given to download. In the jobs family it is an order
   ---like extend, with a task of its own: `taskId` is that, `source` the video's. With a ledger one that was asked for over
-  ---the other family is not ordered again, and is told as it is there.
+  ---the other family is not ordered again; its state there is returned.
   ---Documentation: GET /api/v1/veo/get-1080p-video; jobs: the model veo/get-1080p-video.
   ---@param task string|{ taskId: string, index: integer|nil, callBackUrl: string|nil }|veo.Status  `index` not in the jobs family, `callBackUrl` only there
   ---@param given { timeout: number|nil, interval: number|nil, retry: table|nil }|nil  seconds; 600 and 25 unless given

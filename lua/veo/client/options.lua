@@ -1,5 +1,5 @@
---- What each call may be told, as data, and how it is checked. An unknown or bad option is the caller's misuse: the
---- client raises it at the caller's line, so nothing raises in here.
+--- The options of each call, as data, and how they are checked. An unknown or bad option is the caller's misuse, which the
+--- client raises at the caller's line; nothing raises in here.
 
 local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
 local find, format, lower, match = string.find, string.format, string.lower, string.match
@@ -96,7 +96,7 @@ M.new = {
     test = function(value) return value == false or text.test(value) end },
 }
 
--- Money: where it is remembered, how it is proved, how much may go.
+-- Money: where orders are kept, how a charge is proved, how much may be spent.
 M.new.ledger = text
 M.new.create = flag
 M.new.evidence = flag
@@ -170,7 +170,7 @@ function M.overlay(kinds, defaults, given)
   return out
 end
 
----A retry policy: what is given over what the client has.
+---A retry policy: what is given, over the client's own.
 ---@param defaults veo.RetryPolicy|nil
 ---@param given table|nil
 ---@return veo.RetryPolicy|nil, string|nil problem
