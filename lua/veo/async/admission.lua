@@ -1,8 +1,9 @@
---- The queue before exchanges. libcurl is not asked to queue (a thousand handles added at once cost 4.2 times the CPU of a
---- pool, measured), and a queued exchange holds no handle of libcurl: ten thousand of them would take 150 MiB. Whether
---- there is room for another exchange is known to the core alone.
+--- The queue before exchanges. libcurl is not asked to queue (a thousand handles added at once cost 4.2 times the CPU
+--- of a pool, measured), and a queued exchange holds no handle of libcurl: ten thousand of them would take 150 MiB.
+--- Whether there is room for another exchange is known to the core alone.
 ---
---- There are two queues: an order, or a fresh link for a file that is being saved, does not wait behind a thousand looks.
+--- There are two queues: an order, or a fresh link for a file that is being saved, does not wait behind a thousand
+--- looks.
 
 local ipairs, setmetatable = ipairs, setmetatable
 local huge, max = math.huge, math.max

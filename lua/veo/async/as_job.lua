@@ -1,7 +1,7 @@
 --- Runs a call that holds something (an order under way, a file, a share of the looks) so that it lets go at any end.
 --- Where the caller is no job it runs as one: should a function of the user's raise in it, the job's cleanups let go;
---- should the caller be interrupted, an order that has left is still waited for. In a job an error first lets go of what
---- the call holds: the caller may catch it and go on. Lua 5.1 cannot yield across pcall, so that there nobody can.
+--- should the caller be interrupted, an order that has left is still waited for. In a job an error first lets go of
+--- what the call holds: the caller may catch it and go on. Lua 5.1 cannot yield across pcall, so that there nobody can.
 
 local error, pcall = error, pcall
 -- Without it an error has no trace of where it came from.

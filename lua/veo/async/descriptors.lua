@@ -1,5 +1,5 @@
---- When descriptors run out, a file is opened again and again, with backoff, for as long as the call has time. Other calls
---- close theirs meanwhile.
+--- When descriptors run out, a file is opened again and again, with backoff, for as long as the call has time. Other
+--- calls close theirs meanwhile.
 
 local max = math.max
 

@@ -62,7 +62,8 @@ function M.new(scheduler, fn, ...)
     local called, arguments = fn, pack(...)
     fn = function() return called(unpack(arguments, 1, count)) end
   end
-  -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one argument.
+  -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one
+  -- argument.
   local job = setmetatable({
     scheduler = scheduler,
     state = "pending",
@@ -205,10 +206,11 @@ function Job:result()
   return unpack(self.values, 1, self.values.n)
 end
 
----Has `fn(job)` called once the job has ended, at once if it has ended already. Several functions are called in the order
----in which they were given. They run within the step, `cancel` or `close` that ended the job, as log functions do: what
----they raise is dropped, a call of the client that would wait is `busy`, and what they spawn runs from the next step on.
----A failure counts as noticed when one of them reads `job:result()`; else `on_job_error` and `log` hear of it.
+---Has `fn(job)` called once the job has ended, at once if it has ended already. Several functions are called in the
+---order in which they were given. They run within the step, `cancel` or `close` that ended the job, as log functions
+---do: what they raise is dropped, a call of the client that would wait is `busy`, and what they spawn runs from the
+---next step on. A failure counts as noticed when one of them reads `job:result()`; else `on_job_error` and `log` hear
+---of it.
 ---@param fn fun(job: veo.Job)
 ---@return veo.Job self
 function Job:on_end(fn)

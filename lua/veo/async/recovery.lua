@@ -1,6 +1,6 @@
---- What an error leaves that comes from anywhere: Ctrl-C raises at whatever instruction is next, a `pause` may raise, and
---- so may an allocation. A client has to go on working after it, and to read the answers to its orders. Methods of the
---- scheduler.
+--- What an error leaves that comes from anywhere: Ctrl-C raises at whatever instruction is next, a `pause` may raise,
+--- and so may an allocation. A client has to go on working after it, and to read the answers to its orders. Methods of
+--- the scheduler.
 ---
 --- All repair is here. Elsewhere an error in between does no harm; where that depends on the order of assignments, the
 --- function says so.

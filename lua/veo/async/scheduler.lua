@@ -1,5 +1,5 @@
---- Runs jobs over veo.core without ever sleeping in a frame, and drives the same calls where there is no job. Its methods
---- stand in several files, by their ideas; each of its fields is written by one of them.
+--- Runs jobs over veo.core without ever sleeping in a frame, and drives the same calls where there is no job. Its
+--- methods stand in several files, by their ideas; each of its fields is written by one of them.
 
 local ipairs, next, pairs, setmetatable = ipairs, next, pairs, setmetatable
 local huge = math.huge

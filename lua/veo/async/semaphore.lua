@@ -1,6 +1,6 @@
---- Semaphores: a limited number of calls hold a place, the others wait in line, first come, first served, and hold nothing
---- meanwhile. An error may come at any instruction: a place belongs to whoever is in `holders`, which is one assignment,
---- and everything that follows from it can be done again.
+--- Semaphores: a limited number of calls hold a place, the others wait in line, first come, first served, and hold
+--- nothing meanwhile. An error may come at any instruction: a place belongs to whoever is in `holders`, which is one
+--- assignment, and everything that follows from it can be done again.
 
 local ipairs, pairs = ipairs, pairs
 local format = string.format

@@ -1,9 +1,9 @@
 --- A wait, from its beginning to the moment at which its job goes on. Methods of the scheduler.
 ---
---- Whoever waits is a *waiter*: of a job (a coroutine of ours, resumed by `step`) or of a *driver* (a plain call outside
---- of jobs, which steps the client itself until its answer is there). A waiter waits for a transfer, a time, or until
---- somebody wakes it; `waiter.why` says that it need not wait any more. A job is its own waiter, unless it has another
---- one for somebody else to know: ten thousand tables less.
+--- Whoever waits is a *waiter*: of a job (a coroutine of ours, resumed by `step`) or of a *driver* (a plain call
+--- outside of jobs, which steps the client itself until its answer is there). A waiter waits for a transfer, a time, or
+--- until somebody wakes it; `waiter.why` says that it need not wait any more. A job is its own waiter, unless it has
+--- another one for somebody else to know: ten thousand tables less.
 
 local jobs = require "veo.async.job"
 local yieldable = require "veo.async.yieldable"
@@ -44,8 +44,8 @@ function M:await_first_turn(job)
   self:enqueue(job)
 end
 
----Ends a wait. The order matters, for an error may come in between: without `why` the waiter is passed over in its turn,
----and what is left behind `why` is replaced by its next wait.
+---Ends a wait. The order matters, for an error may come in between: without `why` the waiter is passed over in its
+---turn, and what is left behind `why` is replaced by its next wait.
 ---@param waiter veo.Waiter
 ---@param why "done"|"timeout"|"cancelled"|"closed"
 function M:wake(waiter, why)
@@ -151,8 +151,8 @@ local function resume(self, job, ...)
   return go_on(self, job, start(job.co, ...))
 end
 
--- What the coroutine yielded or ended with. Yields that are not ours are passed on, with all values, to the coroutine that
--- runs us, where there is one: cqueues says in the second value what it waits for.
+-- What the coroutine yielded or ended with. Yields that are not ours are passed on, with all values, to the coroutine
+-- that runs us, where there is one: cqueues says in the second value what it waits for.
 function go_on(self, job, ok, first, ...)
   if ok and first == TRIAL then return go_on(self, job, start(job.co)) end
   self.current = nil

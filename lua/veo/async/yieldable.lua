@@ -1,6 +1,6 @@
---- Whether a call may wait where it stands. Lua cannot suspend a coroutine across a C function that calls back (gsub, sort,
---- require, a metamethod or an iterator of C); Lua 5.1 neither across its pcall, metamethods and iterators. A call that
---- finds this out only when it yields has queued and sent something by then.
+--- Whether a call may wait where it stands. Lua cannot suspend a coroutine across a C function that calls back (gsub,
+--- sort, require, a metamethod or an iterator of C); Lua 5.1 neither across its pcall, metamethods and iterators. A
+--- call that finds this out only when it yields has queued and sent something by then.
 
 local pcall, select = pcall, select
 local format = string.format

@@ -1,4 +1,5 @@
---- What a client works with, and all of its calls share. Each field has one file that writes it after this one has made it.
+--- What a client works with, and all of its calls share. Each field has one file that writes it after this one has made
+--- it.
 
 local pcall, tostring = pcall, tostring
 local min = math.min

@@ -1,5 +1,5 @@
---- The options of each call, as data, and how they are checked. An unknown or bad option is the caller's misuse, which the
---- client raises at the caller's line; nothing raises in here.
+--- The options of each call, as data, and how they are checked. An unknown or bad option is the caller's misuse, which
+--- the client raises at the caller's line; nothing raises in here.
 
 local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
 local find, format, lower, match = string.find, string.format, string.lower, string.match

@@ -137,8 +137,8 @@ local function wait_for_end(ctx, run)
   return why
 end
 
----Iterates over tasks in the order in which they end: taskId, status or nil, error or nil. A task costs a table while it
----is waited for, not a coroutine.
+---Iterates over tasks in the order in which they end: taskId, status or nil, error or nil. A task costs a table while
+---it is waited for, not a coroutine.
 ---@param ctx table
 ---@param ids string[]
 ---@param options table  the `wait` options
