@@ -49,7 +49,7 @@ local M = {}
 ---@field each table<table, true>   loops over ends that wait now; task.batch
 ---@field upgraded table<string, string>  taskId → the upgrade it got, after which it cannot be extended; task.upgrade
 ---@field charges table<string, table>    what was ordered once and may be asked for again for nothing; task.upgrade
----@field once table<string, table> upgrades that are tasks of their own: what was ordered → what became of it; task.memo
+---@field once table<string, table> upgrades that are tasks of their own: what was ordered → what became of it; task.intent.in_memory
 ---@field destinations table<string, table>  name of a file → the call that is to save there; task.download.destination
 ---@field weak table<string, true>  folders of which the log was told what their file system cannot do; task.download.to_file
 ---@field saving table<string, integer>   taskId → its downloads under way; task.download

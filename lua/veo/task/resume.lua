@@ -9,7 +9,7 @@ local time = os and os.time
 
 local as_job = require "veo.async.as_job"
 local downloads = require "veo.task.download"
-local ended = require "veo.async.ended"
+local ends = require "veo.async.ended"
 local ledgers = require "veo.ledger"
 local query = require "veo.task.query"
 local saves = require "veo.task.resume.save"
@@ -41,7 +41,7 @@ end
 
 -- It did not end with a video.
 local function note_failure(run, row, record, err)
-  if ended.is(err.code) then return end
+  if ends.is(err.code) then return end
   if err.code == "failed" or err.code == "expired" then
     if not steps.make(run, row, { state = "failed", status = err.status, err = err }) then return count(run, "lost") end
     record.state = "failed"
@@ -70,7 +70,7 @@ local function save(run, row, record, status)
     record.state = "saved"
     count(run, "saved")
   elseif err then
-    if ended.is(err.code) then return end
+    if ends.is(err.code) then return end
     run.ctx.ledger:release(row)
     count(run, "open")
   else
