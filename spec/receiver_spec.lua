@@ -253,7 +253,11 @@ describe("veo.receiver", function()
     assert.is_nil(none)
     assert.equal("io", err.code)
     assert.error_matches(function() receivers.new { port = 1 } end, "client: a client expected")
-    assert.error_matches(function() receivers.new { client = client, prot = 1 } end, "unknown option prot")
+    local file, _, message = helper.raised(function() receivers.new { client = client, prot = 1 } end)
+    assert.equal("receiver_spec.lua", file) -- at the caller's line
+    assert.matches("unknown option prot (did you mean port?)", message, 1, true)
+    assert.error_matches(function() receivers.new { client = client, port = "1" } end,
+      "port: given a string, expected a number")
     assert.error_matches(function() receivers.new { client = client, path = "x" } end, "begins with a slash")
   end)
 end)

@@ -8,6 +8,7 @@
 --- TLS is the business of the web server in front of it. Needs cqueues and luaossl.
 
 local errors = require "veo.errors"
+local options = require "veo.util.options"
 
 local M = {}
 
@@ -28,32 +29,30 @@ local MOST_BODY = 65536
 -- Where the client has no descriptor, nothing tells the loop of a job that others have spawned (seconds).
 local LOOK_AGAIN = 0.05
 
-local OPTIONS = { client = "table", host = "string", port = "number", path = "string", url = "string", loop = "any",
-  on_status = "function" }
-
-local function misuse(problem)
-  error("receiver.new: " .. problem, 3)
+local function a(kind)
+  return { expected = "a " .. kind, test = function(value) return type(value) == kind end }
 end
 
-local function check(given)
-  if type(given) ~= "table" then misuse("a table of options expected, got " .. type(given)) end
-  for name, value in pairs(given) do
-    local wanted = OPTIONS[name]
-    if not wanted then misuse("unknown option " .. tostring(name)) end
-    if wanted ~= "any" and type(value) ~= wanted then
-      misuse(("%s: a %s expected, got %s"):format(name, wanted, type(value)))
-    end
-  end
-  if not given.client then misuse("client: a client expected") end
-  if given.path and given.path:sub(1, 1) ~= "/" then misuse("path: it begins with a slash") end
+local OPTIONS = { client = a "table", host = a "string", port = a "number", path = a "string", url = a "string",
+  loop = { expected = "a cqueues loop", test = function() return true end }, on_status = a "function" }
+
+-- Nil, or what is wrong with them.
+local function problem_with(given)
+  if type(given) ~= "table" then return "a table of options expected, got " .. type(given) end
+  local _, problem = options.overlay(OPTIONS, nil, given)
+  if problem then return problem end
+  if not given.client then return "client: a client expected" end
+  if given.path and given.path:sub(1, 1) ~= "/" then return "path: it begins with a slash" end
+  return nil
 end
 
 ---Listens. Nothing happens until its loop runs: receiver:run(), or the loop that was given.
----@param options { client: veo.Client, host: string|nil, port: integer|nil, path: string|nil, url: string|nil, loop: any|nil, on_status: nil|fun(status: veo.Status, event: veo.webhook.Event) }  127.0.0.1, a free port and "/veo/callback" unless given; `url`: how the service reaches it; `on_status` runs as a job of the client, after the service got its answer
+---@param given { client: veo.Client, host: string|nil, port: integer|nil, path: string|nil, url: string|nil, loop: any|nil, on_status: nil|fun(status: veo.Status, event: veo.webhook.Event) }  127.0.0.1, a free port and "/veo/callback" unless given; `url`: how the service reaches it; `on_status` runs as a job of the client, after the service got its answer
 ---@return veo.Receiver|nil receiver
 ---@return veo.Error|nil err
-function M.new(options)
-  check(options)
+function M.new(given)
+  local problem = problem_with(given)
+  if problem then error("receiver.new: " .. problem, 2) end
   local found, cqueues = pcall(require, "cqueues")
   if not found then
     return nil, errors.new { code = "missing", operation = "receiver",
@@ -61,19 +60,19 @@ function M.new(options)
   end
   -- Else the first callback would load what it needs, in one turn of the loop (3 ms), or find no descriptor for it.
   pcall(require("veo").preload)
-  local host, path = options.host or "127.0.0.1", options.path or "/veo/callback"
-  local listener, why = require("veo.util.listener").new(host, options.port or 0, CONNECTIONS)
+  local host, path = given.host or "127.0.0.1", given.path or "/veo/callback"
+  local listener, why = require("veo.util.listener").new(host, given.port or 0, CONNECTIONS)
   if not listener then
     return nil, errors.new { code = "io", operation = "receiver",
-      message = ("receiver: cannot listen on %s:%d: %s"):format(host, options.port or 0, why) }
+      message = ("receiver: cannot listen on %s:%d: %s"):format(host, given.port or 0, why) }
   end
   local self = setmetatable({
-    client = options.client, listener = listener, port = listener.port, path = path, on_status = options.on_status,
-    url = options.url or ("http://%s:%d%s"):format(host, listener.port, path),
-    loop = options.loop or cqueues.new(), pending = 0, steps = 0,
+    client = given.client, listener = listener, port = listener.port, path = path, on_status = given.on_status,
+    url = given.url or ("http://%s:%d%s"):format(host, listener.port, path),
+    loop = given.loop or cqueues.new(), pending = 0, steps = 0,
     stepped = require("cqueues.condition").new(), -- signalled whenever the client has made a step
     spawned = require("cqueues.condition").new(), -- ... and whenever it is to make one
-    cqueues = cqueues, requests = require "veo.receiver.http", fd = options.client:pollfd(),
+    cqueues = cqueues, requests = require "veo.receiver.http", fd = given.client:pollfd(),
   }, Receiver)
   self.loop:wrap(function() self:drive() end)
   self.loop:wrap(function() listener:run(self.loop, function(sock) self:serve(sock) end) end)

@@ -76,7 +76,7 @@ describe("misuse", function()
       end, "wait: given 5, expected a table" },
       ["a bad retry"] = { function() line = here() + 1
         local _ = veo.new { api_key = KEY, retry = { attempts = 0 } }
-      end, "retry.attempts" },
+      end, "retry: attempts: given 0" },
       ["a log that cannot be called"] = { function() line = here() + 1
         local _ = veo.new { api_key = KEY, log = {} }
       end, "log: given a table, expected a function" },
@@ -139,7 +139,7 @@ describe("misuse", function()
     line = here() + 1
     assert_raised(line, function() client:extend({}, 5) end, "^extend: options: given 5, expected a table")
     line = here() + 1
-    assert_raised(line, function() client:extend({}, { retry = { attempts = "x" } }) end, "^extend: retry.attempts")
+    assert_raised(line, function() client:extend({}, { retry = { attempts = "x" } }) end, "^extend: retry: attempts")
     line = here() + 1
     assert_raised(line, function() client:extend_and_wait("x") end, "^extend_and_wait: a table of parameters")
     line = here() + 1

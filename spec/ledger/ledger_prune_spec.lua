@@ -159,7 +159,8 @@ local function suite(where)
       { before = 1, dry = true } } do
       assert.has_error(function() client:prune(given) end)
     end
-    assert.has_error(function() client:prune() end)
+    assert.error_matches(function() client:prune() end, "give before %(epoch seconds%) or days")
+    assert.error_matches(function() client:prune { day = 1 } end, "unknown option day %(did you mean days%?%)")
   end)
 end
 

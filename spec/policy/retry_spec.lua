@@ -24,23 +24,28 @@ describe("retry.policy", function()
   end)
 
   for _, case in ipairs {
-    { { attempts = 0 }, "retry.attempts" }, { { attempts = 1.5 }, "retry.attempts" },
-    { { attempts = "3" }, "retry.attempts" }, { { attempts = 1e6 }, "retry.attempts" },
-    { { base = -1 }, "retry.base" }, { { base = 0 / 0 }, "retry.base" }, { { max = math.huge }, "retry.max" },
-    { { ambiguous = "yes" }, "retry.ambiguous" }, { { budget = true }, "retry.budget" },
-    { { budget = { tokens = -1 } }, "retry.budget.tokens" }, { { budget = { coins = 1 } }, "retry.budget.coins" },
-    { { tries = 3 }, "retry.tries" },
+    { { attempts = 0 }, "attempts: given 0, expected" }, { { attempts = 1.5 }, "attempts: given 1.5, expected" },
+    { { attempts = "3" }, "attempts: given a string, expected" }, { { attempts = 1e6 }, "attempts: given" },
+    { { base = -1 }, "base: given -1, expected" }, { { base = 0 / 0 }, "base: given" },
+    { { max = math.huge }, "max: given inf, expected" }, { { ambiguous = "yes" }, "ambiguous: given a string" },
+    { { budget = true }, "budget: given true, expected" },
+    { { budget = { tokens = -1 } }, "budget: tokens: given -1, expected" },
+    { { budget = { coins = 1 } }, "budget: unknown option coins" },
+    { { attemps = 3 }, "unknown option attemps (did you mean attempts?)" }, { "often", "options: given a string" },
   } do
-    it("refuses a bad " .. case[2], function()
-      local policy, err = retry.policy(case[1])
+    it("refuses " .. case[2], function()
+      local policy, problem = retry.policy(case[1])
       assert.is_nil(policy)
-      assert.are.equal("invalid", err.code)
-      assert.are.equal(case[2], err.field)
-      assert.is_truthy(err.message:find(case[2], 1, true))
-      assert.is_string(err.given)
-      assert.is_string(err.expected)
+      assert.equal(1, problem:find("retry: " .. case[2], 1, true), problem)
     end)
   end
+
+  it("lays what a call says over what its client has", function()
+    local client = assert(retry.policy { attempts = 2, base = 3, budget = false })
+    local policy = assert(retry.policy({ base = 1 }, client))
+    assert.same({ attempts = 2, base = 1, max = 8, ambiguous = false, budget = false }, policy)
+    assert.same({ attempts = 2, base = 3, max = 8, ambiguous = false, budget = false }, client)
+  end)
 end)
 
 describe("retry.delay", function()

@@ -514,10 +514,11 @@ describe("simulator", function()
 
   describe("its life", function()
     it("refuses unknown and mistyped options at the caller's line", function()
-      local _, why = pcall(function() simulator.start { sped = 1 } end)
-      assert.matches('simulator_spec.*unknown option "sped"', why)
+      local _, why = pcall(function() simulator.start { speeed = 1 } end)
+      assert.matches('simulator_spec.*unknown option speeed %(did you mean speed%?%)', why)
       assert.error_matches(function() simulator.start { speed = "fast" } end, "must be a number")
-      assert.error_matches(function() simulator.start { script = { { foo = 1 } } } end, "foo")
+      assert.error_matches(function() simulator.start { script = { { foo = 1 } } } end,
+        "unknown field foo in a rule %(rule 1%)")
     end)
 
     it("ends with its parent, however that dies", function()

@@ -215,7 +215,8 @@ return function(sim, where, busted)
 
     it("raises at an unknown filter", function()
       local client = new()
-      assert.has_error(function() client:tasks { sate = "saved" } end)
+      assert.error_matches(function() client:tasks { sate = "saved" } end,
+        "tasks: unknown filter sate %(did you mean state%?%)")
       assert.has_error(function() client:tasks { limit = -1 } end)
     end)
   end)

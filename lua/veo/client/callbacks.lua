@@ -1,17 +1,15 @@
 --- Callbacks that come to a client: verified, then believed only as far as the service's own record confirms them.
 
-local pairs, tostring, type = pairs, tostring, type
+local type = type
 local time = os and os.time
 
 local lazy = require("veo.util.lazy").room
+local options = require "veo.client.options"
 local query = require "veo.task.query"
 local settle = lazy "veo.task.settle"
 local unsigned = lazy "veo.task.unsigned"
 local waits = require "veo.task.wait"
 local webhook = lazy "veo.webhook"
-
--- What the caller may say of a callback beside headers and body.
-local KNOWN = { target = "string", now = "number" }
 
 -- What is remembered of callbacks that were handled, once the first has come.
 local function memory_of(ctx)
@@ -60,12 +58,6 @@ local function handle_unsigned(ctx, event, target)
   return status, err
 end
 
-local function problem_with(given)
-  for name, value in pairs(given) do
-    if type(value) ~= KNOWN[name] then return "unknown or bad option " .. tostring(name) end
-  end
-end
-
 -- What a callback says, and what the service says of its task; `quiet` when the log is not told.
 local function believe(ctx, headers, body, given)
   local event, err
@@ -104,11 +96,9 @@ return function(Client, tools)
         .. "has none: every callback is then no more than a reason to look)")
     end
     if type(headers) ~= "table" then misuse("callback", "headers: a table expected, got " .. type(headers)) end
-    given = given or {}
-    local problem = problem_with(given)
-    local ready, busy = begin(ctx, "callback", not problem, problem)
-    if not ready then return nil, busy end
-    local event, status, err, quiet = believe(ctx, headers, body, given)
+    local opts, busy = begin(ctx, "callback", options.overlay(options.callback, nil, given))
+    if not opts then return nil, busy end
+    local event, status, err, quiet = believe(ctx, headers, body, opts)
     if ctx.log and not quiet then
       ctx.log { event = "callback", taskId = event and event.taskId, state = status and status.state, err = err,
         replay = event and event.replay }

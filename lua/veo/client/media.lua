@@ -1,8 +1,9 @@
 --- The calls around extend: generation, upgrades, links, uploads.
 
-local pairs, tostring, type = pairs, tostring, type
+local type = type
 
 local lazy = require("veo.util.lazy").room
+local checks = require "veo.util.options"
 local options = require "veo.client.options"
 local query = require "veo.task.query"
 local submits = require "veo.task.submit"
@@ -14,6 +15,7 @@ local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
 local UPGRADE = { upgrade = options.upgrade }
 local UPLOAD = { upload = options.upload }
+local UPLOADED = { path = true, url = true, uploadPath = true, fileName = true }
 
 -- The parameters of an upgrade: its own, or the taskId of a task or status.
 local function upgrade_params(task)
@@ -103,11 +105,8 @@ return function(Client, tools)
     end
     local unusable = params.path ~= nil and texts.path_problem(params.path)
     if unusable then misuse("upload", "path: " .. unusable) end
-    for name in pairs(params) do
-      if name ~= "path" and name ~= "url" and name ~= "uploadPath" and name ~= "fileName" then
-        misuse("upload", "unknown field " .. tostring(name))
-      end
-    end
+    unusable = checks.unknown("field", params, UPLOADED)
+    if unusable then misuse("upload", unusable) end
     local opts, busy = begin(ctx, "upload", split(ctx, UPLOAD, given, true))
     if not opts then return nil, busy end
     return uploads.upload(ctx, params, opts)

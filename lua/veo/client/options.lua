@@ -1,14 +1,14 @@
 --- The options of each call, as data, and how they are checked. An unknown or bad option is the caller's misuse, which
 --- the client raises at the caller's line; nothing raises in here.
 
-local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
+local ipairs, pairs, type = ipairs, pairs, type
 local find, format, lower, match = string.find, string.format, string.lower, string.match
-local concat, sort = table.concat, table.sort
+local concat = table.concat
 
 local budgets = require "veo.policy.budget"
 local callable = require "veo.util.callable"
+local checks = require "veo.util.options"
 local retry = require "veo.policy.retry"
-local suggest = require "veo.util.suggest"
 local texts = require "veo.util.text"
 local types = require "veo.wire.types"
 
@@ -16,7 +16,7 @@ local M = {}
 
 -- Kinds of values ------------------------------------------------------------------------------------------------------
 
-local MOST = 2 ^ 53 -- further on, not every whole number is one, and the core takes none
+local MOST = checks.MOST
 
 local function is_number(value)
   return type(value) == "number" and value >= -MOST and value <= MOST
@@ -86,6 +86,9 @@ M.submit = { timeout = positive, deadline = seconds, key = text, on_duplicate = 
   path = text, overwrite = flag, mkdir = flag }
 M.many = { limit = count }
 M.settle = { force = flag }
+M.prune = { before = number(0, "epoch seconds"), days = number(0, "a number from 0 up"), dry_run = flag }
+M.callback = { now = number(0, "unix seconds"), target = { expected = "the path and query that were called",
+  test = function(value) return type(value) == "string" end } }
 M.free = { timeout = positive, deadline = seconds }
 
 M.new = {
@@ -122,53 +125,8 @@ M.defaults = {
 
 -- Checking -------------------------------------------------------------------------------------------------------------
 
--- A value as it may be shown; never a string's content, which may be a key.
-local function show(value)
-  if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
-  if value == "" then return "an empty string" end
-  return "a " .. type(value)
-    .. (type(value) == "string" and texts.trimmed(value) and " with blanks or a line break around it" or "")
-end
-
-local function names_of(kinds, groups)
-  local names = {}
-  for name in pairs(kinds) do names[#names + 1] = name end
-  for name in pairs(groups or {}) do names[#names + 1] = name end
-  sort(names)
-  return names
-end
-
--- Nil, or what is wrong with an option.
-local function problem_with(kinds, groups, name, value)
-  local kind = kinds[name]
-  if not kind then
-    local meant = suggest.nearest(name, names_of(kinds, groups))
-    return format("unknown option %s%s", type(name) == "string" and name or show(name),
-      meant and (" (did you mean " .. meant .. "?)") or "")
-  end
-  if kind.test(value) then return nil end
-  return format("%s: given %s, expected %s%s", name, show(value), kind.expected,
-    type(value) == "number" and value > MOST and ", of at most 2^53" or "")
-end
-
----Checks a flat table of options and lays it over its defaults.
----@param kinds table      name → kind
----@param defaults table|nil
----@param given table|nil
----@return table|nil options   a fresh table
----@return string|nil problem
-function M.overlay(kinds, defaults, given)
-  local out = {}
-  for name, value in pairs(defaults or {}) do out[name] = value end
-  if given == nil then return out end
-  if type(given) ~= "table" then return nil, "options: given " .. show(given) .. ", expected a table" end
-  for name, value in pairs(given) do
-    local problem = problem_with(kinds, nil, name, value)
-    if problem then return nil, problem end
-    out[name] = value
-  end
-  return out
-end
+---@type fun(kinds: table, defaults: table|nil, given: table|nil): table|nil, string|nil
+M.overlay = checks.overlay
 
 ---A retry policy: what is given, over the client's own.
 ---@param defaults veo.RetryPolicy|nil
@@ -176,12 +134,7 @@ end
 ---@return veo.RetryPolicy|nil, string|nil problem
 function M.retry(defaults, given)
   if given == nil and defaults then return defaults end
-  if given ~= nil and type(given) ~= "table" then return nil, "retry: given " .. show(given) .. ", expected a table" end
-  local merged = {}
-  for name in pairs(retry.defaults) do if defaults then merged[name] = defaults[name] end end
-  for name, value in pairs(given or {}) do merged[name] = value end
-  local policy, err = retry.policy(merged)
-  return policy, err and err.message
+  return retry.policy(given, defaults)
 end
 
 ---Sorts a call's options into groups; an option may belong to several. `retry` belongs to every call that has it.
@@ -196,12 +149,13 @@ function M.split(groups, defaults, given)
     for name, kind in pairs(kinds) do all[name] = kind end
     out[group] = M.overlay(kinds, defaults[group])
   end
-  if given ~= nil and type(given) ~= "table" then
-    return nil, "options: given " .. show(given) .. ", expected a table"
-  end
-  for name, value in pairs(given or {}) do
+  if given == nil then given = {} end
+  if type(given) ~= "table" then return nil, "options: given " .. checks.show(given) .. ", expected a table" end
+  local problem = checks.unknown("option", given, all, { retry = defaults.retry })
+  if problem then return nil, problem end
+  for name, value in pairs(given) do
     if name ~= "retry" or not defaults.retry then
-      local problem = problem_with(all, { retry = defaults.retry }, name, value)
+      problem = checks.problem(all, name, value)
       if problem then return nil, problem end
       for group, kinds in pairs(groups) do
         if kinds[name] then out[group][name] = value end
@@ -209,8 +163,7 @@ function M.split(groups, defaults, given)
     end
   end
   if not defaults.retry then return out end
-  local problem
-  out.retry, problem = M.retry(defaults.retry, given and given.retry)
+  out.retry, problem = M.retry(defaults.retry, given.retry)
   if not out.retry then return nil, problem end
   return out
 end
@@ -224,11 +177,13 @@ for name, kinds in pairs(GROUPS) do WITH_RETRY[name] = kinds end
 ---@return table|nil, string|nil problem
 function M.of_client(given)
   local flat, out = {}, {}
+  local problem = checks.unknown("option", given, M.new, WITH_RETRY)
+  if problem then return nil, problem end
   for name, value in pairs(given) do
     if WITH_RETRY[name] then
-      if type(value) ~= "table" then return nil, format("%s: given %s, expected a table", name, show(value)) end
+      if type(value) ~= "table" then return nil, format("%s: given %s, expected a table", name, checks.show(value)) end
     else
-      local problem = problem_with(M.new, WITH_RETRY, name, value)
+      problem = checks.problem(M.new, name, value)
       if problem then return nil, problem end
       flat[name] = value
     end
@@ -236,11 +191,9 @@ function M.of_client(given)
   for name, value in pairs(M.defaults) do out[name] = value end
   for name, value in pairs(flat) do out[name] = value end
   for group, kinds in pairs(GROUPS) do
-    local problem
     out[group], problem = M.overlay(kinds, M.defaults[group], given[group])
     if not out[group] then return nil, group .. ": " .. problem end
   end
-  local problem
   out.retry, problem = M.retry(nil, given.retry)
   if not out.retry then return nil, problem end
   return out

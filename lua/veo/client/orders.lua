@@ -1,7 +1,6 @@
 --- The client's calls around the ledger: what is open, what became of it, and chains, whose hops all stand in it.
 
-local ipairs, next, pairs, tostring, type = ipairs, next, pairs, tostring, type
-local huge = math.huge
+local ipairs, next, pairs, type = ipairs, next, pairs, type
 
 local lazy = require("veo.util.lazy").room
 local chains = lazy "veo.task.chain"
@@ -29,23 +28,11 @@ local function need_ledger(call)
     message = call .. ": this client has no ledger: veo.new { ledger = \"renders.db\" }" }
 end
 
-local function is_time(value)
-  return type(value) == "number" and value >= 0 and value < huge
-end
-
 -- Nil and what is wrong, unless exactly one of both says how old.
 local function prune_options(given)
-  if type(given) ~= "table" then return nil, "options: a table expected, got " .. type(given) end
-  for name in pairs(given) do
-    if name ~= "before" and name ~= "days" and name ~= "dry_run" then
-      return nil, "unknown option " .. tostring(name) .. "; there are before, days and dry_run"
-    end
-  end
-  if (given.before == nil) == (given.days == nil) then return nil, "give before (epoch seconds) or days" end
-  if given.before ~= nil and not is_time(given.before) then return nil, "before: epoch seconds expected" end
-  if given.days ~= nil and not is_time(given.days) then return nil, "days: a number from 0 up expected" end
-  if given.dry_run ~= nil and type(given.dry_run) ~= "boolean" then return nil, "dry_run: true or false expected" end
-  return given
+  local opts, problem = options.overlay(options.prune, nil, given)
+  if opts and (opts.before == nil) == (opts.days == nil) then return nil, "give before (epoch seconds) or days" end
+  return opts, problem
 end
 
 ---@param Client veo.Client   the class

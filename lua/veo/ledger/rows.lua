@@ -1,6 +1,6 @@
 --- Tasks of the ledger as users see them: a filter becomes SQL with bound values, a row becomes a record.
 
-local ipairs, pairs, tostring, type = ipairs, pairs, tostring, type
+local ipairs, pairs, type = ipairs, pairs, type
 local find, format = string.find, string.format
 local concat = table.concat
 local unpack = table.unpack or unpack -- luacheck: ignore
@@ -9,7 +9,7 @@ local cjson = require "cjson.safe"
 
 local canonical = require "veo.util.canonical_json"
 local equality = require "veo.ledger.equality"
-local suggest = require "veo.util.suggest"
+local options = require "veo.util.options"
 
 local M = {}
 
@@ -68,7 +68,6 @@ function M.record(row)
 end
 
 local COLUMNS = { ref = "ref", state = "state", key = "intent_key", taskId = "task_id", operation = "operation" }
-local NAMES = { "ref", "state", "key", "taskId", "operation", "open", "since", "limit" }
 
 local function is_text(value) return type(value) == "string" and not find(value, "%z") end
 local function is_flag(value) return type(value) == "boolean" end
@@ -83,12 +82,10 @@ local KINDS = { ref = TEXT, state = TEXT, key = TEXT, taskId = TEXT, operation =
 function M.problem(filter)
   if filter == nil then return nil end
   if type(filter) ~= "table" then return "a table expected, got " .. type(filter) end
+  local unknown = options.unknown("filter", filter, KINDS)
+  if unknown then return unknown end
   for name, value in pairs(filter) do
     local kind = KINDS[name]
-    if not kind then
-      local meant = suggest.nearest(name, NAMES)
-      return "unknown filter " .. tostring(name) .. (meant and " (did you mean " .. meant .. "?)" or "")
-    end
     if not kind[1](value) then return name .. ": " .. kind[2] end
   end
   return nil

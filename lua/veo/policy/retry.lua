@@ -1,10 +1,9 @@
 --- When a call is repeated, how long before, and from which budget. The numbers stand here and nowhere else.
 
-local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
+local setmetatable, type = setmetatable, type
 local huge, min = math.huge, math.min
-local format = string.format
 
-local errors = require "veo.errors"
+local options = require "veo.util.options"
 
 local M = {}
 
@@ -31,50 +30,31 @@ local function finite(value)
   return type(value) == "number" and value == value and value ~= huge and value ~= -huge
 end
 
--- Rule of each option: test, and what it expects.
 local function not_negative(v) return finite(v) and v >= 0 end
 
-local seconds = { not_negative, "seconds, 0 or more" }
-local rules = {
-  attempts = { function(v) return finite(v) and v >= 1 and v <= 100 and v % 1 == 0 end, "a whole number, 1 to 100" },
+local seconds = { expected = "seconds, 0 or more", test = not_negative }
+local KINDS = {
+  attempts = { expected = "a whole number, 1 to 100",
+    test = function(v) return finite(v) and v >= 1 and v <= 100 and v % 1 == 0 end },
   base = seconds,
   max = seconds,
-  ambiguous = { function(v) return type(v) == "boolean" end, "true or false" },
-  budget = { function(v) return v == false or type(v) == "table" end, "a table or false" },
+  ambiguous = { expected = "true or false", test = function(v) return type(v) == "boolean" end },
+  budget = { expected = "a table or false", test = function(v) return v == false or type(v) == "table" end },
 }
 
-local tokens = { not_negative, "a number, 0 or more" }
-local budget_rules = { tokens = tokens, retry = tokens, timeout = tokens, success = tokens }
+local tokens = { expected = "a number, 0 or more", test = not_negative }
+local BUDGET = { tokens = tokens, retry = tokens, timeout = tokens, success = tokens }
 
--- Defaults overlaid with checked options, or nil and an error that names the option.
-local function overlay(prefix, defaults, rule_set, options)
-  local out = {}
-  for name, value in pairs(defaults) do out[name] = value end
-  for name, value in pairs(options or {}) do
-    local rule = rule_set[name]
-    if not rule or not rule[1](value) then
-      local field = prefix .. tostring(name)
-      local expected = rule and rule[2] or "an option that exists"
-      local given = type(value) == "number" and tostring(value) or "a " .. type(value) -- a text may be a secret
-      return nil, errors.new {
-        code = "invalid", field = field, given = given, expected = expected,
-        message = rule and format("%s: given %s, expected %s", field, given, expected)
-          or "unknown option " .. field,
-      }
-    end
-    out[name] = value
-  end
-  return out
-end
-
----@param options table|nil
----@return veo.RetryPolicy|nil, veo.Error|nil
-function M.policy(options)
-  local policy, err = overlay("retry.", M.defaults, rules, options)
-  if not policy then return nil, err end
+---@param given table|nil                what the caller says
+---@param defaults veo.RetryPolicy|nil   the client's policy, or what stands above
+---@return veo.RetryPolicy|nil policy
+---@return string|nil problem
+function M.policy(given, defaults)
+  local policy, problem = options.overlay(KINDS, defaults or M.defaults, given)
+  if not policy then return nil, "retry: " .. problem end
   if policy.budget then
-    policy.budget, err = overlay("retry.budget.", M.defaults.budget, budget_rules, policy.budget)
-    if not policy.budget then return nil, err end
+    policy.budget, problem = options.overlay(BUDGET, M.defaults.budget, policy.budget)
+    if not policy.budget then return nil, "retry: budget: " .. problem end
   end
   return policy
 end
@@ -115,18 +95,18 @@ function Bucket:success()
   if self.limit then self.tokens = min(self.limit, self.tokens + self.gain) end
 end
 
----@param options table|false|nil  `policy.budget`
-function M.budget(options)
-  if options == false then return setmetatable({ tokens = 0 }, Bucket) end
+---@param given table|false|nil  `policy.budget`
+function M.budget(given)
+  if given == false then return setmetatable({ tokens = 0 }, Bucket) end
   local defaults = M.defaults.budget
-  options = options or defaults
-  local limit = options.tokens or defaults.tokens
+  given = given or defaults
+  local limit = given.tokens or defaults.tokens
   return setmetatable({
     tokens = limit,
     limit = limit,
-    retry = options.retry or defaults.retry,
-    timeout = options.timeout or defaults.timeout,
-    gain = options.success or defaults.success,
+    retry = given.retry or defaults.retry,
+    timeout = given.timeout or defaults.timeout,
+    gain = given.success or defaults.success,
   }, Bucket)
 end
 

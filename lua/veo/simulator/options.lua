@@ -1,4 +1,5 @@
 --- The simulator's options, with their defaults; a misspelt one is refused.
+local checks = require "veo.util.options"
 local script = require "veo.simulator.script"
 
 local M = {}
@@ -30,11 +31,13 @@ M.defaults = {
 --- Fills in the defaults.
 --- @return table|nil options, string|nil why
 function M.fill(given)
+  given = given or {}
+  local unknown = checks.unknown("option", given, M.defaults)
+  if unknown then return nil, unknown end
   local options = {}
   for name, value in pairs(M.defaults) do options[name] = value end
-  for name, value in pairs(given or {}) do
+  for name, value in pairs(given) do
     local default = M.defaults[name]
-    if default == nil then return nil, ("unknown option %q"):format(tostring(name)) end
     if value ~= false and default ~= false and type(value) ~= type(default)
       and not (name == "rate" and value == true) then
       return nil, ("option %q must be a %s, got a %s"):format(name, type(default), type(value))

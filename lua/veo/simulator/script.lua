@@ -13,6 +13,7 @@
 -- The same in a request: "[sim code=429 retry-after=2 times=1]" in a prompt acts on that submit,
 -- "[sim:status flag=3]" in a prompt on the status calls of the task it makes ("media", "callback" alike), and a
 -- taskId such as "sim.flag-2.list_form-bare" on the call that carries it.
+local checks = require "veo.util.options"
 local effects = require "veo.simulator.effects"
 
 local M = {}
@@ -30,14 +31,14 @@ end
 --- @return table|nil rule, string|nil why
 function M.rule(given)
   if type(given) ~= "table" then return nil, "a rule must be a table, got " .. type(given) end
+  local unknown = checks.unknown("field", given, conditions, effects.known)
+  if unknown then return nil, unknown .. " in a rule" end
   local rule = { effect = {}, on = names(given.on), counts = {} }
   for key, value in pairs(given) do
     if conditions[key] then
       if key ~= "on" then rule[key] = value end
-    elseif effects.known[key] then
-      rule.effect[key] = value
     else
-      return nil, ("unknown field %q in a rule"):format(tostring(key))
+      rule.effect[key] = value
     end
   end
   return rule

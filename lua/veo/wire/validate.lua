@@ -7,6 +7,7 @@ local find, format = string.find, string.format
 local concat = table.concat
 
 local errors = require "veo.errors"
+local options = require "veo.util.options"
 local suggest = require "veo.util.suggest"
 local text = require "veo.util.text"
 local types = require "veo.wire.types"
@@ -57,17 +58,7 @@ local function names_of(rules)
   return kept.names, kept.by_name
 end
 
--- The unknown name that sorts first, so that the same mistake always gives the same message.
-local function first_unknown(params, by_name)
-  local found, found_key
-  for key in pairs(params) do
-    if not by_name[key] and key ~= "extra" then
-      local name = tostring(key)
-      if not found or name < found then found, found_key = name, key end
-    end
-  end
-  return found_key
-end
+local BESIDE = { extra = true }
 
 local function unknown_field(operation, key, value, names)
   local shown = type(key) == "string" and text.printable(key, 40) or "[" .. text.show(key) .. "]"
@@ -130,7 +121,7 @@ function M.check(operation, rules, params)
     return nil, invalid(operation, "params", text.show(params), "a table of parameters")
   end
   local names, by_name = names_of(rules)
-  local unknown = first_unknown(params, by_name)
+  local unknown = options.stray(params, by_name, BESIDE)
   if unknown ~= nil then return nil, unknown_field(operation, unknown, params[unknown], names) end
   local out, warnings = {}, {}
   for i = 1, #rules do
