@@ -16,6 +16,24 @@ describe("a database's address", function()
   end)
 end)
 
+describe("UTF-8", function()
+  it("is looked for from any byte on", function()
+    for text, at in pairs { ["a\195\169"] = false, ["a\195"] = 2, ["\255a\192\128"] = 1, ["\237\160\128"] = 1,
+      ["\240\159\152\128\128"] = 5, ["\224\159\128"] = 1, ["\244\144\128\128"] = 1 } do
+      assert.equal(at or nil, texts.bad_utf8(text))
+    end
+    assert.equal(3, texts.bad_utf8("\255a\192\128", 2))
+    assert.is_nil(texts.bad_utf8("\255a", 2))
+  end)
+end)
+
+describe("a line", function()
+  it("is not empty and has neither line breaks nor NUL", function()
+    for _, line in ipairs { "a", " ", "a\tb", "\195\169" } do assert.is_true(texts.is_line(line)) end
+    for _, other in ipairs { "", "a\n", "\ra", "a\0b", 5, {}, false } do assert.is_false(texts.is_line(other)) end
+  end)
+end)
+
 describe("a link", function()
   it("is told from a task's id", function()
     for _, link in ipairs { "https://h/a.mp4", "ftp://h", "//h/a.mp4", "a//b" } do

@@ -1,5 +1,7 @@
 --- The command's arguments, as argparse reads them.
 
+local texts = require "veo.util.text"
+
 local M = {}
 
 local EPILOG = [[
@@ -47,12 +49,12 @@ local function some(name)
 end
 
 local function file(text)
-  if text ~= "" and text ~= "-" and not text:find("[%z\r\n]") then return text end
+  if text ~= "-" and texts.is_line(text) then return text end
   return nil, "a file name expected"
 end
 
 local function line(text)
-  if text ~= "" and not text:find("[%z\r\n]") then return text end
+  if texts.is_line(text) then return text end
   return nil, "a non-empty text on one line expected"
 end
 

@@ -39,11 +39,10 @@ local natural_or_off = { expected = "a whole number from 0 up, or false for no l
 local flag = { expected = "true or false", test = function(value) return type(value) == "boolean" end }
 
 local function is_text(value, unwanted)
-  return type(value) == "string" and value ~= "" and not find(value, unwanted or "[%z\r\n]")
-    and not texts.trimmed(value)
+  return texts.is_line(value) and not (unwanted and find(value, unwanted)) and not texts.trimmed(value)
 end
 
-local text = { expected = "a non-empty string on one line", test = is_text }
+local text = { expected = "a non-empty string on one line", test = function(value) return is_text(value) end }
 local word = { expected = "a non-empty string on one line without blanks",
   test = function(value) return is_text(value, "[%c%s]") end }
 local header = { expected = "a non-empty string without control characters",

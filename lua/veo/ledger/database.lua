@@ -13,7 +13,6 @@ local byte, char, find = string.byte, string.char, string.find
 local format, gsub, sub = string.format, string.gsub, string.sub
 local unpack = table.unpack or unpack -- luacheck: ignore
 
-local canonical = require "veo.util.canonical_json"
 local core = require "veo.core"
 local drivers = require "veo.ledger.driver"
 local engines = require "veo.ledger.engines"
@@ -133,7 +132,7 @@ local function byte_of(digits) return char(tonumber(digits, 16)) end
 
 local function storable(db, value)
   if type(value) ~= "string" or not find(value, "[%z\1\128-\255]") then return value end
-  local whole = not find(value, "[%z\1]") and (db.kind == "sqlite" or canonical.is_text(value))
+  local whole = not find(value, "[%z\1]") and (db.kind == "sqlite" or not texts.bad_utf8(value))
   return whole and value or MARK .. gsub(value, ".", digits_of)
 end
 

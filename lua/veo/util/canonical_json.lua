@@ -3,7 +3,7 @@
 
 local ipairs, pairs, tonumber, tostring, type = ipairs, pairs, tonumber, tostring, type
 local floor = math.floor
-local byte, char, find, format = string.byte, string.char, string.find, string.format
+local byte, char, format = string.byte, string.char, string.format
 local gsub, match, sub = string.gsub, string.match, string.sub
 local concat, sort = table.concat, table.sort
 
@@ -18,43 +18,21 @@ local function escape_control(c)
   return ESCAPES[c] or format("\\u%04x", byte(c))
 end
 
--- Length of the UTF-8 sequence that a byte begins; nil for one that begins none.
-local function length(lead)
-  return lead >= 0xC2 and lead <= 0xDF and 2 or lead >= 0xE0 and lead <= 0xEF and 3
-    or lead >= 0xF0 and lead <= 0xF4 and 4 or nil
-end
-
--- Bytes that are no UTF-8 become lone surrogates, which no valid text holds, so two bodies never meet in one spelling.
-local function escape_high(run)
-  local out, at = {}, 1
-  while at <= #run do
-    local lead, second = byte(run, at, at + 1)
-    local n = length(lead)
-    local valid = n and #run >= at + n - 1 and not find(sub(run, at + 1, at + n - 1), "[^\128-\191]")
-      and not (lead == 0xE0 and second < 0xA0) and not (lead == 0xED and second > 0x9F)
-      and not (lead == 0xF0 and second < 0x90) and not (lead == 0xF4 and second > 0x8F)
-    if valid then
-      out[#out + 1] = sub(run, at, at + n - 1)
-    else
-      out[#out + 1] = format("\\udc%02x", lead)
-    end
-    at = at + (valid and n or 1)
-  end
-  return concat(out)
-end
-
----JSON as everybody can read it: bytes that are no UTF-8, as a task id may hold, are escaped.
+---JSON as everybody can read it: bytes that are no UTF-8, as a task id may hold, become lone surrogates, which no valid
+---text holds, so that two texts never meet in one spelling.
 ---@param json string
 ---@return string
 function M.readable(json)
-  return (gsub(json, "[\128-\255]+", escape_high))
-end
-
----Whether a string can be kept as text everywhere: PostgreSQL takes UTF-8 only.
----@param s string
----@return boolean
-function M.is_text(s)
-  return M.readable(s) == s
+  local bad = texts.bad_utf8(json)
+  if not bad then return json end
+  local out, from = {}, 1
+  repeat
+    out[#out + 1] = sub(json, from, bad - 1)
+    out[#out + 1] = format("\\udc%02x", byte(json, bad))
+    from = bad + 1
+    bad = texts.bad_utf8(json, from)
+  until not bad
+  return concat(out) .. sub(json, from)
 end
 
 -- An escape and what may be its digits: a byte that was no UTF-8, or nil for any other.

@@ -27,7 +27,7 @@ end
 local function safe(text)
   text = tostring(text)
   if text == "" then return "%" end
-  local foreign = canonical.is_text(text) and "" or "\128-\255" -- bytes that are no letters
+  local foreign = texts.bad_utf8(text) and "\128-\255" or "" -- bytes that are no letters
   return (gsub(gsub(text, '[%z\1-\31\127/\\:*?"<>|%%' .. foreign .. "]", escape), "^%.", "%%2E"))
 end
 

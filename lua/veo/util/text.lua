@@ -22,9 +22,10 @@ end
 
 ---Position of the first byte that is not valid UTF-8, or nil when all of it is.
 ---@param s string
+---@param from integer|nil  where to begin
 ---@return integer|nil
-function M.bad_utf8(s)
-  local at = find(s, "[\128-\255]")
+function M.bad_utf8(s, from)
+  local at = find(s, "[\128-\255]", from)
   while at do
     local count, low, high = sequence(byte(s, at))
     if not count then return at end
@@ -65,11 +66,18 @@ function M.trimmed(s)
   return out ~= s and out or nil
 end
 
+---Whether a value is a text on one line, without NUL: what can be a name, a header, an argument.
+---@param value any
+---@return boolean
+function M.is_line(value)
+  return type(value) == "string" and value ~= "" and not find(value, "[%z\r\n]")
+end
+
 ---Nil, or why no file can be meant by a name.
 ---@param value any
 ---@return string|nil
 function M.path_problem(value)
-  if type(value) ~= "string" or value == "" or find(value, "[%z\r\n]") then return "a non-empty file name expected" end
+  if not M.is_line(value) then return "a non-empty file name expected" end
   return M.trimmed(value) and "a file name without blanks around it expected" or nil
 end
 

@@ -2,9 +2,10 @@
 --- ours, for other programs use such names too. Where another program's file has the name, the next name is taken.
 
 local tonumber = tonumber
-local byte, find, format = string.byte, string.find, string.format
+local find, format = string.find, string.format
 local gmatch, gsub, match, sub = string.gmatch, string.gsub, string.match, string.sub
 
+local canonical = require "veo.util.canonical_json"
 local core = require "veo.core"
 local descriptors = require "veo.async.descriptors"
 
@@ -18,19 +19,6 @@ local LONGEST = 239
 -- The longest validator that is kept: it has to fit into a request.
 local LONGEST_VALUE = 255
 
----48 bits are plenty to tell targets apart.
----@param text string
----@return string
-function M.hash(text)
-  local a, b = 7, 11
-  for i = 1, #text do
-    local value = byte(text, i)
-    a = (a * 257 + value) % 16777213
-    b = (b * 263 + value) % 16777183
-  end
-  return format("%06x%06x", a, b)
-end
-
 ---@param path string  the target
 ---@param n integer    from 1 to MOST
 ---@return string name
@@ -39,8 +27,8 @@ function M.name(path, n)
   if not folder then folder, name = "", path end
   if #name > LONGEST then
     -- No letter is cut in two: some file systems refuse that.
-    local start = gsub(sub(name, 1, LONGEST - 13), "[\192-\255][\128-\191]*$", "")
-    name = start .. "~" .. M.hash(name)
+    local start = gsub(sub(name, 1, LONGEST - 17), "[\192-\255][\128-\191]*$", "")
+    name = start .. "~" .. canonical.hash(name)
   end
   return folder .. name .. (n > 1 and "." .. n or "") .. ".part"
 end

@@ -2,12 +2,13 @@
 --- crash ended goes on at its last byte. The notes are only changed under the file's lock.
 
 local setmetatable = setmetatable
-local find = string.find
 
+local canonical = require "veo.util.canonical_json"
 local core = require "veo.core"
 local descriptors = require "veo.async.descriptors"
 local part_names = require "veo.task.download.part_names"
 local targets = require "veo.task.download.target"
+local text = require "veo.util.text"
 
 local M = {}
 local Part = {}
@@ -46,7 +47,7 @@ function M.open(source, path, options, journal)
   end
   -- What is there may be another task's, so it is not changed before the name is this one's.
   local name = sink:path()
-  local id = part_names.hash(source.name)
+  local id = canonical.hash(source.name)
   wrong = journal and journal:begin(notes.id ~= id and is_all(notes, sink:size()) and "whole" or nil)
   if wrong then
     if sink:size() == 0 then part_names.remove(name) end
@@ -79,7 +80,7 @@ end
 function Part:note(validator, total)
   if validator == self.validator and total == self.total then return end
   self.validator, self.total = validator, total
-  self.noted = validator ~= nil and not find(validator, "[%z\r\n]")
+  self.noted = text.is_line(validator)
   part_names.write(self.name, self.id, self.noted and validator or nil, total)
 end
 

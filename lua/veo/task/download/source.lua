@@ -5,6 +5,7 @@ local find, format, match = string.find, string.format, string.match
 
 local errors = require "veo.errors"
 local query = require "veo.task.query"
+local text = require "veo.util.text"
 local wire = require "veo.wire"
 
 local M = {}
@@ -37,7 +38,7 @@ function M.new(given)
         taskId)
     end
   end
-  local link = type(url) == "string" and not find(url, "%s$") and not find(url, "[%z\r\n]") and wire.link(url)
+  local link = text.is_line(url) and not find(url, "%s$") and wire.link(url)
   if not link then
     return nil, invalid("url", type(url) == "string" and wire.printable(wire.bare_url(url), 80) or type(url),
       "an http or https URL on one line", "download: url: an http or https URL on one line expected", taskId)
