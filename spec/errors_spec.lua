@@ -108,6 +108,32 @@ describe("errors", function()
     assert.equal("maybe", errors.paid(errors.new { code = "network", charged = "maybe" }).charged)
   end)
 
+  it("ends its message with a hint, which others may fill with their own words", function()
+    local err = errors.new { code = "invalid", message = "a {ref}", hint = "settle it ({settle_lost})", ref = "r1" }
+    assert.equal('a {ref}; settle it (client:settle("r1", "lost"))', err.message)
+    assert.equal(err.message, errors.new(err).message)
+    local words = { settle_lost = function(of) return "close " .. of.ref end }
+    assert.equal("a {ref}; settle it (close r1)", errors.message(err, words))
+    err.message = "hop 2: " .. err.message .. ", so it ended"
+    assert.equal("hop 2: a {ref}; settle it (close r1), so it ended", errors.message(err, words))
+    err.message = "another"
+    assert.equal("another", errors.message(err, words))
+  end)
+
+  it("fills what a service says into no place", function()
+    local err = errors.new { code = "uncertain", message = "{wait}", taskId = "{credits}" }
+    assert.matches("{wait}", err:explain(), 1, true)
+    assert.matches("the task {credits}:", err:explain(), 1, true)
+  end)
+
+  it("leaves no place of its table unfilled", function()
+    for code, class in pairs(errors.codes) do
+      assert.is_nil(class.next:find("[{}]"), code)
+      assert.same({ class.summary, class.next }, { (errors.about(code)), (select(2, errors.about(code))) })
+    end
+    assert.is_nil(errors.about("odd"))
+  end)
+
   it("takes a key out of every text", function()
     local key = "sk-a.b%c1"
     local err = errors.redact(errors.new {

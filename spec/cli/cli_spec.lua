@@ -256,14 +256,20 @@ describe("the veo command", function()
   it("gives no advice in Lua", function()
     local phrases = require "veo.cli.phrases"
     for code in pairs(errors.codes) do
-      local text = phrases.explain(errors.new { code = code, taskId = code ~= "uncertain" and "t1" or nil,
-        ref = "0123abcd" })
-      for _, lua in ipairs { "client:", "err%.", "api_key", "overwrite = ", "on_duplicate", "veo%.new", "base_url" } do
-        assert.is_nil(text:find(lua), text)
+      for _, fields in ipairs { {}, { taskId = "t1" }, { taskId = "t1", candidate = true }, { hops = { {} } },
+        { taskId = "t1", charged = "maybe" }, { hint = "name one: {ledger}" }, { hint = "{settle}, or {settle_lost}" },
+        { hint = "{force} settles it" }, { hint = "with {repeat_failed} it is ordered" }, { hint = "{resume}" } } do
+        fields.code, fields.ref = code, "0123abcd"
+        local err = errors.new(fields)
+        local text = phrases.explain(err) .. phrases.message(err) .. select(2, phrases.about(code))
+        for _, lua in ipairs { "client:", "err%.", "api_key", " = ", "on_duplicate", "veo%.new", "base_url", "{" } do
+          assert.is_nil(text:find(lua), text)
+        end
       end
     end
-    assert.equal("it's 100 `veo wait t-1`",
-      phrases.commands("it's 100 client:wait(err.taskId)", "t-1"))
+    local err = errors.new { code = "timeout", message = "100 %: client:wait(err.taskId)", taskId = "it's" }
+    assert.matches("100 %: client:wait(err.taskId). ", phrases.explain(err), 1, true)
+    assert.matches("is free: `veo wait 'it'\\''s'`.", phrases.explain(err), 1, true)
   end)
 
   describe("the free commands", function()

@@ -7,12 +7,6 @@ local suggest = require "veo.util.suggest"
 
 local M = {}
 
-local CHARGED = {
-  no = "This failure costs nothing.",
-  maybe = "Credits may have been charged.",
-  yes = "The task is charged whether or not it is waited for.",
-}
-
 ---@return integer exit
 function M.simulate(args)
   local ok, missing = pcall(require, "cqueues")
@@ -38,15 +32,14 @@ function M.explain(args)
     for _, name in ipairs(names) do io.stdout:write(("%-21s%s\n"):format(name, errors.codes[name].summary)) end
     return 0
   end
-  local class = errors.codes[args.code]
-  if not class then
+  local summary, next_step, money = phrases.about(args.code)
+  if not summary then
     local meant = suggest.nearest(args.code, names)
     io.stderr:write("veo: there is no error code ", args.code, meant and "; did you mean " .. meant .. "?" or "",
       " (`veo explain` lists all)\n")
     return 1
   end
-  io.stdout:write(args.code, "\n  ", class.summary, "\n  ", phrases.commands(class.next), "\n  ",
-    CHARGED[class.charged], "\n")
+  io.stdout:write(args.code, "\n  ", summary, "\n  ", next_step, "\n  ", money, "\n")
   return 0
 end
 

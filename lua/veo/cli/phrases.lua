@@ -4,56 +4,6 @@ local errors = require "veo.errors"
 
 local M = {}
 
--- Plain text → plain text, in this order. TASK becomes the task's id where it is known.
-local AS_COMMANDS = {
-  { "Check KIE_API_KEY or the api_key option:", "Check KIE_API_KEY:" },
-  { "client:credits()", "`veo credits`" },
-  { "client:status(taskId)", "`veo status TASK`" },
-  { "client:wait(err.taskId)", "`veo wait TASK`" },
-  { "client:settle(err.ref, taskId or \"lost\")", "`veo settle REF TASK`, or lost in place of TASK" },
-  { "client:settle(err.ref, \"lost\")", "`veo settle REF lost`" },
-  { "this client has no ledger", "no ledger is named" },
-  { "veo.new { ledger = \"renders.db\" }", "--ledger FILE, or VEO_LEDGER" },
-  { "pass overwrite = true", "use --force" },
-  { "pass a key of its own or on_duplicate = \"allow\"", "give it a --key of its own or --on-duplicate allow" },
-  { "force = true settles it", "--force settles it" },
-  { "with repeat_failed = true it is ordered again", "with --repeat-failed it is ordered again" },
-  { "the earlier task named in err.taskId", "the earlier task" },
-  { "the traceback in err.traceback", "the traceback" },
-  { "Wait (retry_after seconds when given)", "Wait" },
-  { "check base_url", "check KIE_BASE_URL" },
-  { "proxy and base_url", "proxy and KIE_BASE_URL" },
-  { "let one client do all calls of an account, so that its rate window can hold them back",
-    "commands that share a ledger also share the account's rate window" },
-  { "pass api_key or set KIE_API_KEY", "set KIE_API_KEY" },
-  { "or extra = { … } for a field newer than this library", "" },
-}
-
-local function replace(text, from, to)
-  return (text:gsub(from:gsub("%p", "%%%0"), (to:gsub("%%", "%%%%"))))
-end
-
----@param text string
----@param taskId string|nil
----@return string
-function M.commands(text, taskId)
-  text = text:gsub('client:settle%("(%x+)", taskId%)', "`veo settle %1 TASK`")
-    :gsub('client:settle%("(%x+)", "lost"%)', "`veo settle %1 lost`")
-  for _, pair in ipairs(AS_COMMANDS) do text = replace(text, pair[1], pair[2]) end
-  if taskId then
-    text = replace(text, "veo status TASK`", "veo status " .. M.quote(taskId) .. "`")
-    text = replace(text, "veo wait TASK`", "veo wait " .. M.quote(taskId) .. "`")
-  end
-  return text
-end
-
----Cause and next step of an error, for somebody at a shell.
----@param err veo.Error
----@return string
-function M.explain(err)
-  return M.commands(errors.explain(err), type(err.taskId) == "string" and err.taskId or nil)
-end
-
 ---A word as the shell takes it.
 ---@param word string
 ---@return string
@@ -62,6 +12,46 @@ function M.quote(word)
   if word:find("^[%w_./:@%%+,=-]+$") and word:sub(1, 1) ~= "-" then return word end
   return "'" .. word:gsub("'", "'\\''") .. "'"
 end
+
+local function task_of(err) return type(err.taskId) == "string" and M.quote(err.taskId) or "TASK" end
+local function reference_of(err) return err.ref or "REF" end
+
+-- The library's advice as commands to type.
+local WORDS = {
+  key = "KIE_API_KEY",
+  base_url = "KIE_BASE_URL",
+  credits = "`veo credits`",
+  status = function(err) return "`veo status " .. task_of(err) .. "`" end,
+  wait = function(err) return "`veo wait " .. task_of(err) .. "`" end,
+  resume = "`veo resume`",
+  settle = function(err) return "`veo settle " .. reference_of(err) .. " TASK`" end,
+  settle_lost = function(err) return "`veo settle " .. reference_of(err) .. " lost`" end,
+  ledger = "--ledger FILE, or VEO_LEDGER",
+  overwrite = "use --force",
+  second = "give it a --key of its own or --on-duplicate allow",
+  force = "--force",
+  repeat_failed = "--repeat-failed",
+  seconds_to_wait = "",
+  shared_window = "commands that share a ledger also share the account's rate window",
+  in_task_id = "",
+  in_traceback = "",
+  in_hops = "",
+}
+
+---Cause and next step of an error, for somebody at a shell.
+---@param err veo.Error
+---@return string
+function M.explain(err) return errors.explain(err, WORDS) end
+
+---What happened, for somebody at a shell.
+---@param err veo.Error
+---@return string
+function M.message(err) return errors.message(err, WORDS) end
+
+---What an error's code means, what to do next, and what it says of money.
+---@param code string
+---@return string|nil summary, string|nil next, string|nil money
+function M.about(code) return errors.about(code, WORDS) end
 
 ---Seconds, as 0:07, 12:30 or 1:02:03.
 ---@type fun(seconds: number): string

@@ -67,37 +67,54 @@ local function ledger_of(session)
   return " --ledger " .. phrases.quote(shown)
 end
 
+local SAME = "the same command again"
+-- The task has come to its end, or is none.
+local ENDED = { failed = true, invalid = true, not_found = true }
+
+-- Each of these gives the command that goes on, false when there is none, or nil when another may know one.
+
+local function chain_command(session, err, options)
+  local args = session.args
+  local known = err.code ~= "uncertain" or err.taskId and not err.candidate -- what became of its last order
+  if args.command ~= "chain" or not session.taskId or not known then return nil end
+  if args.ledger then return err.code ~= "failed" and SAME end
+  return session.orders[1] and rest_of_chain(session, err, options) or nil
+end
+
+local function settle_command(session, err, taskId)
+  if not err.ref or err.code ~= "uncertain" and err.charged ~= "maybe" then return nil end
+  return ("veo settle %s %s%s%s"):format(err.ref, taskId and phrases.quote(taskId) or "TASK", ledger_of(session),
+    taskId and "" or "   (lost in place of TASK when there is none)")
+end
+
+local function task_command(session, err, taskId, path, options)
+  if session.args.command == "resume" then return session.interrupted and SAME end
+  if not taskId or ENDED[err.code] then return false end
+  local verb = session.state == "succeeded" and path and "download" or "wait"
+  return ("veo %s %s%s"):format(verb, phrases.quote(taskId), options)
+end
+
 ---The command that goes on from here, if there is one.
 ---@param session veo.cli.Session
 ---@param err veo.Error
 ---@return string|nil
 function M.go_on(session, err)
   local args = session.args
-  local ledger = ledger_of(session)
-  local path = args.output and args.command ~= "resume" and args.output
-  if err.code == "exists" then path = "OTHER.mp4" end
-  local options = (path and " -o " .. phrases.quote(path) or "") .. (args.force and path and " --force" or "") .. ledger
+  local path = err.code == "exists" and "OTHER.mp4" or args.command ~= "resume" and args.output
+  local options = (path and " -o " .. phrases.quote(path) .. (args.force and " --force" or "") or "")
+    .. ledger_of(session)
   local taskId = type(err.taskId) == "string" and err.taskId or session.taskId
-  if args.command == "chain" and session.taskId and (err.code ~= "uncertain" or err.taskId and not err.candidate) then
-    if args.ledger then return err.code ~= "failed" and "the same command again" or nil end
-    if #session.orders > 0 then return rest_of_chain(session, err, options) end
-  end
-  if (err.code == "uncertain" or err.charged == "maybe") and err.ref then
-    return ("veo settle %s %s%s"):format(err.ref, taskId and phrases.quote(taskId) or "TASK", ledger)
-      .. (taskId and "" or "   (lost in place of TASK when there is none)")
-  end
-  if args.command == "resume" then return session.interrupted and "the same command again" or nil end
-  local settled = err.code == "failed" or err.code == "invalid" or err.code == "not_found"
-  if not taskId or settled then return nil end
-  if session.state == "succeeded" and path then return "veo download " .. phrases.quote(taskId) .. options end
-  return "veo wait " .. phrases.quote(taskId) .. options
+  local command = chain_command(session, err, options)
+  if command == nil then command = settle_command(session, err, taskId) end
+  if command == nil then command = task_command(session, err, taskId, path, options) end
+  return command or nil
 end
 
 local function error_of(err, session, exit)
   local out = { explain = phrases.explain(err) }
   for _, name in ipairs(FIELDS) do
     local value = err[name]
-    if type(value) == "string" then value = phrases.commands(value) end
+    if name == "message" then value = phrases.message(err) end
     if type(value) ~= "table" then out[name] = value end
   end
   return { ok = false, exit = exit, taskId = type(err.taskId) == "string" and err.taskId or session.taskId,

@@ -139,7 +139,7 @@ function Session:open()
   end
   local ok, client = pcall(veo.new, { api = args.api, deadline = args.deadline, ledger = args.ledger, log = log })
   if not ok and interrupt.is(client) then error(client, 0) end
-  if not ok then return phrases.commands((tostring(client):gsub("^veo%.new: ", ""))) end
+  if not ok then return (tostring(client):gsub("^veo%.new: ", "")) end
   self.client = client
   return nil
 end

@@ -25,7 +25,7 @@ local CHAIN_FIELDS = { taskId = true, prompts = true, model = true, seeds = true
 
 local function need_ledger(call)
   return errors.new { code = "ledger", operation = call, cause = "none",
-    message = call .. ": this client has no ledger: veo.new { ledger = \"renders.db\" }" }
+    message = call .. ": this client has no ledger", hint = "name one: {ledger}" }
 end
 
 -- Nil and what is wrong, unless exactly one of both says how old.

@@ -38,8 +38,9 @@ local function tell(run, state, more)
 end
 
 local function failed(n, task)
-  return problem { code = "failed", taskId = task.taskId, ref = task.ref, status = task.status, message = format(
-    "hop %d, task %s, has failed; with repeat_failed = true it is ordered again", n, task.taskId) }
+  return problem { code = "failed", taskId = task.taskId, ref = task.ref, status = task.status,
+    message = format("hop %d, task %s, has failed", n, task.taskId),
+    hint = "with {repeat_failed} it is ordered again" }
 end
 
 -- Orders a hop, or finds what was ordered. A failed one is ordered again only when that was asked for.

@@ -22,26 +22,27 @@ local function joined(row)
     status = record.status, path = record.path, video_url = status.video_url, resultUrls = status.resultUrls }
 end
 
+-- What became of it, and what to do about that.
 local function where_it_is(record)
   if record.path and record.state == "saved" then return "its video is in " .. record.path end
   if record.state == "done" or record.state == "saved" then return "it is finished, and its result can be fetched" end
   if record.state == "uncertain" and record.taskId then
-    return format("it may be task %s: look at it (client:status), or let client:resume() do so, and settle the order "
-      .. "(client:settle(err.ref, taskId or \"lost\")) before ordering again", record.taskId)
+    return "it may be task " .. record.taskId, "look at it ({status}), or let {resume} do so, and settle the order "
+      .. "({settle}, or {settle_lost}) before ordering again"
   end
   if record.state == "uncertain" then
-    return "it has no answer: settle it (client:settle(err.ref, taskId or \"lost\")) before ordering again"
+    return "it has no answer", "settle it ({settle}, or {settle_lost}) before ordering again"
   end
   return "it is " .. record.state
 end
 
-local function about(record, code, operation, message)
+local function about(record, code, operation, message, hint)
   local known = record.state == "uncertain" and record.err or {}
   return errors.new { candidate = record.state == "uncertain" and record.taskId ~= nil or nil,
     recordId = known.recordId, excerpt = known.excerpt, code = code, operation = operation, sent = "no",
     charged = code == "uncertain" and "maybe" or "no", ref = record.ref, taskId = record.taskId, key = record.key,
     state = record.state, status = record.status, path = record.path,
-    message = format("%s: %s", operation, message) }
+    message = format("%s: %s", operation, message), hint = hint }
 end
 
 local function name_of(record)
@@ -50,8 +51,9 @@ end
 
 function M.duplicate(row, operation)
   local record = ledgers.record(row)
+  local state, hint = where_it_is(record)
   return about(record, "duplicate", operation, format("the same request was made %s as %s; %s",
-    date("!%Y-%m-%d %H:%M:%SZ", floor(record.created)), name_of(record), where_it_is(record)))
+    date("!%Y-%m-%d %H:%M:%SZ", floor(record.created)), name_of(record), state), hint)
 end
 
 function M.other_body(row, operation, key)

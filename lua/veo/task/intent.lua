@@ -22,8 +22,8 @@ end
 local function need_ledger(operation, given)
   local name = given.key and "key" or given.on_duplicate and "on_duplicate"
   return name and errors.new { code = "invalid", operation = operation, field = name, sent = "no",
-    expected = "a client with a ledger", message = format("%s: %s needs a ledger: veo.new { ledger = \"renders.db\" }",
-      operation, name) }
+    expected = "a client with a ledger", message = format("%s: %s needs a ledger", operation, name),
+    hint = "name one: {ledger}" }
 end
 
 ---Opens the intent of a call: reserves its price, and writes it. To be called before anything is sent.

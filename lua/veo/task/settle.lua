@@ -180,18 +180,20 @@ function M.name(ctx, ref, taskId, status)
     field = found.outcome == "taken" and "taskId" or "ref", message = format("settle %s: %s", ref, why) }
 end
 
+local FORCE = "{force} settles it all the same" -- what a refusal says that can be overruled
+
 -- Whether a person may give an order that task.
 local function refusal(ledger, ref, taskId, status, force)
   local record, err = ledger:find { ref = ref }
   local why = record and M.contradiction(record, taskId, status)
   if not why or force and why ~= OWN_SOURCE then return err end
   return errors.new { code = "invalid", operation = "settle", ref = ref, taskId = taskId, field = "taskId",
-    message = format("settle %s: task %s is not this order's: %s%s", ref, text.printable(taskId), why,
-      why ~= OWN_SOURCE and "; force = true settles it all the same" or "") }
+    message = format("settle %s: task %s is not this order's: %s", ref, text.printable(taskId), why),
+    hint = why ~= OWN_SOURCE and FORCE or nil }
 end
 
-local function invalid(ref, field, message, ...)
-  return errors.new { code = "invalid", operation = "settle", ref = ref, field = field,
+local function invalid(ref, hint, message, ...)
+  return errors.new { code = "invalid", operation = "settle", ref = ref, field = "ref", hint = hint,
     message = format("settle %s: " .. message, ref, ...) }
 end
 
@@ -200,13 +202,12 @@ local function known(ctx, row, look)
   local taskId, grace = text.printable(row.task_id), ctx.defaults.wait.grace
   local status, err = look(row.task_id)
   if status then
-    return invalid(row.ref, "ref", "the service knows its task %s, which is %s; force = true settles it all the same",
-      taskId, status.state)
+    return invalid(row.ref, FORCE, "the service knows its task %s, which is %s", taskId, status.state)
   end
   if err.code ~= "not_found" then return err end
   if row.state ~= "accepted" or time() - row.updated >= grace then return nil end
-  return invalid(row.ref, "ref", "the service does not know its task %s yet, which it named less than %d s ago; "
-    .. "force = true settles it all the same", taskId, grace)
+  return invalid(row.ref, FORCE, "the service does not know its task %s yet, which it named less than %d s ago",
+    taskId, grace)
 end
 
 -- A person names the task of an order.
@@ -228,7 +229,7 @@ function M.settle(ctx, ref, word, look, force)
   local ledger = ctx.ledger
   local row, err = ledger:row(ref) -- closed, if its process died meanwhile
   if row == nil then return nil, err end
-  if not row then return nil, invalid(ref, "ref", "the ledger knows no such order") end
+  if not row then return nil, invalid(ref, nil, "the ledger knows no such order") end
   local has_task = word == "lost" and (row.state == "accepted" or row.state == "done")
   err = has_task and not force and known(ctx, row, look) or nil
   if err then return nil, err end
@@ -236,7 +237,7 @@ function M.settle(ctx, ref, word, look, force)
   changed, err = ledger:settle(ref, word, has_task)
   if not changed then return nil, err end
   if changed > 0 then return ledger:find { ref = ref } end
-  return nil, invalid(ref, "ref", "it is %s, and only %s can be settled as %s", row.state,
+  return nil, invalid(ref, nil, "it is %s, and only %s can be settled as %s", row.state,
     word == "lost" and "an uncertain order, or one whose task the service does not know," or "a task", word)
 end
 
