@@ -66,26 +66,39 @@ local function is_small(body)
   return true
 end
 
+-- The object that a body is, or nil and why it is none.
+local function object_of(body)
+  if type(body) ~= "string" then return nil, "a body as a string expected, got " .. type(body) end
+  if #body > M.max_body then return nil, "the body is longer than 1 MiB" end
+  local is_object = is_small(body) and (find(body, "^%s*{") or find(body, "^\239\187\191%s*{"))
+  local raw = is_object and urls.decode(body)
+  if type(raw) ~= "table" then return nil, "the body is not a JSON object" end
+  return raw
+end
+
+-- Where a task's results stand.
+local function results_of(data)
+  if type(data.info) == "table" then return data.info end
+  return type(data.response) == "table" and data.response or data
+end
+
 ---Reads a callback's body. Whether it is genuine is another question: verify answers it.
 ---@param body string
 ---@return veo.webhook.Event|nil event
 ---@return veo.Error|nil err  malformed
 function M.parse(body)
-  if type(body) ~= "string" then return nil, wrong("malformed", "a body as a string expected, got " .. type(body)) end
-  if #body > M.max_body then return nil, wrong("malformed", "the body is longer than 1 MiB") end
-  local raw = is_small(body) and (find(body, "^%s*{") or find(body, "^\239\187\191%s*{")) and urls.decode(body)
-  if type(raw) ~= "table" then return nil, wrong("malformed", "the body is not a JSON object") end
+  local raw, why = object_of(body)
+  if not raw then return nil, wrong("malformed", why) end
   local data, text_of_data = task_id.opened(raw.data, body)
   if type(data) ~= "table" then data, text_of_data = raw, body end
   local taskId = replies.task_id(data, text_of_data) or replies.task_id(raw, body)
   if not taskId then return nil, wrong("malformed", "the body names no task") end
-  local info = type(data.info) == "table" and data.info or type(data.response) == "table" and data.response or data
-  local code = replies.integer(raw.code)
+  local results, code = results_of(data), replies.integer(raw.code)
   return {
     taskId = taskId, code = code, msg = type(raw.msg) == "string" and raw.msg or nil,
     says = code == 200 and "succeeded" or "failed",
-    resultUrls = urls.list(info.resultUrls), originUrls = urls.list(info.originUrls),
-    resolution = type(info.resolution) == "string" and info.resolution or nil,
+    resultUrls = urls.list(results.resultUrls), originUrls = urls.list(results.originUrls),
+    resolution = type(results.resolution) == "string" and results.resolution or nil,
     raw = raw, verified = false,
   }
 end
@@ -166,6 +179,17 @@ local function header(headers, wanted)
   return count == 1 and found and match(found, "^%s*(%S+)%s*$") or nil
 end
 
+-- The time that a signature which holds was made for; nil, and what is wrong.
+local function signed_at(headers, taskId, key)
+  local stamp, given = header(headers, "x-webhook-timestamp"), header(headers, "x-webhook-signature")
+  if not stamp or not given then return nil, wrong("unverified", "it is not signed, or signed twice") end
+  if not find(stamp, "^%d+$") or #stamp > 12 then return nil, wrong("unverified", "its timestamp is no unix time") end
+  local wanted, err = M.signature(key, taskId, stamp)
+  if not wanted then return nil, err end
+  if not equal(wanted, given) then return nil, wrong("unverified", "its signature does not hold") end
+  return tonumber(stamp)
+end
+
 ---Whether a callback is genuine: signed with the account's key, and lately.
 ---@param headers table<string, string|string[]|number>|table  as the web server has them: names in any case or as CGI's HTTP_X_…, values as lists of one; or lua-http's headers object
 ---@param body string
@@ -179,23 +203,19 @@ function M.verify(headers, body, key, options)
   options = options or {}
   local event, err = M.parse(body)
   if not event then return nil, err end
-  local stamp, given = header(headers, "x-webhook-timestamp"), header(headers, "x-webhook-signature")
-  if not stamp or not given then return nil, wrong("unverified", "it is not signed, or signed twice") end
-  if not find(stamp, "^%d+$") or #stamp > 12 then return nil, wrong("unverified", "its timestamp is no unix time") end
-  local wanted
-  wanted, err = M.signature(key, event.taskId, stamp)
-  if not wanted then return nil, err end
   if not (options.now or time) then
     return nil, wrong("missing", "how old a callback is takes os.time, which this Lua does not have: give `now`")
   end
   -- The signature first: whoever has no key learns nothing of our clock.
-  if not equal(wanted, given) then return nil, wrong("unverified", "its signature does not hold") end
-  local age = (options.now or time()) - tonumber(stamp)
+  local stamp
+  stamp, err = signed_at(headers, event.taskId, key)
+  if not stamp then return nil, err end
+  local age = (options.now or time()) - stamp
   if abs(age) > (options.window or M.window) then
     return nil, wrong("unverified", format("its signature is %s s %s; this machine's clock may be wrong",
       text.printable(tostring(abs(age)), 20), age > 0 and "old" or "early"))
   end
-  event.verified, event.timestamp = true, tonumber(stamp)
+  event.verified, event.timestamp = true, stamp
   return event
 end
 

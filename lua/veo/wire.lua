@@ -118,6 +118,26 @@ local function read_of_closed(failure)
     excerpt = failure.excerpt, sent = "yes", complaint = failure.message }
 end
 
+-- An upgrade asked for again: 422 both while the service works on it ("processing") and when it is done (links filled in).
+local function made_before(reply, taskId, links, source)
+  local working = type(reply.msg) == "string" and find(lower(reply.msg), "processing", 1, true) ~= nil
+  if not links and not (working and taskId) then return nil end
+  return { taskId = taskId or source, raw = reply.body, resultUrls = links, processing = not links or nil,
+    complaint = reply.complaint, made_before = not taskId or nil }
+end
+
+-- The task that an answer names without doubt.
+local function task_of(spec, reply, source)
+  local code, taskId = replies.code(reply), task_id.plainly(reply)
+  local data = task_id.opened(reply.data)
+  local links = type(data) == "table" and urls.list(data.resultUrls) or nil
+  if code == 200 and taskId then
+    return { taskId = taskId, raw = reply.body, resultUrls = links, complaint = reply.complaint }
+  end
+  local again = spec and spec.not_ready and spec.not_ready[code] and type(data) == "table"
+  return again and made_before(reply, taskId, links, source) or nil
+end
+
 ---Judges the answer to a billable call.
 ---@param api table
 ---@param operation string
@@ -129,26 +149,9 @@ end
 ---@return "repeat"|"refused"|"uncertain"|nil verdict
 function M.accepted(api, operation, reply, failure, source)
   if failure then reply = read_of_closed(failure) end
-  if reply then
-    local code = replies.code(reply)
-    local data = task_id.opened(reply.data)
-    local taskId = task_id.plainly(reply)
-    local list = type(data) == "table" and urls.list(data.resultUrls) or nil
-    if code == 200 and taskId then
-      return { taskId = taskId, raw = reply.body, resultUrls = list, complaint = reply.complaint }
-    end
-    local spec = api.operations[operation]
-    if spec and spec.not_ready and spec.not_ready[code] and type(data) == "table" then
-      -- 4K asked for again answers 422 both while it works ("processing") and when it is done (links filled in).
-      local working = type(reply.msg) == "string" and find(lower(reply.msg), "processing", 1, true) ~= nil
-      if list or working and taskId then
-        return { taskId = taskId or source, raw = reply.body, resultUrls = list, processing = not list or nil,
-          complaint = reply.complaint, made_before = not taskId or nil }
-      end
-    end
-  end
-  local err, verdict = replies.submit_error(operation, reply, not reply and failure or nil, source)
-  return nil, err, verdict
+  local task = reply and task_of(api.operations[operation], reply, source)
+  if task then return task end
+  return nil, replies.submit_error(operation, reply, not reply and failure or nil, source)
 end
 
 local function empty(data)
@@ -267,19 +270,11 @@ function M.upgrade(api, operation, reply, failure)
       return nil, err, false
     end
   end
-  local _, verdict = replies.submit_error(operation, reply, failure)
-  return nil, replies.free_error(operation, reply, failure), verdict == "uncertain"
+  return nil, replies.free_error(operation, reply, failure), replies.may_have_arrived(reply, failure)
 end
 
 ---Whether a free call that ended so may simply be made again.
 ---@type fun(err: veo.Error): boolean
 M.repeatable = transient.is
-
----Whether every further call would end the same way: bad key, no credits, blocked, bad parameter.
----@param err veo.Error
----@return boolean
-function M.fatal(err)
-  return codes.fatal[err.code] == true
-end
 
 return M

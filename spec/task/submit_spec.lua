@@ -50,6 +50,18 @@ describe("extend", function()
     assert.same({ taskId = sim.source, prompt = "turn", seeds = 12345 }, params)
   end)
 
+  it("makes no error where there is none", function()
+    local made, new = 0, errors.new
+    errors.new = function(fields)
+      made = made + 1
+      return new(fields)
+    end
+    local task = extend()
+    errors.new = new
+    assert.is_string(task.taskId)
+    assert.equal(0, made)
+  end)
+
   describe("sends nothing when a parameter is outside its rules", function()
     for name, case in pairs {
       ["no taskId"] = { { prompt = "x" }, "taskId" },

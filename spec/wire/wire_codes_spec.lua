@@ -50,7 +50,6 @@ local ROWS = {
   { 100000, "server", "uncertain", "uncertain" },
 }
 
-local FATAL = { unauthorized = true, insufficient_credits = true, forbidden = true, key_limit = true }
 local REPEATABLE = { server = true, rate_limited = true, unavailable = true, network = true, malformed = true }
 
 describe("code in the body", function()
@@ -77,7 +76,6 @@ describe("code in the body", function()
           assert.are.equal("status", err.operation)
           assert.is_truthy(err.message:find(tostring(code), 1, true))
           assert.is_truthy(err.message:find("words of the service", 1, true))
-          assert.are.equal(FATAL[err.code] == true, wire.fatal(err))
           assert.are.equal(REPEATABLE[err.code] == true, wire.repeatable(err))
         end
       end

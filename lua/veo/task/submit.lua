@@ -197,7 +197,8 @@ local function order(ctx, operation, body, options)
   if not task then err = intent:sum(err) end
   scheduler:settled(cleanup)
   if task then waits.made(ctx, task.taskId, ctx.now()) end
-  scheduler:unshield(task and intent:accepted_too_late(task) or err, task and not task.joined and task.taskId or nil)
+  local said = task and scheduler:cancelling() and intent:accepted_too_late(task) or err
+  scheduler:unshield(said, task and not task.joined and task.taskId or nil)
   return task, err
 end
 

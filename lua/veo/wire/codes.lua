@@ -58,7 +58,4 @@ M.unprocessable = {
   { pattern = "status is not success", state = "generating" },
 }
 
----Error codes that no waiting can cure: every further call would end the same way.
-M.fatal = { invalid = true, unauthorized = true, insufficient_credits = true, forbidden = true, key_limit = true }
-
 return M

@@ -102,33 +102,43 @@ local function unprocessable(msg)
 end
 M.unprocessable = unprocessable
 
+-- Nothing that could be an answer came.
+local function is_unanswered(failure)
+  return failure ~= nil and not UNREADABLE[failure.reason]
+end
+
+local function is_redirect(code, from)
+  return from == "http" and code >= 300 and code < 400
+end
+
+-- What an answer's deciding code means for a free call: an error code, and words for it.
+local function free_meaning(reply, failure, code, from)
+  if gateway_page(reply, failure) then return "unavailable", GATEWAY end
+  if code == nil or code == 200 or is_redirect(code, from) then
+    return "malformed", failure and why(failure) or "the reply is a redirect or has no usable content"
+  end
+  local special = code == 422 and unprocessable((reply or failure).msg)
+  if special and special.code then return special.code, special.meaning end
+  local row = codes.row(code)
+  -- Only the service itself can say that a task failed: HTTP 501 of some proxy must not end the wait for a paid task.
+  if row.free == "failed" and from == "http" then return "server", "an undocumented code" end
+  return row.free, row.meaning
+end
+
 ---The error of a free call whose deciding code is not 200, or whose reply could not be had.
 ---@param operation string
 ---@param reply table|nil
 ---@param failure table|nil
 ---@return veo.Error
 function M.free_error(operation, reply, failure)
-  if failure and not UNREADABLE[failure.reason] then
-    local code = ENDED[failure.reason] or "network"
-    return build({ code = code, message = operation .. ": " .. why(failure), cause = failure.reason },
+  local cause = failure and failure.reason or nil
+  if is_unanswered(failure) then
+    return build({ code = ENDED[cause] or "network", message = operation .. ": " .. why(failure), cause = cause },
       operation, nil, failure)
   end
   local source = reply or failure
   local code, from = M.code(source)
-  local cause = failure and failure.reason or nil
-  local class, meaning
-  if gateway_page(reply, failure) then
-    class, meaning = "unavailable", GATEWAY
-  elseif code == nil or code == 200 or from == "http" and code >= 300 and code < 400 then
-    class, meaning = "malformed", failure and why(failure) or "the reply is a redirect or has no usable content"
-  else
-    local row = codes.row(code)
-    class, meaning = row.free, row.meaning
-    local special = code == 422 and unprocessable(source.msg)
-    if special and special.code then class, meaning = special.code, special.meaning end
-    -- Only the service itself can say that a task failed; HTTP 501 of some proxy must not bury a paid task.
-    if class == "failed" and from == "http" then class, meaning = "server", "an undocumented code" end
-  end
+  local class, meaning = free_meaning(reply, failure, code, from)
   return build({ code = class, message = say(operation, meaning, code, from, source), cause = cause },
     operation, reply, failure)
 end
@@ -151,34 +161,48 @@ local function keep_named(err, reply, failure, source)
   err.charged = err.taskId and "maybe" or nil
 end
 
+-- Nothing came back for an order.
+local function unanswered(operation, failure)
+  local ended = ENDED[failure.reason]
+  if failure.sent == "no" then
+    return build({ code = ended or "network", message = operation .. ": nothing was sent: " .. why(failure),
+      cause = failure.reason }, operation, nil, failure),
+      (ended or transient.is_lasting(failure)) and "refused" or "repeat"
+  end
+  return build({ code = "uncertain", message = operation .. ": no answer, and the request may have arrived: "
+    .. why(failure), cause = ended or "network" }, operation, nil, failure), "uncertain"
+end
+
+-- What an answer's deciding code means for an order: verdict, error code, words, and what lies behind them.
+local function submit_meaning(reply, failure, code, from)
+  if not code or code == 200 then
+    return "uncertain", "uncertain", failure and why(failure) or "accepted, but the reply names no task",
+      failure and failure.reason or "malformed"
+  end
+  if is_redirect(code, from) then return "uncertain", "uncertain", "a redirect instead of an answer", "redirect" end
+  local row = codes.row(code)
+  local cause = row.verdict == "uncertain" and row.free or failure and failure.reason or nil
+  if gateway_page(reply, failure) then return row.verdict, "unavailable", GATEWAY, cause end
+  return row.verdict, row.submit, row.meaning, cause
+end
+
 -- Without the clues.
 local function judge(operation, reply, failure)
-  if failure and not UNREADABLE[failure.reason] then
-    local ended = ENDED[failure.reason]
-    if failure.sent == "no" then
-      return build({ code = ended or "network", message = operation .. ": nothing was sent: " .. why(failure),
-        cause = failure.reason }, operation, nil, failure),
-        (ended or transient.is_lasting(failure)) and "refused" or "repeat"
-    end
-    return build({ code = "uncertain", message = operation .. ": no answer, and the request may have arrived: "
-      .. why(failure), cause = ended or "network" }, operation, nil, failure), "uncertain"
-  end
+  if is_unanswered(failure) then return unanswered(operation, failure) end
   local source = reply or failure
   local code, from = M.code(source)
-  local row = code and codes.row(code)
-  local class, verdict, meaning, cause = "uncertain", "uncertain"
-  if not code or code == 200 then
-    meaning, cause = failure and why(failure) or "accepted, but the reply names no task", failure and failure.reason
-      or "malformed"
-  elseif from == "http" and code >= 300 and code < 400 then
-    meaning, cause = "a redirect instead of an answer", "redirect"
-  else
-    class, meaning, verdict = row.submit, row.meaning, row.verdict
-    if gateway_page(reply, failure) then class, meaning = "unavailable", GATEWAY end
-    cause = verdict == "uncertain" and row.free or failure and failure.reason or nil
-  end
+  local verdict, class, meaning, cause = submit_meaning(reply, failure, code, from)
   return build({ code = class, message = say(operation, meaning, code, from, source), cause = cause },
     operation, reply, failure), verdict
+end
+
+---Whether an order that was not accepted may have been taken all the same.
+---@param reply table|nil
+---@param failure table|nil
+---@return boolean
+function M.may_have_arrived(reply, failure)
+  if is_unanswered(failure) then return failure.sent ~= "no" end
+  return submit_meaning(reply, failure, M.code(reply or failure)) == "uncertain"
 end
 
 ---The error and the verdict of a billable call that was not accepted. An id that the answer names all the same is in

@@ -82,67 +82,70 @@ local function container(value)
   return value
 end
 
--- A list of plain values. One value alone, or a string of a JSON array, becomes a list; nulls are dropped.
 local math_type = rawget(math, "type") or type -- absent before 5.3, where no number says that it is whole
 local PLAIN = { number = true, string = true, boolean = true }
 
-local function plain_list(value)
+-- One value alone, or a string of a JSON array, as a list.
+local function as_list(value)
   if type(value) == "string" then
     if value == "" then return nil end
-    value = find(value, "^%s*%[") and urls.decode(value) or { value }
-  elseif type(value) == "number" or type(value) == "boolean" then
-    value = { value }
+    local decoded = find(value, "^%s*%[") and urls.decode(value)
+    if decoded then return decoded end
   end
-  if type(value) ~= "table" then return nil end
-  local count = #value
-  if count == 1 then
-    local only = value[1]
-    if only == true or only == false or math_type(only) == "integer" then return value end
-  end
-  local plain = count > 0
-  for i = 1, count do
-    local item = value[i]
-    if PLAIN[type(item)] then
-      if type(item) == "number" then value[i] = reply.integer(item) or item end -- a decoded string has floats
-    else
-      plain = false
-    end
-  end
-  if plain then return value end
-  local list
-  for i = 1, count do
-    if PLAIN[type(value[i])] then
-      list = list or {}
-      list[#list + 1] = value[i]
-    end
-  end
-  return list
+  return PLAIN[type(value)] and { value } or nil
 end
 
--- The seven result fields of the containers, in order of trust; the first that has a field decides it.
--- Returned one by one, and nil looked for before any call: this is half the cost of reading a finished record.
+-- A list of plain values; nulls and whatever else is in it are dropped.
+local function plain_list(value)
+  if type(value) ~= "table" then value = as_list(value) end
+  if not value then return nil end
+  local count, only = #value, value[1]
+  -- Nearly always; then the list itself does, without a copy.
+  if count == 1 and (only == true or only == false or math_type(only) == "integer") then return value end
+  local list = {}
+  for i = 1, count do
+    local item = value[i]
+    if type(item) == "number" then item = reply.integer(item) or item end -- a decoded string has floats
+    if PLAIN[type(item)] then list[#list + 1] = item end
+  end
+  return list[1] ~= nil and list or nil
+end
+
+-- What a container says of links and of the video, where none before it did. Field by field, and nil looked for before
+-- any call: this is half the cost of reading a finished record.
+local function links_in(from, new, whole, origin)
+  local value = from.resultUrls
+  if value ~= nil and not new then new = urls.list(value) end
+  value = from.fullResultUrls
+  if value ~= nil and not whole then whole = urls.list(value) end
+  value = from.originUrls
+  if value ~= nil and not origin then origin = urls.list(value) end
+  return new, whole, origin
+end
+
+local function video_in(from, resolution, seeds, audio, media)
+  local value = from.resolution
+  if value ~= nil and not resolution then resolution = string_or_nil(value) end
+  value = from.seeds
+  if value ~= nil and not seeds then seeds = plain_list(value) end
+  value = from.hasAudioList
+  if value ~= nil and not audio then audio = plain_list(value) end
+  value = from.mediaIds
+  if value ~= nil and not media then media = plain_list(value) end
+  return resolution, seeds, audio, media
+end
+
+-- The seven result fields, from the containers in order of trust; the record itself is asked when they name no whole video.
 local function results(response, info, data)
-  local urls_new, urls_whole, urls_origin, resolution, seeds, audio, media
+  local new, whole, origin, resolution, seeds, audio, media
   for tier = 1, 3 do
-    local from = tier == 1 and response or tier == 2 and info or tier == 3 and not urls_whole and data
+    local from = tier == 1 and response or tier == 2 and info or tier == 3 and not whole and data
     if from then
-      local value = from.resultUrls
-      if value ~= nil and not urls_new then urls_new = urls.list(value) end
-      value = from.fullResultUrls
-      if value ~= nil and not urls_whole then urls_whole = urls.list(value) end
-      value = from.originUrls
-      if value ~= nil and not urls_origin then urls_origin = urls.list(value) end
-      value = from.resolution
-      if value ~= nil and not resolution then resolution = string_or_nil(value) end
-      value = from.seeds
-      if value ~= nil and not seeds then seeds = plain_list(value) end
-      value = from.hasAudioList
-      if value ~= nil and not audio then audio = plain_list(value) end
-      value = from.mediaIds
-      if value ~= nil and not media then media = plain_list(value) end
+      new, whole, origin = links_in(from, new, whole, origin)
+      resolution, seeds, audio, media = video_in(from, resolution, seeds, audio, media)
     end
   end
-  return urls_new, urls_whole, urls_origin, resolution, seeds, audio, media
+  return new, whole, origin, resolution, seeds, audio, media
 end
 
 -- The record's own id; the usual one is the id that was asked for and needs no second look.

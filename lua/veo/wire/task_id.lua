@@ -137,6 +137,27 @@ local function record_id(data, reply, body)
   return likely(M.id(value, body, "recordId")) or body and in_text(body, { "recordId" })
 end
 
+-- What the objects of an answer name.
+local function named(reply, data, body, source)
+  return likely(M.by_object(data, body), source) or likely(M.by_object(reply.body, reply.text), source)
+    or type(data) == "table" and in_list(data, body, source) or nil
+end
+
+-- An id that stands there alone, or in a text that is no whole JSON.
+local function guessed(reply, data, body, source)
+  local alone = (type(data) == "string" or type(data) == "number" and data > 0)
+    and likely(M.id(data, body, "data"), source)
+  return alone or body and in_text(body, FIELDS, source) or reply.text and in_text(reply.text, FIELDS, source) or nil
+end
+
+-- What came of an answer that was cut.
+local function in_failure(failure, source)
+  local body = failure and failure.text
+  if type(body) ~= "string" then return nil end
+  local taskId = in_text(body, FIELDS, source)
+  return taskId, not taskId and in_text(body, { "recordId" }) or nil
+end
+
 ---What the answer to an order names that was not accepted.
 ---@param reply table|nil
 ---@param failure table|nil
@@ -144,21 +165,9 @@ end
 ---@param refusal boolean    the service refused it: what it says beside that is no bare id
 ---@return string|nil taskId, string|nil recordId  the record's is not the id to poll
 function M.candidate(reply, failure, source, refusal)
-  if not reply then
-    local body = failure and failure.text
-    if type(body) ~= "string" then return nil end
-    local taskId = in_text(body, FIELDS, source)
-    return taskId, not taskId and in_text(body, { "recordId" }) or nil
-  end
+  if not reply then return in_failure(failure, source) end
   local data, body = M.opened(reply.data, reply.text)
-  local taskId = likely(M.by_object(data, body), source) or likely(M.by_object(reply.body, reply.text), source)
-    or type(data) == "table" and in_list(data, body, source) or nil
-  if not taskId and not refusal then
-    if type(data) == "string" or type(data) == "number" and data > 0 then
-      taskId = likely(M.id(data, body, "data"), source)
-    end
-    taskId = taskId or body and in_text(body, FIELDS, source) or reply.text and in_text(reply.text, FIELDS, source)
-  end
+  local taskId = named(reply, data, body, source) or not refusal and guessed(reply, data, body, source) or nil
   return taskId, not taskId and record_id(data, reply, body) or nil
 end
 

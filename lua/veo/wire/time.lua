@@ -28,18 +28,22 @@ local function from_number(n)
   return nil
 end
 
+-- Seconds by which a zone is ahead of UTC.
+local function offset_of(zone)
+  if zone == "Z" or zone == "z" then return 0 end
+  local sign, hours, minutes = match(zone, "^([+-])(%d%d):?(%d%d)$")
+  if not sign or tonumber(hours) > 23 or tonumber(minutes) > 59 then return nil end
+  local offset = (tonumber(hours) * 60 + tonumber(minutes)) * 60
+  return sign == "-" and -offset or offset
+end
+
 local function from_iso(s)
   local y, mo, d, h, mi, sec, zone = match(s, "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d%.?%d*)%s*(.+)$")
   if not y then return nil end
   y, mo, d, h, mi, sec = tonumber(y), tonumber(mo), tonumber(d), tonumber(h), tonumber(mi), tonumber(sec)
   if mo < 1 or mo > 12 or d < 1 or d > MONTH_DAYS[mo] or h > 23 or mi > 59 or not sec or sec >= 61 then return nil end
-  local offset = 0
-  if zone ~= "Z" and zone ~= "z" then
-    local sign, oh, om = match(zone, "^([+-])(%d%d):?(%d%d)$")
-    if not sign or tonumber(oh) > 23 or tonumber(om) > 59 then return nil end
-    offset = (tonumber(oh) * 60 + tonumber(om)) * 60
-    if sign == "-" then offset = -offset end
-  end
+  local offset = offset_of(zone)
+  if not offset then return nil end
   return days(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec - offset
 end
 

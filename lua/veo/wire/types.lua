@@ -146,40 +146,56 @@ function M.urls(value, rule)
   return copy
 end
 
--- Values for fields that this library does not know yet: a deep copy, or nil, what is wrong, and where in it.
-local function copied(value, depth, walk)
-  local kind = type(value)
-  if kind == "boolean" then return value end
-  if kind == "number" then
+-- Values for fields that this library does not know yet ---------------------------------------------------------------
+
+-- What is no table: the value to send, or nil and what is wrong.
+local SCALARS = {
+  boolean = function(value) return value end,
+  number = function(value)
     local problem = number_problem(value)
-    if problem then return nil, problem, "" end
+    if problem then return nil, problem end
     return whole(value) or value
-  end
-  if kind == "string" then
-    if text.bad_utf8(value) then return nil, "bytes that are not UTF-8", "" end
+  end,
+  string = function(value)
+    if text.bad_utf8(value) then return nil, "bytes that are not UTF-8" end
     return value
+  end,
+}
+
+-- Why a key cannot stand in a table of that length (0: named fields).
+local function key_problem(key, length)
+  if type(key) == "string" and length == 0 then return text.bad_utf8(key) and "a name that is not UTF-8" or nil end
+  if type(key) == "number" and key % 1 == 0 and key >= 1 and key <= length then return nil end
+  return "a table that is neither a list nor named fields"
+end
+
+local function place_of(key)
+  return type(key) == "number" and format("[%d]", key) or "." .. text.printable(key, 40)
+end
+
+-- A deep copy, or nil, what is wrong, and where in it.
+local function copied(value, depth, walk)
+  local scalar = SCALARS[type(value)]
+  if scalar then
+    local copy, problem = scalar(value)
+    return copy, problem, ""
   end
-  if kind ~= "table" then return nil, "a " .. kind, "" end
+  if type(value) ~= "table" then return nil, "a " .. type(value), "" end
   if walk[value] then return nil, "a table that holds itself", "" end
   if depth >= MAX_DEPTH then return nil, "a table nested more than " .. MAX_DEPTH .. " deep", "" end
   walk[value] = true
-  local copy, list, count = {}, #value, 0
+  local copy, length, count = {}, #value, 0
   for key, item in pairs(value) do
-    local index = whole(type(key) == "number" and key or 0.5)
-    if not (type(key) == "string" and list == 0 or index and key >= 1 and key <= list) then
-      return nil, "a table that is neither a list nor named fields", ""
-    end
-    if not index and text.bad_utf8(key) then return nil, "a name that is not UTF-8", "" end
+    local wrong = key_problem(key, length)
+    if wrong then return nil, wrong, "" end
     walk.left = walk.left - 1
     if walk.left < 0 then return nil, "more than " .. MAX_VALUES .. " values", "" end
     local kept, problem, at = copied(item, depth + 1, walk)
-    if kept == nil then
-      return nil, problem, (index and format("[%d]", index) or "." .. text.printable(key, 40)) .. at
-    end
-    copy[index or key] = kept
+    if kept == nil then return nil, problem, place_of(key) .. at end
+    copy[key] = kept
     count = count + 1
   end
-  if list > 0 and count ~= list then return nil, "a list with holes", "" end
+  if length > 0 and count ~= length then return nil, "a list with holes", "" end
   walk[value] = nil
   return copy
 end

@@ -122,33 +122,35 @@ local function add(list, item)
   return list
 end
 
+local function in_table(value)
+  -- Nearly always: one good URL. Then the list itself does, without a copy.
+  if #value == 1 and is_clean(value[1]) then return value end
+  -- Nulls may have left holes, so # cannot be trusted.
+  local list, last = nil, 0
+  for index in pairs(value) do
+    if type(index) == "number" and index > last then last = index end
+  end
+  for i = 1, last do list = add(list, value[i]) end
+  return list
+end
+
+local function in_string(value)
+  if not find(value, "^%s*[%[\"]") then return add(nil, value) end
+  local decoded = M.decode(value)
+  if type(decoded) == "table" or type(decoded) == "string" and decoded ~= value then return M.list(decoded) end
+  value = trim(value)
+  return split(nil, sub(value, find(value, "^%[") and 2 or 1, find(value, "%]$") and -2 or -1), true)
+end
+
 ---array | string of a JSON array | "[http://…, http://…]" | one bare URL | null → list of URLs or nil.
 ---What is not an http(s) URL is left out; a list without any is nil. The result may be `value` itself.
 ---@param value any
 ---@return string[]|nil
 function M.list(value)
-  if value == nil then return nil end
   local kind = type(value)
-  local list
-  if kind == "table" then
-    -- Nearly always: one good URL. Then the list itself does, without a copy.
-    if #value == 1 and is_clean(value[1]) then return value end
-    -- Nulls may have left holes, so # cannot be trusted.
-    local last = 0
-    for index in pairs(value) do
-      if type(index) == "number" and index > last then last = index end
-    end
-    for i = 1, last do list = add(list, value[i]) end
-  elseif kind == "string" then
-    if find(value, "^%s*[%[\"]") then
-      local decoded = M.decode(value)
-      if type(decoded) == "table" or type(decoded) == "string" and decoded ~= value then return M.list(decoded) end
-      value = trim(value)
-      return split(nil, sub(value, find(value, "^%[") and 2 or 1, find(value, "%]$") and -2 or -1), true)
-    end
-    list = add(nil, value)
-  end
-  return list
+  if kind == "table" then return in_table(value) end
+  if kind == "string" then return in_string(value) end
+  return nil
 end
 
 return M
