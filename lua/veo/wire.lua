@@ -1,13 +1,12 @@
 --- The service's contract, without any exchange: what may be sent, and what a reply means. Pure functions over data.
 ---
----   wire/veo.lua, wire/jobs.lua   endpoints and parameter rules     wire/validate.lua  how rules are checked
+---   wire/veo.lua, wire/jobs.lua   endpoints and parameter rules     wire/validate.lua  how they are checked
 ---   wire/codes.lua                the code table                    wire/reply.lua   how a reply becomes an error
 ---   wire/task_id.lua              which task an answer names
 ---   wire/status.lua               how a record becomes a status     wire/urls.lua, wire/time.lua  irregular forms
 
-local ipairs, next, pairs, require = ipairs, next, pairs, require
-local tonumber, tostring, type = tonumber, tostring, type
-local find, format, lower = string.find, string.format, string.lower
+local ipairs, next, require, tonumber, type = ipairs, next, require, tonumber, type
+local find, lower = string.find, string.lower
 
 local codes = require "veo.wire.codes"
 local replies = require "veo.wire.reply"
@@ -37,6 +36,10 @@ M.link = urls.link
 ---@type fun(value: any): number|nil
 M.time = times.epoch
 
+---The parameters of a call → what goes to the service, and warnings; or nil and an `invalid` error.
+---@type fun(api: table, operation: string, params: table): table|nil, string[]|veo.Error
+M.check = validate.check
+
 ---A task id as it may be sent → true, or nil and an `invalid` error.
 ---@type fun(value: any, operation: string|nil): true|nil, veo.Error|nil
 M.task_id = validate.task_id
@@ -48,67 +51,6 @@ M.printable = text.printable
 ---A URL without user, query and fragment, for messages and logs.
 ---@type fun(url: string): string
 M.bare_url = text.bare_url
-
-local function operation_of(api, operation)
-  local spec = api.operations[operation]
-  if not spec then
-    return nil, validate.invalid(operation, "api", api.name, "an API that has the call " .. operation, nil,
-      format("the API \"%s\" has no call %s", api.name, operation))
-  end
-  return spec
-end
-
--- Lays flat fields out as the body that an operation wants.
-local function layout(body, flat)
-  local out, inner = {}, {}
-  for name, value in pairs(body.constants) do out[name] = value end
-  out[body.inside] = inner
-  for name, value in pairs(flat) do
-    local target = body.top[name] and out or inner
-    target[body.names[name] or name] = value
-  end
-  return out
-end
-
--- The fields of a GET, whose place is in its address.
-local function in_query(operation, flat)
-  for name, value in pairs(flat) do
-    if type(value) == "table" then
-      return nil, validate.invalid(operation, "extra." .. name, "a table",
-        "text, a number, true or false: this call has no body")
-    end
-    if type(value) == "number" and name ~= "index" then flat[name] = text.number(value) end
-    if type(value) == "boolean" then flat[name] = tostring(value) end
-  end
-  return flat
-end
-
----Checks the parameters of a call.
----@param api table            wire.veo or wire.jobs
----@param operation string     "extend", "status", …
----@param params table
----@return table|nil body      for a GET: the query's fields
----@return string[]|veo.Error  warnings (the request is sent all the same), or the error
-function M.check(api, operation, params)
-  local spec, missing = operation_of(api, operation)
-  if not spec then return nil, missing end
-  local flat, warnings = validate.check(operation, spec.fields, params)
-  if not flat then return nil, warnings end
-  if spec.body then
-    for name, alias in pairs(spec.body.names) do
-      if flat[alias] ~= nil then
-        return nil, validate.invalid(operation, "extra." .. alias, "a field that " .. operation .. " knows",
-          name .. " beside extra", name)
-      end
-    end
-    flat = layout(spec.body, flat)
-  end
-  if spec.method == "GET" then
-    local query, problem = in_query(operation, flat)
-    if not query then return nil, problem end
-  end
-  return flat, warnings
-end
 
 -- What had come when the client was closed may be the whole answer.
 local function read_of_closed(failure)

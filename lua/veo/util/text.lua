@@ -131,6 +131,24 @@ function M.without_password(where)
   return (gsub(gsub(where, "(%a+://[^:@/%s]*):[^%s\"]*@", "%1@"), "password=[^&%s\"]*", "password=…"))
 end
 
+---Nil, or what a value is that nobody could see anything of.
+---@param value any
+---@return string|nil
+function M.blank_problem(value)
+  if type(value) ~= "string" then return M.show(value) end
+  if M.blank(value) then return value == "" and "an empty string" or "only blanks" end
+  return nil
+end
+
+---Nil, or why a value is no text: it shows nothing, or is not UTF-8.
+---@param value any
+---@return string|nil
+function M.problem(value)
+  local problem = M.blank_problem(value)
+  local bad = not problem and M.bad_utf8(value)
+  return problem or bad and "bytes that are not UTF-8 (at byte " .. bad .. ")" or nil
+end
+
 local math_type = rawget(math, "type") -- 5.3 and later
 local EXACT = 2 ^ 53
 

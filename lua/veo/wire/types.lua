@@ -34,27 +34,16 @@ local function number_problem(n)
     .. " (a string keeps them)"
 end
 
-local function blank_problem(value)
-  if type(value) ~= "string" then return text.show(value) end
-  if text.blank(value) then return value == "" and "an empty string" or "only blanks" end
-  return nil
-end
-
-local function string_problem(value)
-  local problem = blank_problem(value)
-  if problem then return problem end
-  local bad = text.bad_utf8(value)
-  if bad then return "bytes that are not UTF-8 (at byte " .. bad .. ")" end
-  return nil
-end
-
 local AROUND = " with blanks or a line break around it"
 local ID_EXPECTED = "a task id: a non-empty string on one line"
 -- The service's own ids are opaque: whatever a reply can hold (1 MiB) may be one that is paid, of any bytes on one line.
 M.ID_LENGTH = 2 ^ 20
 
 function M.id(value)
-  local problem = blank_problem(value)
+  -- Nearly always, and every look at a task passes here.
+  if type(value) == "string" and #value <= M.ID_LENGTH
+    and (find(value, "^%w+$") or find(value, "^[%w_-]+$")) then return value end
+  local problem = text.blank_problem(value)
   if problem then return nil, problem, ID_EXPECTED end
   if find(value, "^%s") or find(value, "%s$") then
     -- Read from a file with its line break, most likely.
@@ -68,14 +57,14 @@ function M.id(value)
 end
 
 function M.text(value)
-  local problem = string_problem(value)
+  local problem = text.problem(value)
   if not problem and has_nul(value) then problem = "text with a NUL byte" end
   if problem then return nil, problem, "a non-empty string of UTF-8 text" end
   return value
 end
 
 function M.line(value)
-  local problem, trimmed = string_problem(value), nil
+  local problem, trimmed = text.problem(value), nil
   if not problem then trimmed = text.trimmed(value) end
   if trimmed then problem = text.show(value) .. AROUND end
   if not problem and find(value, "%c") then problem = text.show(value) .. " with a control character" end

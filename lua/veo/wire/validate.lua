@@ -1,9 +1,9 @@
---- Parameter rules: the check that turns a caller's parameters into the fields of a request.
+--- Parameter rules: the check that turns a caller's parameters into the body or the query of a request.
 --- A rule is data: { name, kind, required, min, max, known, about, refuse }; the rules themselves stand with their API,
 --- the kinds of values in wire/types.lua.
 
 local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
-local find, format = string.find, string.format
+local format = string.format
 local concat = table.concat
 
 local errors = require "veo.errors"
@@ -35,11 +35,10 @@ local function invalid(operation, field, given, expected, suggestion, message)
     given = given, expected = expected, suggestion = suggestion, sent = "no",
   }
 end
-M.invalid = invalid
 
 -- Values that mean "absent": nil, and lua-cjson's null.
 local function absent(value)
-  return value == nil or urls.is_null(value)
+  return value == nil or type(value) == "userdata" and urls.is_null(value)
 end
 
 -- Rule lists are static, so what is derived from one is kept.
@@ -60,7 +59,8 @@ end
 
 local BESIDE = { extra = true }
 
-local function unknown_field(operation, key, value, names)
+local function unknown_field(operation, params, by_name, names)
+  local key = options.stray(params, by_name, BESIDE)
   local shown = type(key) == "string" and text.printable(key, 40) or "[" .. text.show(key) .. "]"
   local suggestion = suggest.nearest(key, names)
   local expected = #names > 0 and "one of " .. concat(names, ", ") or "no fields"
@@ -71,7 +71,7 @@ local function unknown_field(operation, key, value, names)
     message = message .. "; expected " .. expected .. ", or extra = { … } for a field newer than this library"
   end
   -- The value stays out: a mistaken field is where keys and passwords turn up.
-  return invalid(operation, shown, "a " .. type(value), expected, suggestion, message)
+  return invalid(operation, shown, "a " .. type(params[key]), expected, suggestion, message)
 end
 
 local function merge_extra(operation, extra, by_name, out)
@@ -111,53 +111,106 @@ local function known_warning(operation, rule, value)
     text.show(value), concat(shown, ", "), meant and "; did you mean " .. text.show(meant) .. "?" or "")
 end
 
----Checks parameters against rules. Nothing of `params` is kept: the result is a fresh flat table.
----@param operation string           for messages
----@param rules veo.wire.Field[]
----@param params table
----@return table|nil fields, string[]|veo.Error warnings_or_error
-function M.check(operation, rules, params)
+-- One parameter by its rule: the value to send, nil when there is none; or nil and the error.
+local function value_of(operation, rule, value, warnings)
+  if absent(value) then
+    if not rule.required then return nil end
+    return nil, invalid(operation, rule.name, "nothing", (rule.about or "a value") .. " (required)")
+  end
+  if rule.refuse then return nil, invalid(operation, rule.name, text.show(value), rule.refuse) end
+  local kept, given, expected, suggestion = types[rule.kind](value, rule)
+  if kept == nil then
+    if rule.about then expected = expected .. " (" .. rule.about .. ")" end
+    return nil, invalid(operation, rule.name, given, expected, suggestion)
+  end
+  if rule.known and not known_value(rule.known, kept) then
+    warnings[#warnings + 1] = known_warning(operation, rule, kept)
+  end
+  return kept
+end
+
+-- The parameters by their rules, as a fresh flat table; or nil and the error.
+local function fields_of(operation, rules, params, warnings)
   if type(params) ~= "table" then
     return nil, invalid(operation, "params", text.show(params), "a table of parameters")
   end
   local names, by_name = names_of(rules)
-  local unknown = options.stray(params, by_name, BESIDE)
-  if unknown ~= nil then return nil, unknown_field(operation, unknown, params[unknown], names) end
-  local out, warnings = {}, {}
+  for key in pairs(params) do
+    if not by_name[key] and not BESIDE[key] then return nil, unknown_field(operation, params, by_name, names) end
+  end
+  local out = {}
   for i = 1, #rules do
-    local rule = rules[i]
-    local value = params[rule.name]
-    if absent(value) then
-      if rule.required then
-        local expected = (rule.about or "a value") .. " (required)"
-        return nil, invalid(operation, rule.name, "nothing", expected)
-      end
-    elseif rule.refuse then
-      return nil, invalid(operation, rule.name, text.show(value), rule.refuse)
-    else
-      local kept, given, expected, suggestion = types[rule.kind](value, rule)
-      if kept == nil then
-        if rule.about then expected = expected .. " (" .. rule.about .. ")" end
-        return nil, invalid(operation, rule.name, given, expected, suggestion)
-      end
-      if rule.known and not known_value(rule.known, kept) then
-        warnings[#warnings + 1] = known_warning(operation, rule, kept)
-      end
-      out[rule.name] = kept
-    end
+    local value, err = value_of(operation, rules[i], params[rules[i].name], warnings)
+    if err then return nil, err end
+    out[rules[i].name] = value
   end
   local merged, err = merge_extra(operation, params.extra, by_name, out)
   if not merged then return nil, err end
-  return out, warnings
+  return out
 end
 
----Checks one task id, quickly: every look at a task passes here.
+local function operation_of(api, operation)
+  local spec = api.operations[operation]
+  if not spec then
+    return nil, invalid(operation, "api", api.name, "an API that has the call " .. operation, nil,
+      format("the API \"%s\" has no call %s", api.name, operation))
+  end
+  return spec
+end
+
+-- Lays flat fields out as the body that an operation wants.
+local function layout(operation, body, flat)
+  for name, alias in pairs(body.names) do
+    if flat[alias] ~= nil then
+      return nil, invalid(operation, "extra." .. alias, "a field that " .. operation .. " knows",
+        name .. " beside extra", name)
+    end
+  end
+  local out, inner = {}, {}
+  for name, value in pairs(body.constants) do out[name] = value end
+  out[body.inside] = inner
+  for name, value in pairs(flat) do
+    local target = body.top[name] and out or inner
+    target[body.names[name] or name] = value
+  end
+  return out
+end
+
+-- The fields of a GET, whose place is in its address.
+local function in_query(operation, flat)
+  for name, value in pairs(flat) do
+    if type(value) == "table" then
+      return nil, invalid(operation, "extra." .. name, "a table",
+        "text, a number, true or false: this call has no body")
+    end
+    if type(value) == "number" and name ~= "index" then flat[name] = text.number(value) end
+    if type(value) == "boolean" then flat[name] = tostring(value) end
+  end
+  return flat
+end
+
+---Checks the parameters of a call. Nothing of `params` is kept.
+---@param api table            wire.veo or wire.jobs
+---@param operation string     "extend", "status", …
+---@param params table
+---@return table|nil body      for a GET: the query's fields
+---@return string[]|veo.Error  warnings (the request is sent all the same), or the error
+function M.check(api, operation, params)
+  local warnings = {}
+  local spec, err = operation_of(api, operation)
+  local fields
+  if spec then fields, err = fields_of(operation, spec.fields, params, warnings) end
+  if fields and spec.body then fields, err = layout(operation, spec.body, fields) end
+  if fields and spec.method == "GET" then fields, err = in_query(operation, fields) end
+  if not fields then return nil, err end
+  return fields, warnings
+end
+
+---A task id as it may be sent.
 ---@param value any
 ---@param operation string|nil
 ---@return true|nil, veo.Error|nil
 function M.task_id(value, operation)
-  if type(value) == "string" and #value <= types.ID_LENGTH
-    and (find(value, "^%w+$") or find(value, "^[%w_-]+$")) then return true end
   local kept, given, expected, suggestion = types.id(value)
   if kept then return true end
   return nil, invalid(operation or "status", "taskId", given, expected, suggestion)
