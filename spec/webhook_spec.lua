@@ -106,11 +106,11 @@ describe("veo.webhook", function()
     end)
 
     it("refuses another key, another task, another time", function()
-      refused(signed("t1", { key = KEY .. "x" }), nil, "does not hold")
-      refused(signed "t2", nil, "does not hold")
+      refused(signed("t1", { key = KEY .. "x" }), nil, "is not valid")
+      refused(signed "t2", nil, "is not valid")
       local headers = signed "t1"
       headers["X-Webhook-Timestamp"] = tostring(os.time() - 5)
-      refused(headers, nil, "does not hold")
+      refused(headers, nil, "is not valid")
     end)
 
     it("refuses what is not signed, signed twice, cut or no time", function()
@@ -124,7 +124,7 @@ describe("veo.webhook", function()
       refused(headers, nil, "signed twice")
       headers = signed "t1"
       headers["X-Webhook-Signature"] = headers["X-Webhook-Signature"]:sub(1, -2)
-      refused(headers, nil, "does not hold")
+      refused(headers, nil, "is not valid")
       for _, stamp in ipairs { "0x10", "1e9", "-5", "12 34", "99999999999999", "" } do
         headers = signed "t1"
         headers["X-Webhook-Timestamp"] = stamp
@@ -138,7 +138,7 @@ describe("veo.webhook", function()
       for i = 1, #good - 1 do
         local other = good:sub(i, i) == "A" and "B" or "A"
         headers["X-Webhook-Signature"] = good:sub(1, i - 1) .. other .. good:sub(i + 1)
-        refused(headers, nil, "does not hold")
+        refused(headers, nil, "is not valid")
       end
     end)
 

@@ -48,7 +48,7 @@ local M = {}
 ---@field hop integer|nil        where a chain stopped
 ---@field hops table[]|nil       what of a chain is finished
 ---@field cause string|veo.Error|nil  what lies behind `code`, e.g. "network" behind "uncertain"; an error where an uncertain
----                              order was sent again by the caller's word: what came of that
+---                              order was sent again at the caller's request: what came of that
 
 ---What each code means, what to do next, and whether credits may have gone. charged: "no" this failure cost nothing;
 ---"maybe" it may have; "yes" the task is charged (and still yours).

@@ -80,7 +80,7 @@ if not ok then
   if interrupt.is(exit) then
     exit = 130
   else
-    io.stderr:write("veo: a mistake of its own: ", tostring(exit), "\n")
+    io.stderr:write("veo: internal error: ", tostring(exit), "\n")
     local orders = session and session.orders or {}
     for _, taskId in ipairs(orders) do io.stderr:write("  paid: task ", taskId, "\n") end
     exit = (orders[1] or session and session.sending) and 3 or 2

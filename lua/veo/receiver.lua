@@ -5,7 +5,7 @@
 ---   client:spawn(function() … client:extend { …, callBackUrl = receiver.url } … client:wait(task) … end)
 ---   assert(receiver:run())
 ---
---- TLS is the business of the web server in front of it. Needs cqueues and luaossl.
+--- The web server in front of it does TLS. Needs cqueues and luaossl.
 
 local errors = require "veo.errors"
 local options = require "veo.util.options"
@@ -20,13 +20,13 @@ Receiver.__index = Receiver
 
 -- The service gives up after 15 s and tries again.
 local ANSWER_WITHIN = 10
--- More at once are not served, since nobody but the service has a reason to call. It says what it has to say in one go,
--- so who has said nothing for longest makes room.
+-- Connections at once: only the service has a reason to call. It sends its request in one go, so the connection that
+-- has been silent for longest is closed for the next.
 local CONNECTIONS = 64
--- The service's callbacks have under 4 KiB. A body is decoded in one go before anybody knows whose it is: 64 KiB of the
--- worst JSON take 2 ms.
+-- The service's callbacks have under 4 KiB. A body is decoded before it is known to be genuine: 64 KiB of the worst
+-- JSON take 2 ms.
 local MOST_BODY = 65536
--- Where the client has no descriptor, nothing tells the loop of a job that others have spawned (seconds).
+-- Where the client has no descriptor, the loop is not told of jobs that others spawn: seconds between looks.
 local LOOK_AGAIN = 0.05
 
 local function a(kind)
@@ -95,7 +95,7 @@ function Receiver:drive()
 end
 
 -- HTTP status and message for what became of a callback.
-local ANSWERS = { unverified = { 401, "the signature does not hold" }, malformed = { 400, "not a callback" },
+local ANSWERS = { unverified = { 401, "the signature is not valid" }, malformed = { 400, "not a callback" },
   not_found = { 404, "no such task" }, expired = { 404, "no such task" }, rate_limited = { 503, "not now" } }
 
 -- Runs as a job of the client, whose calls can wait there.

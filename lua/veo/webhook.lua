@@ -183,10 +183,12 @@ end
 local function signed_at(headers, taskId, key)
   local stamp, given = header(headers, "x-webhook-timestamp"), header(headers, "x-webhook-signature")
   if not stamp or not given then return nil, wrong("unverified", "it is not signed, or signed twice") end
-  if not find(stamp, "^%d+$") or #stamp > 12 then return nil, wrong("unverified", "its timestamp is no unix time") end
+  if not find(stamp, "^%d+$") or #stamp > 12 then
+    return nil, wrong("unverified", "its timestamp is not a Unix time")
+  end
   local wanted, err = M.signature(key, taskId, stamp)
   if not wanted then return nil, err end
-  if not equal(wanted, given) then return nil, wrong("unverified", "its signature does not hold") end
+  if not equal(wanted, given) then return nil, wrong("unverified", "its signature is not valid") end
   return tonumber(stamp)
 end
 

@@ -52,7 +52,7 @@ M.printable = text.printable
 ---@type fun(url: string): string
 M.bare_url = text.bare_url
 
--- What had come when the client was closed may be the whole answer.
+-- What had arrived when the client was closed may be the whole answer.
 local function read_of_closed(failure)
   local body = failure.reason == "closed" and failure.text and urls.decode(failure.text)
   if type(body) ~= "table" or body[1] ~= nil then return nil end
@@ -60,7 +60,7 @@ local function read_of_closed(failure)
     excerpt = failure.excerpt, sent = "yes", complaint = failure.message }
 end
 
--- An upgrade asked for again: 422 both while the service works on it ("processing") and when it is done (links filled in).
+-- An upgrade asked for again: 422 both while the service works on it ("processing") and when it is done, with links.
 local function made_before(reply, taskId, links, source)
   local working = type(reply.msg) == "string" and find(lower(reply.msg), "processing", 1, true) ~= nil
   if not links and not (working and taskId) then return nil end
@@ -137,7 +137,7 @@ function M.status(api, reply, failure, taskId)
   return nil, err
 end
 
--- What a free call returns, by the word its operation has for it.
+-- What a free call returns, by its operation's `result`.
 local results = {}
 
 function results.number(data)
@@ -215,7 +215,7 @@ function M.upgrade(api, operation, reply, failure)
   return nil, replies.free_error(operation, reply, failure), replies.may_have_arrived(reply, failure)
 end
 
----Whether a free call that ended so may simply be made again.
+---Whether a free call that ended with this error may be repeated.
 ---@type fun(err: veo.Error): boolean
 M.repeatable = transient.is
 

@@ -170,7 +170,7 @@ describe("the veo command", function()
 
     it("4, the service gave it up", function()
       local err = fails(4, "[sim fail=2]")
-      assert.matches("Look at `veo credits`", err)
+      assert.matches("`veo credits` shows", err)
       assert.is_nil(err:find("to go on", 1, true))
     end)
 

@@ -255,7 +255,7 @@ describe("the ledger's file", function()
       local command = "KIE_API_KEY=%s KIE_BASE_URL=%s " .. ledgers.script(helper.lua(), "lua/veo/main.lua", "doctor",
         "--ledger", place):gsub("exec ", "", 1):gsub("%%", "%%%%") .. "; echo $?"
       local text = helper.output(command:format(sim.api_key, sim.url))
-      assert.truthy(text:find("whole", 1, true) and text:find("\n0\n", 1, true), text)
+      assert.truthy(text:find("intact", 1, true) and text:find("\n0\n", 1, true), text)
       helper.write(place, ("no database, "):rep(1000))
       text = helper.output(command:format(sim.api_key, sim.url))
       assert.truthy(text:find("damaged", 1, true) and text:find("\n2\n", 1, true), text)

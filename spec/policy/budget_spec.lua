@@ -122,7 +122,7 @@ describe("a budget", function()
     for _ = 1, 3 do assert(client:extend(shot())) end
     local _, err = client:extend(shot())
     assert.same({ "budget", 0.1, 0.3, 0.3, 53 }, { err.code, err.price, err.spent, err.limit, posts() })
-    assert.matches("0%.1 credits more would pass max_credits: 0%.3 of this client's 0%.3 are spent", err.message)
+    assert.matches("0%.1 credits more would exceed max_credits: 0%.3 of this client's 0%.3 are spent", err.message)
     assert.equal(3, select(2, ledgers.charged(sim)))
   end)
 

@@ -245,7 +245,7 @@ describe("an id that was read", function()
         local _, err = order.call(client)
         assert.same({ "uncertain", "r-1" }, { err.code, err.recordId }, order_name)
         assert.is_nil(err.taskId)
-        assert.matches("r%-1, is no taskId", err:explain())
+        assert.matches("r%-1, is not a taskId", err:explain())
       end
     end
   end)

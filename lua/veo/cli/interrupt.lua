@@ -1,8 +1,8 @@
 --- Ctrl-C. The interpreter answers it by raising "interrupted!" in the main program at whatever instruction comes next;
---- in the middle of a step the answer to an order could get lost by that. So the work runs in a coroutine, which that
---- error does not reach, and the main program, which does nothing but resume it, is given the word between two steps.
---- LuaJIT knows no such difference: there the work may be what is ended, and whoever runs it goes on with what is left.
---- A second Ctrl-C ends the process at once: the interpreter listens only once.
+--- in the middle of a step the answer to an order could get lost. So the work runs in a coroutine, which that error
+--- does not reach; the main program only resumes it, and tells it between two steps that Ctrl-C was pressed. LuaJIT
+--- makes no such difference: there the work itself may be ended, and whoever runs it goes on with what is left. A
+--- second Ctrl-C ends the process at once: the interpreter listens only once.
 
 local M = {}
 

@@ -95,7 +95,7 @@ function M.resume(session, client)
   end)
   local summary, err = client:resume { path = args.output, wait = wait,
     download = { overwrite = args.force, mkdir = args.mkdir },
-    -- Without a file to save to nothing is handed over: the ledger goes on to list what is finished.
+    -- Without a file name nothing is handed over: the ledger goes on listing what is finished.
     on_result = args.output and function(_, record, why, file)
       ended = ended + 1
       list[#list + 1] = { taskId = record.taskId, ref = record.ref, key = record.key, state = record.state,
@@ -130,7 +130,7 @@ end
 function M.doctor(session, client)
   local whole, err = client:check_ledger()
   if not whole then return nil, err end
-  session.term:note("the ledger is whole")
+  session.term:note("the ledger is intact")
   return { json = { whole = true } }
 end
 

@@ -1,4 +1,4 @@
---- The commands that ask nobody: simulate, explain.
+--- The commands that need no service: simulate, explain.
 
 local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"

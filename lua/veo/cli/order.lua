@@ -11,8 +11,8 @@ local function how(args)
     mkdir = args.mkdir }
 end
 
--- Waits for an order and saves it, or leaves that to another day.
-local function see_to(session, client, task, err)
+-- Waits for an order and saves it, unless the arguments say that the taskId is enough.
+local function finish(session, client, task, err)
   if not task then return nil, err end
   if task.already then return save.before(session, task) end
   if session.args.no_wait then
@@ -20,7 +20,7 @@ local function see_to(session, client, task, err)
       joined = task.joined, state = task.state } }
   end
   session.taskId = task.taskId
-  -- Whether the file is its own the download knows. Nothing is asked of the service, which may have forgotten the task.
+  -- The download knows whether the file is this task's. The service is not asked: it may have forgotten the task.
   local problem = task.joined and task.video_url and save.problem(session, client)
   if problem and problem.code == "exists" then
     return save.save(session, client, { taskId = task.taskId, video_url = task.video_url, state = "succeeded" }, task)
@@ -33,7 +33,7 @@ end
 function M.extend(session, client)
   local args = session.args
   session:showing("ordering", function() return "ordering" end, true)
-  return see_to(session, client, client:extend({ taskId = args.task, prompt = args.prompt, model = args.model,
+  return finish(session, client, client:extend({ taskId = args.task, prompt = args.prompt, model = args.model,
     seeds = args.seeds, watermark = args.watermark, callBackUrl = args.callback }, how(args)))
 end
 
@@ -42,7 +42,7 @@ end
 function M.generate(session, client)
   local args = session.args
   session:showing("ordering", function() return "ordering" end, true)
-  return see_to(session, client, client:generate({ prompt = args.prompt, model = args.model,
+  return finish(session, client, client:generate({ prompt = args.prompt, model = args.model,
     imageUrls = args.image and args.image[1] and args.image or nil, generationType = args.type,
     aspect_ratio = args.aspect_ratio, resolution = args.resolution, duration = args.duration, seeds = args.seeds,
     watermark = args.watermark, callBackUrl = args.callback }, how(args)))

@@ -62,7 +62,7 @@ end
 
 local function network(command)
   command:flag("--json", "Print the outcome as one JSON object.")
-  command:option("--api", "The service's family of calls."):choices { "veo", "jobs" }:argname("FAMILY")
+  command:option("--api", "The service's API family."):choices { "veo", "jobs" }:argname("FAMILY")
   command:option("--deadline", "Give up after this many seconds without a connection (300)."):argname("S")
     :convert(seconds "--deadline")
   -- Somebody will try: the session refuses it, and says that the process list has shown the key.
@@ -75,21 +75,21 @@ end
 
 local function waiting(command)
   command:option("--timeout", "Wait for at most this many seconds (1200)."):argname("S"):convert(seconds "--timeout")
-  command:option("--interval", "Look every so many seconds (10 first, then 5 to 20)."):argname("S")
+  command:option("--interval", "Ask for the state every S seconds (first after 10, then every 5 to 20)."):argname("S")
     :convert(positive "--interval")
 end
 
 local function output(command, about)
   command:option("-o --output", about):argname("FILE"):convert(file)
-  command:flag("--force", "Replace a file of that name.")
-  command:flag("--mkdir", "Make the folder it is to stand in.")
+  command:flag("--force", "Replace an existing file.")
+  command:flag("--mkdir", "Create the file's folder.")
 end
 
 local function ordering(command)
   command:option("--model", "The tier."):argname("M"):convert(line)
   command:option("--seeds", "10000 to 99999; the same seeds give similar videos."):argname("N"):convert(whole "--seeds")
   command:option("--watermark", "Text to burn into the picture."):argname("T")
-  command:option("--callback", "Where the service tells that the task has ended."):argname("URL"):convert(line)
+  command:option("--callback", "URL that the service calls when the task has ended."):argname("URL"):convert(line)
   ledger(command)
   command:option("--key", "Your name for this order (needs a ledger): the same order under the same name is never "
     .. "paid twice. Not the API key."):argname("K"):convert(line)
@@ -142,7 +142,7 @@ local function tasks(parser)
   ledger(wait)
   network(wait)
 
-  local status = parser:command("status", "Tell a task's state now. Free.")
+  local status = parser:command("status", "Show a task's state. Free.")
   status:argument("task", "taskId.")
   network(status)
 
@@ -152,12 +152,12 @@ local function tasks(parser)
   ledger(download)
   network(download)
 
-  network(parser:command("credits", "Tell the account's credits. Free."))
+  network(parser:command("credits", "Show the account's credits. Free."))
 end
 
 local function books(parser)
   local list = parser:command("tasks", "List the ledger's orders.")
-  list:flag("--open", "Only those that have not ended or need a word from you.")
+  list:flag("--open", "Only those that have not ended or that you must settle.")
   list:option("--state", "Only those in this state."):argname("STATE"):convert(line)
   ledger(list)
   network(list)
@@ -165,17 +165,17 @@ local function books(parser)
   local resume = parser:command("resume", "Wait for every open task of the ledger, save their videos. Free.")
   resume:option("-o --output", "Save them by this pattern: {taskId}, {key}, {ref}, {operation}, {day}.")
     :argname("PATTERN"):convert(file)
-  resume:flag("--force", "Replace files of those names.")
-  resume:flag("--mkdir", "Make the folders they are to stand in.")
+  resume:flag("--force", "Replace existing files.")
+  resume:flag("--mkdir", "Create the files' folders.")
   waiting(resume)
   ledger(resume)
   network(resume)
 
-  local doctor = parser:command("doctor", "Read all of the ledger and say whether it is whole. Free.")
+  local doctor = parser:command("doctor", "Read all of the ledger and check that it is intact. Free.")
   ledger(doctor)
   network(doctor)
 
-  local settle = parser:command("settle", "Say what became of an order without an answer.")
+  local settle = parser:command("settle", "Record what became of an order without an answer.")
   settle:argument("ref", "The order, as `veo tasks` names it.")
   settle:argument("word", "Its taskId; lost: nothing was ordered; saved: its video is safe elsewhere.")
   settle:flag("--force", "Also where the task's record contradicts the order, or the service knows a lost one.")
@@ -184,9 +184,8 @@ local function books(parser)
 end
 
 local function pruning(parser)
-  local prune = parser:command("prune", "Shrink old closed orders to what money needs to know: no key becomes payable "
-    .. "again. Free.")
-  prune:option("--days", "Those that nobody has touched for so many days."):argname("N"):convert(number("--days", 0,
+  local prune = parser:command("prune", "Strip old closed orders down to what prevents a second payment. Free.")
+  prune:option("--days", "Only those unchanged for this many days."):argname("N"):convert(number("--days", 0,
     "days")):count(1)
   prune:flag("--dry-run", "Only count them.")
   ledger(prune)
@@ -194,15 +193,15 @@ local function pruning(parser)
 end
 
 local function here(parser)
-  local simulate = parser:command("simulate", "Be the service, on this machine only, until Ctrl-C.")
+  local simulate = parser:command("simulate", "Simulate the service on this machine until Ctrl-C.")
   simulate:option("--port", "0: any that is free."):argname("N"):default("0"):convert(whole "--port")
-  simulate:option("--speed", "Seconds of the service that pass in one."):argname("X"):default("1")
+  simulate:option("--speed", "How many times faster than real time."):argname("X"):default("1")
     :convert(positive "--speed")
 
   local preview = parser:command("preview", "Make a contact sheet of a saved video, by ffmpeg. Free.")
   preview:argument("video", "The file."):convert(file)
   preview:option("-o --output", "Save the picture here (VIDEO.png)."):argname("FILE"):convert(file)
-  preview:flag("--force", "Replace a file of that name.")
+  preview:flag("--force", "Replace an existing file.")
   preview:option("--columns", "Pictures in a row."):argname("N"):default("4"):convert(some "--columns")
   preview:option("--rows", "Rows."):argname("N"):default("3"):convert(some "--rows")
   preview:option("--width", "Pixels of a picture."):argname("N"):default("320"):convert(some "--width")

@@ -1,4 +1,4 @@
---- How the command says things: the library's advice, which is given in Lua, as commands to type.
+--- The command's words: advice as commands to type, sizes, durations, quoting.
 
 local errors = require "veo.errors"
 
@@ -32,7 +32,7 @@ local WORDS = {
   force = "--force",
   repeat_failed = "--repeat-failed",
   seconds_to_wait = "",
-  shared_window = "commands that share a ledger also share the account's rate window",
+  shared_window = "commands that share a ledger also share the account's rate limit",
   in_task_id = "",
   in_traceback = "",
   in_hops = "",

@@ -1,5 +1,7 @@
 --- `veo preview`: a contact sheet of a saved video, made by ffmpeg.
 
+local quote = require("veo.cli.phrases").quote
+
 local M = {}
 
 -- Arguments: video, picture, columns, rows, width, "force" or nothing. ffmpeg gets an environment without keys, and takes
@@ -37,14 +39,12 @@ free "$@"
 chmod =rw "$part" && mv -f "$part" "$picture" && printf '%s\n' "$2"
 ]]
 
-local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
 ---@return integer exit
 function M.preview(args)
   local words = { args.video, args.output or args.video .. ".png", ("%d"):format(args.columns),
     ("%d"):format(args.rows), ("%d"):format(args.width), args.force and "force" or "" }
-  for i, word in ipairs(words) do words[i] = quoted(word) end
-  local ok, _, code = os.execute("sh -c " .. quoted(SCRIPT) .. " veo " .. table.concat(words, " "))
+  for i, word in ipairs(words) do words[i] = quote(word) end
+  local ok, _, code = os.execute("sh -c " .. quote(SCRIPT) .. " veo " .. table.concat(words, " "))
   if type(ok) == "number" then code = math.floor(ok / 256) end -- Lua 5.1
   return code or 2
 end

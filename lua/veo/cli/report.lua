@@ -59,7 +59,7 @@ local function rest_of_chain(session, err, options)
   return table.concat(parts, " ") .. options
 end
 
--- No password of a database, which is printed and stands in log files: from the environment it comes again by itself.
+-- Without the password of a database, because this is printed and logged; the environment still has it.
 local function ledger_of(session)
   local where = session.args.ledger
   local shown = where and texts.without_password(where)
@@ -121,7 +121,7 @@ local function error_of(err, session, exit)
     orders = session.orders[1] and session.orders or nil, error = out, next = M.go_on(session, err) }
 end
 
--- Standard output is where the result was to be; when it is gone, the result must not go with it.
+-- The result belongs on standard output; when that cannot be written, the result must not be lost.
 local function print_result(session, text, exit)
   if not text or session.term:result(text) then return exit end
   session.term:note("veo: standard output cannot be written; the result is:\n" .. text)
@@ -140,7 +140,7 @@ function M.done(session, outcome)
   return print_result(session, encode(outcome.json), exit)
 end
 
--- What Ctrl-C came to; nil when something else went wrong as well.
+-- How to report a Ctrl-C; nil when something else went wrong as well.
 local function interruption(session, err, exit)
   if err.code ~= "cancelled" and not (err.cause == "cancelled" and err.taskId) then return nil end
   if exit == 130 then return "interrupted; nothing was ordered" end
@@ -149,7 +149,7 @@ local function interruption(session, err, exit)
   return "interrupted; the task goes on at the service, and waiting for it is free"
 end
 
----Tells what went wrong, and of every paid task how it is not lost.
+---Tells what went wrong, and for every paid task how to go on.
 ---@param session veo.cli.Session
 ---@param err veo.Error
 ---@return integer exit

@@ -1,4 +1,4 @@
---- What every order comes to: waiting for a task, and its video under its name.
+--- The end of every order: waiting for the task and saving its video.
 
 local clean = require("veo.cli.terminal").clean
 local phrases = require "veo.cli.phrases"
@@ -54,11 +54,11 @@ function M.wait_and_save(session, client, taskId, task)
   if not status then return nil, err end
   if session.args.output then return M.save(session, client, status, task) end
   local outcome = outcome_of(status, nil, task)
-  -- Ordered here, its id is what the next order needs; waited for by its id, only the link is news.
+  -- After an order the id is what the next order needs; after `veo wait ID` only the link is new.
   local text = task and status.taskId or status.video_url
   outcome.text = text and clean(text)
   if task then
-    session.term:note(("succeeded; links die, so save it soon: veo download %s -o FILE"):format(
+    session.term:note(("succeeded; links expire, so save it soon: veo download %s -o FILE"):format(
       phrases.quote(status.taskId)))
   end
   return outcome

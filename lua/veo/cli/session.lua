@@ -41,7 +41,7 @@ function hear.request(self, event)
   self.sending = event.operation
 end
 
--- The moment a task is paid is the moment its id is shown, whatever happens next.
+-- The id of a paid task is shown at once, whatever happens next.
 function hear.reply(self, event)
   self.sending = nil
   heard(self, event.err)
@@ -59,7 +59,8 @@ end
 
 function hear.retry(self, event)
   if event.offline then
-    -- Told with its cause when it begins, so that whoever misspelt an address sees it; from then on by the progress line.
+    -- The cause is shown when the outage begins, so that a misspelt address is seen; then the progress line tells of
+    -- it.
     heard(self, event.err)
     if event.offline == 0 then
       self.term:note("no connection, trying again until there is one (Ctrl-C ends it): " .. tostring(event.err))
@@ -83,11 +84,11 @@ function hear.link(self, event)
 end
 
 function hear.ledger(self, event)
-  self.term:note("note: the ledger could not be written, which is made up for as soon as it can: "
+  self.term:note("note: the ledger could not be written; this is tried again until it can: "
     .. tostring(event.err))
 end
 
--- A look that failed is no news when the next one comes through; the first of several is told.
+-- Of failed polls in a row with the same cause, only the first is told.
 function hear.poll(self, event)
   heard(self, event.err)
   local code = event.err and transient.is(event.err) and event.err.code
@@ -156,7 +157,7 @@ end
 
 local function paint(self)
   if not self.text then return end
-  -- A mistake in what is shown must not end a wait for something paid.
+  -- An error in the progress text must not end the wait for a paid task.
   local ok, text = pcall(self.text)
   text = ok and text or self.key
   if self.offline then
@@ -228,14 +229,14 @@ end
 
 -- Running --------------------------------------------------------------------------------------------------------------
 
--- Ctrl-C: the job is cancelled, which sees an order that may have left to its answer.
+-- Ctrl-C: the job is cancelled; an order that may have been sent still waits for its answer.
 local function stop(self)
   self.interrupted = true
   self.text = nil
   self.job:cancel()
   if self.job:status() ~= "pending" then return end
-  self.term:note(self.term:fold("stopping; the order is on its way, so its answer is waited for, or a paid task could "
-    .. "be lost (Ctrl-C again ends at once)"))
+  self.term:note(self.term:fold("stopping: an order was sent, so its answer is waited for, or a paid task could be "
+    .. "lost (Ctrl-C again ends at once)"))
 end
 
 local function drive(self, breathe)

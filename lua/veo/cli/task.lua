@@ -8,8 +8,8 @@ local texts = require "veo.util.text"
 
 local M = {}
 
--- The end of a task whose own video may be the file that is there: the download knows its file, and nothing is asked of
--- the service, which may have forgotten the task.
+-- The status of a task whose video may be the file that exists: the download knows that file. The service is not asked:
+-- it may have forgotten the task.
 local function saved_before(client, taskId, problem)
   if not problem or problem.code ~= "exists" then return nil end
   local known = client:tasks { taskId = taskId }

@@ -14,8 +14,8 @@ Terminal.__index = Terminal
 -- Without a terminal, a wait says that it goes on after this many seconds.
 local STILL = 60
 
--- Plain Lua knows neither isatty nor the window's width; a shell that inherits standard error does. One process for
--- both answers: nothing is printed where it is no terminal.
+-- Plain Lua has neither isatty nor the window's width; a shell that inherits standard error does. One process answers
+-- both: it prints nothing where standard error is not a terminal.
 local function look()
   local dumb = os.getenv("TERM")
   if dumb == nil or dumb == "" or dumb == "dumb" then return nil end

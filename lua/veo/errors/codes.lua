@@ -8,7 +8,7 @@ local explain = require "veo.errors.explain"
 
 local codes = {
   invalid = {
-    summary = "A parameter is outside its rules, so nothing was sent.",
+    summary = "A parameter is not valid, so nothing was sent.",
     next = "Correct the field named in the message and call again.",
     charged = "no",
   },
@@ -23,8 +23,8 @@ local codes = {
     charged = "no",
   },
   forbidden = {
-    summary = "The service or the proxy before it blocks this caller.",
-    next = "Check the key's list of allowed addresses; a text with 1010 means that the User-Agent was refused.",
+    summary = "The service, or the proxy in front of it, blocks this caller.",
+    next = "Check the key's list of allowed addresses; a message with 1010 means that the User-Agent was refused.",
     charged = "no",
   },
   key_limit = {
@@ -33,52 +33,52 @@ local codes = {
     charged = "no",
   },
   rejected = {
-    summary = "The service looked at the request and refused it.",
-    next = "Change what the service complains about (often the prompt: English, within its content policy); "
+    summary = "The service refused the request.",
+    next = "Change what the service objects to (often the prompt: English, within its content policy); "
       .. "the same request will be refused again.",
     charged = "no",
   },
   not_found = {
     summary = "The service does not know this task.",
     next = "Check the taskId and that it belongs to this account; a task just created can need a minute to appear. "
-      .. "An order whose task stays unknown is given up with {settle_lost}.",
+      .. "Give up an order whose task stays unknown with {settle_lost}.",
     charged = "no",
   },
   expired = {
-    summary = "The service no longer keeps this: records last two months (by older pages 14 days), videos 14 days, "
-      .. "links less.",
+    summary = "The service no longer keeps this: it keeps records for two months (older pages say 14 days), videos for "
+      .. "14 days, links for less.",
     next = "Ask {status} for a fresh link; when the record itself has expired, the video is gone.",
     charged = "no",
   },
   rate_limited = {
-    summary = "Too many requests: this one was turned away before it was accepted.",
+    summary = "Too many requests: this one was refused before it was accepted.",
     next = "Wait{seconds_to_wait} and call again; {shared_window}.",
     charged = "no",
   },
   unavailable = {
     summary = "The service is under maintenance or its gateway does not reach it.",
-    next = "Try again in some minutes, and check {base_url} when it never works.",
+    next = "Try again in a few minutes; if it never works, check {base_url}.",
     charged = "no",
   },
   disabled = {
     summary = "The service has switched this feature off.",
-    next = "Nothing on this side helps; follow the service's announcements.",
+    next = "Nothing can be done from here; follow the service's announcements.",
     charged = "no",
   },
   failed = {
-    summary = "The service gave the task up.",
-    next = "Read errorMessage; another prompt or another seed is a new task with its own price. "
-      .. "Look at {credits} to see whether the failed one was refunded.",
+    summary = "The task failed at the service.",
+    next = "Read errorMessage; another prompt or seed makes a new task at its own price. "
+      .. "{credits} shows whether the failed one was refunded.",
     charged = "maybe",
   },
   server = {
-    summary = "The service had an error of its own, or answered with a code nobody documents.",
+    summary = "The service had an internal error, or answered with an undocumented code.",
     next = "The call is free: try again later.",
     charged = "no",
   },
   malformed = {
-    summary = "The reply could not be read as the service's answer.",
-    next = "Try again; when it stays so, check {base_url} and proxy, because something else may be answering.",
+    summary = "The reply is not a readable answer of the service.",
+    next = "Try again; if it stays so, check {base_url} and proxy: something else may be answering.",
     charged = "no",
   },
   network = {
@@ -87,7 +87,7 @@ local codes = {
     charged = "no",
   },
   timeout = {
-    summary = "The waiting ended before the task did.",
+    summary = "The wait ended before the task did.",
     next = "The task goes on at the service, and waiting again is free: {wait}.",
     charged = "yes",
   },
@@ -133,13 +133,13 @@ local codes = {
     charged = "maybe",
   },
   busy = {
-    summary = "Something else is using this right now, or Lua cannot wait at this place.",
+    summary = "Something else is using this right now, or Lua cannot wait at this point.",
     next = "Wait for the other call, or make the call from the job itself, outside of gsub, sort and require.",
     charged = "no",
   },
   no_result = {
     summary = "The service reports success but names no video.",
-    next = "Ask {status} again later; when it stays so, show the taskId to the service's support.",
+    next = "Ask {status} again later; if it stays so, give the taskId to the service's support.",
     charged = "yes",
   },
   duplicate = {
@@ -148,38 +148,38 @@ local codes = {
     charged = "no",
   },
   budget = {
-    summary = "The call would pass the credit limit set by max_credits, so it was not sent.",
+    summary = "The call would exceed the credit limit set by max_credits, so it was not sent.",
     next = "Raise max_credits, or give the price in prices when it is unknown.",
     charged = "no",
   },
   ledger = {
-    summary = "The ledger could not be opened or written, or is another one, so nothing billable was sent.",
+    summary = "The ledger could not be opened or written, or is another account's, so nothing billable was sent.",
     next = "Check the ledger's path or database, then call again.",
     charged = "no",
   },
   changed = {
-    summary = "The file is no longer the one that was begun, and what was handed on cannot be taken back.",
-    next = "Throw away what came and download again.",
+    summary = "The file at the server has changed, and the data already handed on cannot be taken back.",
+    next = "Discard what was received and download again.",
     charged = "no",
   },
   missing = {
-    summary = "Something that this call needs is not installed, or not in this Lua.",
-    next = "Install the package named in the message, or let the host's Lua have what it names, and call again.",
+    summary = "Something that this call needs is not installed, or not available in this Lua.",
+    next = "Install the package named in the message, or make what it names available in this Lua, and call again.",
     charged = "no",
   },
   redirect = {
-    summary = "The link leads to an address that is not followed.",
+    summary = "The link redirects to an address that is not followed.",
     next = "Ask {status} for a fresh link and download again; the message says where this one leads.",
     charged = "no",
   },
   internal = {
     summary = "libcurl or this module could not do what it was asked, so nothing was sent.",
-    next = "Try again; when it stays so, report the message with the version of libcurl.",
+    next = "Try again; if it stays so, report the message with the version of libcurl.",
     charged = "no",
   },
   unverified = {
-    summary = "The callback's signature does not hold.",
-    next = "Ignore the callback; check the webhook key and this machine's clock if it should have been genuine.",
+    summary = "The callback's signature is not valid.",
+    next = "Ignore the callback; if it should be genuine, check the webhook key and this machine's clock.",
     charged = "no",
   },
 }

@@ -1,5 +1,5 @@
---- An error's cause and next step as sentences. Advice is written once, as templates: a place in them, such as {wait}, is
---- filled by whoever tells it, the library with a call and the command with a command to type.
+--- An error's cause and next step as sentences. Advice is written once, as templates: a place in them, such as {wait},
+--- is filled by whoever tells it, the library with a call and the command with a command to type.
 
 local tostring, type = tostring, type
 local find, format, gsub = string.find, string.format, string.gsub
@@ -28,7 +28,7 @@ M.LIBRARY = {
   force = "force = true",
   repeat_failed = "repeat_failed = true",
   seconds_to_wait = " (retry_after seconds when given)",
-  shared_window = "let one client do all calls of an account, so that its rate window can hold them back",
+  shared_window = "use one client for all calls of an account, so that its rate limit covers them all",
   in_task_id = " named in err.taskId",
   in_traceback = " in err.traceback",
   in_hops = " in err.hops",
@@ -97,7 +97,7 @@ say(function(err)
 end)
 
 say(function(err)
-  return err.recordId and "Its recordId, {recordId}, is no taskId: name it to the service's support"
+  return err.recordId and "Its recordId, {recordId}, is not a taskId: give it to the service's support"
 end)
 
 say(function(err)

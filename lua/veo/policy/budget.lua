@@ -10,7 +10,7 @@ local errors = require "veo.errors"
 
 local M = {}
 
--- A price is told to be old after this long (seconds).
+-- A price counts as old after this long (seconds).
 local KEPT = 90 * 24 * 3600
 
 ---Credits, as one source listed them on the day of `as_of`. `default` is the model of a request that names none.
@@ -35,12 +35,12 @@ local function parts(price)
   return max(ceil(price * PART - DUST), 0) -- a ceil may give -0
 end
 
--- Of a sum of prices that are whole parts: what adding them up has blurred is gone.
+-- A sum of prices in whole parts, without the rounding errors of adding them up.
 local function parts_of_sum(sum)
   return floor(sum * PART + 0.5)
 end
 
----Whether a price more would pass a limit.
+---Whether another price would exceed a limit.
 ---@param spent number   credits, a sum of prices
 ---@param price number   credits
 ---@param limit number   credits
@@ -49,7 +49,7 @@ function M.passes(spent, price, limit)
   return parts_of_sum(spent) + parts(price) > floor(limit * PART + DUST)
 end
 
----A sum of prices without what adding them up has blurred.
+---A sum of prices without the rounding errors of adding them up.
 ---@param sum number
 ---@return number
 function M.rounded(sum)
@@ -132,7 +132,7 @@ function M.budget(limit, prices, log)
     told = {} }
 end
 
--- Tells, once for each list, of a price that has become old.
+-- Warns, once for each list, about an old price.
 local function check_age(budget, operation, model)
   if not budget.log or not date then return end
   local list = lookup(budget.prices, operation, model) and budget.prices or M.prices
@@ -159,12 +159,12 @@ function M.reserve(budget, operation, body)
   if not budget.client and not budget.day then return price end
   if not price then
     local model = type(body.model) == "string" and body.model or nil
-    return nil, refusal(operation, format("the price%s is unknown, so max_credits cannot hold; give it in prices",
+    return nil, refusal(operation, format("the price%s is unknown, so max_credits cannot be kept; give it in prices",
       model and " of model " .. model or ""), { field = "prices" })
   end
   if budget.client and M.passes(budget.reserved, price, budget.client) then
-    return nil, refusal(operation, format("%.10g credits more would pass max_credits: %.10g of this client's %.10g are "
-      .. "spent", price, budget.reserved, budget.client),
+    return nil, refusal(operation, format("%.10g credits more would exceed max_credits: %.10g of this client's %.10g "
+      .. "are spent", price, budget.reserved, budget.client),
       { price = price, spent = budget.reserved, limit = budget.client })
   end
   budget.reserved = M.rounded(budget.reserved + price)
@@ -178,8 +178,8 @@ end
 
 -- What an error says of money ------------------------------------------------------------------------------------------
 
----What a call came to that was sent more than once: after an attempt that may have been charged nothing that follows
----makes it free. The first such error stays, and takes on what was learnt later.
+---The outcome of a call that was sent more than once: after an attempt that may have been charged, nothing later makes
+---it free. The first such error stays, and takes on what became known later.
 ---@param first veo.Error|nil   the first attempt's that may have been charged
 ---@param later veo.Error       the last one's, or what kept the call from another
 ---@return veo.Error
@@ -196,10 +196,10 @@ function M.overall(first, later)
   return first
 end
 
----The ledger found that the day's limit would be passed.
+---The ledger found that the day's limit would be exceeded.
 function M.day_passed(budget, operation, price, spent)
-  return refusal(operation, format("%.10g credits more would pass max_credits: %.10g of today's %.10g are spent (UTC)",
-    price, spent, budget.day), { price = price, spent = spent, limit = budget.day })
+  return refusal(operation, format("%.10g credits more would exceed max_credits: %.10g of today's %.10g are spent "
+    .. "(UTC)", price, spent, budget.day), { price = price, spent = spent, limit = budget.day })
 end
 
 return M

@@ -1,6 +1,6 @@
---- Rates the service allows: a window for orders (20 in 10 s, more are refused) and a share of looks, which grows until
---- the service refuses one.
---- No clock and no sleeping in here: `now` is handed in, and answers are seconds to wait.
+--- The rates that the service allows: a window for orders (20 in 10 s, more are refused), and a rate of polls, which
+--- grows until the service refuses one. No clock and no sleeping in here: `now` is passed in, and the result is seconds
+--- to wait.
 
 local error, setmetatable, type = error, setmetatable, type
 local huge, max, min = math.huge, math.max, math.min
@@ -65,7 +65,7 @@ function Window:reserve()
   return 0, nil, now
 end
 
----An order of which nothing left: the service knows nothing of it, so its slot is the next one's.
+---Nothing of the order was sent: the service does not know of it, so the next order gets its slot.
 ---@param taken number  as `reserve` said
 function Window:give_back(taken)
   local ring, count, free = self.taken, self.count, self.at
@@ -84,7 +84,7 @@ function Window:give_back(taken)
   end
 end
 
----The service refused an order for its rate: holds every further one back, for as long as any call waits at most.
+---The service refused an order for its rate: holds all further ones back, at most for the longest Retry-After we obey.
 ---@param retry_after number|nil  seconds
 function Window:refused(retry_after)
   if not is_positive(retry_after) then retry_after = self.window * REFUSED_SHARE end
@@ -97,7 +97,8 @@ end
 local Polls = {}
 Polls.__index = Polls
 
--- An adaptive rate, in looks a second: one more with each second without a refusal, halved by one, at most once a second.
+-- An adaptive rate, in polls a second: one more for each second without a refusal; a refusal halves it, at most once a
+-- second.
 local FIRST, MOST, FEWEST = 10, 100, 1
 
 ---@param options { rate: number|false|nil, now: fun(): number }  rate in looks a second, nil: an adaptive one; false or 0: without a limit
@@ -117,7 +118,7 @@ function M.polls(options)
   }, Polls)
 end
 
--- The rate at an instant, which may be to come: nobody knows of a refusal before it is there.
+-- The rate at an instant, which may lie in the future, if no refusal comes.
 local function rate_at(self, at)
   local rate = self.rate
   if not self.adaptive or rate >= MOST then return rate end
@@ -126,7 +127,7 @@ local function rate_at(self, at)
   return rate < MOST and rate or MOST
 end
 
--- Seconds that so many looks take from now on.
+-- Seconds that this many polls take from now on.
 local function span(self, now, looks)
   local rate = rate_at(self, now)
   if not self.adaptive or rate >= MOST then return looks / rate end
@@ -180,7 +181,7 @@ function Polls:refused(retry_after)
   if not is_positive(retry_after) then retry_after = self.adaptive and 0 or 1 end
   local hold = now + min(retry_after, retry.retry_after_limit)
   if hold > self.hold then self.hold = hold end
-  -- Not at once: each refused look would let the next one go, and many waits would look as fast as they had booked.
+  -- Not at once: each refused poll would let the next one go, and many waits would poll as fast as they had booked.
   self.next, self.changes = now + 1 / self.rate, self.changes + 1
 end
 

@@ -1,5 +1,5 @@
---- No connection. A try of which nothing left is no attempt and costs the budget nothing: it is made again, with backoff,
---- for as long as its call has time. So an outage shorter than that ends nothing.
+--- No connection. A try of which nothing was sent does not count as an attempt and costs no retry budget: it is
+--- repeated, with backoff, until the call's deadline. So an outage shorter than that ends nothing.
 
 local setmetatable = setmetatable
 local huge, max, min = math.huge, math.max, math.min
@@ -26,7 +26,7 @@ function M.new(limit)
   return setmetatable({ since = nil, tries = 0, limit = limit or huge }, Outage)
 end
 
----Whether a try met one: it ended with nothing sent, or before a proxy's tunnel stood, and waiting can help.
+---Whether a try met an outage: nothing was sent, or a proxy made no tunnel, and waiting can help.
 ---@param err veo.Error
 ---@return boolean
 function M.met(err)
@@ -54,7 +54,7 @@ function Outage:pause(ctx, policy, err, deadline)
   return nil
 end
 
----What is told meanwhile, to whoever watches the progress.
+---The progress message meanwhile.
 ---@param err veo.Error     of the last try
 ---@param offline number    seconds since the first of those that failed in a row
 ---@return string

@@ -1,4 +1,4 @@
---- When a call is repeated, how long before, and from which budget. The numbers stand here and nowhere else.
+--- When a call is repeated, after which pause, and from which budget. The numbers are here and nowhere else.
 
 local setmetatable, type = setmetatable, type
 local huge, min = math.huge, math.min
@@ -60,7 +60,7 @@ function M.policy(given, defaults)
 end
 
 ---Seconds to pause before the nth repeat (n from 1), or nil when the service asks for more than we wait.
----Full jitter: anything between nothing and the bound, so that clients that failed together come back apart.
+---Full jitter: anything from 0 to the bound, so that clients that failed together do not come back together.
 ---@param policy veo.RetryPolicy
 ---@param n integer
 ---@param random fun(): number      in [0, 1)

@@ -1,5 +1,5 @@
---- One spelling for every request body: JSON with sorted keys, whole numbers without a fraction. Two requests are the
---- same when their spelling is; the hash only finds them quickly, the text itself is compared.
+--- Canonical JSON for request bodies: sorted keys, whole numbers without a fraction. Two requests are the same when
+--- their texts are; the hash only finds them quickly.
 
 local ipairs, pairs, tonumber, tostring, type = ipairs, pairs, tonumber, tostring, type
 local floor = math.floor
@@ -18,8 +18,8 @@ local function escape_control(c)
   return ESCAPES[c] or format("\\u%04x", byte(c))
 end
 
----JSON as everybody can read it: bytes that are no UTF-8, as a task id may hold, become lone surrogates, which no valid
----text holds, so that two texts never meet in one spelling.
+---JSON as everybody can read it: bytes that are not UTF-8, as in some task ids, become lone surrogates. No valid text
+---has those, so that two texts never become the same.
 ---@param json string
 ---@return string
 function M.readable(json)
@@ -81,7 +81,7 @@ end
 ---@return string
 M.encode = encode
 
--- Two residues of a polynomial, exact in doubles on every Lua: 64 bits to look a body up by, no proof of anything.
+-- Two residues of a polynomial, exact in doubles on every Lua: 64 bits to look a body up by, not a cryptographic hash.
 ---@param s string
 ---@return string  16 hex digits
 function M.hash(s)

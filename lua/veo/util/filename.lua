@@ -13,17 +13,17 @@ local texts = require "veo.util.text"
 
 local M = {}
 
--- A name has room for so many bytes: 255 less what an unfinished file adds, ".part.meta.new".
+-- Bytes that a name may have: 255 less what an unfinished file adds, ".part.meta.new".
 local LONGEST = 241
--- A value is not made shorter than this; what is too long then is the pattern itself.
+-- A value is not cut shorter than this; if the name is still too long, the pattern itself is.
 local SHORTEST = 40
 
 local function escape(char)
   return format("%%%02X", byte(char))
 end
 
--- A key or a taskId as a part of a name. Two never become one: letters of any script stay, and what cannot stand in a
--- name everywhere, or would climb out of the folder, is escaped as in a link.
+-- A key or a taskId as a part of a name. Different values stay different: letters of any script are kept, and what some
+-- file system refuses, or would leave the folder, is percent-encoded.
 local function safe(text)
   text = tostring(text)
   if text == "" then return "%" end
@@ -31,7 +31,8 @@ local function safe(text)
   return (gsub(gsub(text, '[%z\1-\31\127/\\:*?"<>|%%' .. foreign .. "]", escape), "^%.", "%%2E"))
 end
 
--- The start of a value, and a hash of all of it. No other value ends so: a percent sign stands before two digits.
+-- The start of a value, and a hash of all of it. No other value ends like this: elsewhere two digits follow a percent
+-- sign.
 local function shorten(text, room)
   if #text <= room then return text end
   local start = sub(text, 1, room - 18)

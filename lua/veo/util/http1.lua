@@ -1,5 +1,5 @@
---- HTTP/1.1 on one cqueues socket, for whoever listens: read in linear time and in short turns, bounded in bytes, lines
---- and seconds. Of who is there nothing is known yet. Nothing here uses pcall across a yield, so that it runs on Lua 5.1.
+--- HTTP/1.1 on one cqueues socket, for servers: read in linear time and in short turns, with bounds on bytes, lines and
+--- seconds, because the other side is not known yet. No pcall across a yield, so that it runs on Lua 5.1.
 
 local setmetatable, tonumber = setmetatable, tonumber
 local huge, min = math.huge, math.min
@@ -23,10 +23,10 @@ local M = {}
 local Connection = { __name = "veo.http1" }
 Connection.__index = Connection
 
--- After a read that did not have to wait, or so many lines, the others have their turn: 64 KiB, and 0.1 ms.
+-- After this many reads without waiting, or this many lines, the other coroutines get a turn: 64 KiB, or 0.1 ms.
 local READS, LINES = 1, 64
 local READ_SIZE = 65536
--- Seconds without a byte taken by the other side, which end an answer.
+-- Seconds after which an answer is given up when the other side takes no byte.
 local STALLED = 300
 
 local function keep_error(_, _, why) return why end
@@ -43,19 +43,19 @@ end
 
 -- Bytes ------------------------------------------------------------------------------------------------------------------
 
----From now on a message has its time, which the bytes that come may stretch; without seconds it has any.
+---Sets the deadline of a message, which arriving bytes may extend; without seconds there is none.
 ---@param seconds number|nil
 function Connection:within(seconds)
   self.deadline = seconds and cqueues.monotime() + seconds or huge
 end
 
--- Leaves the others their turn.
+-- Lets the other coroutines run.
 local function pause(self)
   self.reads, self.lines = 0, 0
   cqueues.sleep(0)
 end
 
----Reads more, once everything that came was used.
+---Reads more, once the buffer is used up.
 ---@return true|nil more
 ---@return string|nil why  "late" or "closed"
 function Connection:fill()
@@ -80,7 +80,7 @@ end
 ---@return boolean
 function Connection:has_more() return self.at <= #self.buffer end
 
--- A line of which more is to come.
+-- A line that is not complete in the buffer.
 local function long_line(self, limit)
   local parts, size = {}, 0
   repeat
@@ -100,7 +100,7 @@ local function long_line(self, limit)
   return sub(line, 1, -3)
 end
 
----A line without its end, each byte of it looked at once.
+---A line without its end; each byte is looked at once.
 ---@param limit integer  bytes
 ---@return string|nil line
 ---@return string|nil why  "late", "closed", "long", or "bare" where CR and LF do not end it together
@@ -115,7 +115,7 @@ function Connection:line(limit)
   return sub(self.buffer, at, stop - 2)
 end
 
----Hands so many bytes on as they come.
+---Passes this many bytes on as they arrive.
 ---@param count integer
 ---@param sink fun(piece: string)
 ---@return true|nil whole, string|nil why
@@ -134,7 +134,7 @@ function Connection:take(count, sink)
   return true
 end
 
----Waits until the other side has closed, however long that takes. What it says is thrown away.
+---Waits until the other side has closed, however long that takes. What it sends is discarded.
 function Connection:drain()
   self:within(nil)
   repeat self.buffer, self.at = "", 1 until not self:fill()
@@ -161,14 +161,14 @@ end
 
 -- Messages ---------------------------------------------------------------------------------------------------------------
 
--- Why nothing was read, as an answer; none for somebody who is gone.
+-- The answer that says why nothing was read; none when the other side has closed.
 local CODES = { late = 408, long = 413, bare = 400 }
 local MESSAGES = { late = "the request did not come whole", closed = "the request did not come whole",
   long = "too long", bare = "a line ends with CR and LF" }
 
 local function ended(why) return nil, CODES[why], MESSAGES[why] end
 
--- Blanks at the end go one by one: "[ \t]+$" is quadratic in what stands in the middle.
+-- Blanks at the end are removed one by one: "[ \t]+$" takes quadratic time where blanks stand in the middle.
 local function without_blanks(text)
   local last = #text
   while last > 0 and (byte(text, last) == 32 or byte(text, last) == 9) do last = last - 1 end
@@ -205,7 +205,7 @@ function Connection:head()
   return nil, 413, "too many headers"
 end
 
--- How long the body is: bytes, or "chunked"; nil and why where that cannot be told without doubt.
+-- How long the body is: bytes, or "chunked"; nil and why when the headers do not say so clearly.
 local function length_of(headers)
   local coding, length = headers["transfer-encoding"], headers["content-length"]
   if coding then

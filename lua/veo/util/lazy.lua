@@ -1,5 +1,5 @@
---- Rooms that are loaded when something of them is first used. Most scripts need no ledger, no chain and no webhook, and
---- compiling those rooms is half of what `require "veo"` costs beyond the C core (2 of 4 ms, measured).
+--- Modules that are loaded at their first use. Most scripts need no ledger, no chain and no webhook, and compiling
+--- those modules is half of what `require "veo"` costs beyond the C core (2 of 4 ms, measured).
 
 local error, pcall, require = error, pcall, require
 local setmetatable, type = setmetatable, type
@@ -10,11 +10,11 @@ local stdlib = require "veo.util.stdlib"
 
 local M = {}
 
--- Every stand-in's way to its room.
+-- For every stand-in, the function that loads its module.
 local doors = {}
 
--- A room cannot be loaded once the host has dropped what it takes; and after another lua-veo was loaded in this one's
--- place, its rooms are what `require` finds.
+-- A module cannot be loaded once the host has dropped standard functions that it needs; and after another lua-veo was
+-- loaded in this one's place, `require` finds the modules of that one.
 local function obstacle()
   local name = stdlib.missing()
   if name then return stdlib.sentence("loading it", name) end
@@ -22,7 +22,7 @@ local function obstacle()
   return nil
 end
 
--- The room, or nil and why it cannot be had. What else is raised, an interrupt or a mistake in it, is raised.
+-- The module, or nil and why it cannot be loaded. Other errors, such as an interrupt or a bug in it, are raised.
 local function open(name)
   local why = obstacle()
   if why then return nil, why end
@@ -55,7 +55,7 @@ function M.room(name)
   })
 end
 
----Loads every room, those too that stand behind others.
+---Loads every module, also those that others load lazily.
 ---@return string|nil problem
 function M.all()
   local at = 1

@@ -1,5 +1,5 @@
---- Who is let in: a listening cqueues socket, and no more connections at a time than are worth serving. Who has said
---- nothing for longest makes room for the next, so that silent connections keep nobody out.
+--- A listening cqueues socket with a limit of connections. When it is full, the connection that has been silent for
+--- longest is closed for the next one, so that silent connections keep nobody out.
 
 local setmetatable = setmetatable
 
@@ -15,7 +15,7 @@ local M = {}
 local Listener = {}
 Listener.__index = Listener
 
--- After an accept that failed, as it does at once and again and again while no descriptor is left (seconds).
+-- Seconds to wait after an accept that failed: without a free descriptor it fails again at once.
 local REST = 0.05
 
 local function keep_error(_, _, why) return why end
@@ -37,14 +37,14 @@ function M.new(host, port, most)
     silent = {}, number = {}, oldest = 1, newest = 0 }, Listener)
 end
 
----Nothing of what this connection has to say is whole yet: it may have to make room.
+---No complete message has arrived on this connection: it may be closed to make room.
 function Listener:is_silent(sock)
   if self.number[sock] then return end
   self.newest = self.newest + 1
   self.silent[self.newest], self.number[sock] = sock, self.newest
 end
 
----It has said something whole, and is served to the end of that.
+---A complete message has arrived: the connection is served to its end.
 function Listener:has_spoken(sock)
   local number = self.number[sock]
   if number then self.silent[number], self.number[sock] = nil, nil end
@@ -75,7 +75,7 @@ local function let_in(self, loop, sock, serve)
   end)
 end
 
----Lets in who comes, until it is closed.
+---Accepts connections until it is closed.
 ---@param loop any                 a cqueues controller
 ---@param serve fun(sock: any)     runs in a coroutine of its own for each; the socket is closed behind it
 function Listener:run(loop, serve)

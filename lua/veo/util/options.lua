@@ -1,5 +1,5 @@
---- Options: names with values, checked against what each of them may be. A kind is `{ expected = "…", test = function }`:
---- the words for a message, and whether a value is one. Nothing raises in here: who called knows at whose line to do that.
+--- Options: names with values, checked against what each of them may be. A kind has `expected`, the words for a message,
+--- and `test`, a function that says whether a value is one. Nothing raises in here: callers do, at the right level.
 
 local pairs, tostring, type = pairs, tostring, type
 local format = string.format
@@ -23,8 +23,8 @@ function M.show(value)
     .. (type(value) == "string" and text.trimmed(value) and " with blanks or a line break around it" or "")
 end
 
----The key of a table that is not known. Of several it is the one that sorts first, so that the same mistake always gives
----the same message.
+---The key of a table that is not known. Of several it is the one that sorts first, so that the same mistake always
+---gives the same message.
 ---@param given table
 ---@param known table<string, any>     the names that there are
 ---@param more table<string, any>|nil  others

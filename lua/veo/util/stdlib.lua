@@ -1,7 +1,8 @@
---- What lua-veo needs of the standard library. A sandbox may lack some of it; what that is has to be known before money
---- can be spent. `io`, `os` and `debug` are not needed: what works without them stands in the README.
+--- What lua-veo needs of the standard library. A sandbox may lack some of it, which must be known before money can be
+--- spent. `io`, `os` and `debug` are not needed: the README says what works without them.
 ---
---- This file alone looks globals up when it is called: a room takes its functions when it is loaded, which may be later.
+--- This file alone looks globals up when it is called: other modules take them when they are loaded, which may be
+--- later.
 
 local M = {}
 

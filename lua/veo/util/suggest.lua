@@ -6,7 +6,7 @@ local byte, gsub, lower = string.byte, string.gsub, string.lower
 
 local M = {}
 
--- What people write for our fields when they think of another service. Keys are folded (lower case, no separators).
+-- Names that other services use for our fields. Keys are folded (lower case, no separators).
 local ALIASES = {
   id = "taskId", videoid = "taskId", sourcetaskid = "taskId", task = "taskId",
   text = "prompt", description = "prompt",

@@ -42,7 +42,7 @@ end
 -- White space that is not ASCII: no-break space, U+2000–U+200F (zero width too), line separators, U+3000, BOM.
 local WIDE_BLANKS = { "\194\160", "\226\128[\128-\143\168\169\175]", "\227\128\128", "\239\187\191" }
 
----Whether a string holds nothing that anyone could see.
+---Whether a string has no visible character.
 ---@param s string
 ---@return boolean
 function M.blank(s)
@@ -73,7 +73,7 @@ function M.is_line(value)
   return type(value) == "string" and value ~= "" and not find(value, "[%z\r\n]")
 end
 
----Nil, or why no file can be meant by a name.
+---Nil, or why a value cannot be a file name.
 ---@param value any
 ---@return string|nil
 function M.path_problem(value)
@@ -123,7 +123,7 @@ function M.bare_url(url)
   return M.printable(bare, 100)
 end
 
----A database's address, or a text that names it, as it may be shown: without a password, also one with what a URI has to
+---A database's address, or a text that contains it, without its password, also one with characters that a URI must
 ---escape.
 ---@param where string
 ---@return string
@@ -131,7 +131,7 @@ function M.without_password(where)
   return (gsub(gsub(where, "(%a+://[^:@/%s]*):[^%s\"]*@", "%1@"), "password=[^&%s\"]*", "password=…"))
 end
 
----Nil, or what a value is that nobody could see anything of.
+---Nil, or what a value is that has no visible character.
 ---@param value any
 ---@return string|nil
 function M.blank_problem(value)
@@ -140,7 +140,7 @@ function M.blank_problem(value)
   return nil
 end
 
----Nil, or why a value is no text: it shows nothing, or is not UTF-8.
+---Nil, or why a value is not a text: it has no visible character, or is not UTF-8.
 ---@param value any
 ---@return string|nil
 function M.problem(value)
@@ -152,7 +152,7 @@ end
 local math_type = rawget(math, "type") -- 5.3 and later
 local EXACT = 2 ^ 53
 
----The digits of a number, all of them, whatever sign the host's locale has before a fraction.
+---A number with all its digits, and a decimal point whatever the host's locale.
 ---@param n number
 ---@return string
 function M.number(n)

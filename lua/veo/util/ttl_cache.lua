@@ -1,5 +1,5 @@
---- Values by key, kept for a while: for at least so many seconds, unless more of them come meanwhile than are to be kept.
---- Two tables take turns instead of one being searched for what has passed, so that each step costs the same.
+--- Values by key, kept for at least a number of seconds, unless there are more than the cache may hold. Two tables take
+--- turns, instead of a search for old entries, so that each step costs the same.
 
 local setmetatable = setmetatable
 

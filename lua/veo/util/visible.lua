@@ -1,4 +1,4 @@
---- Text from elsewhere as it can be printed: what would steer a terminal, or turn the text around it, as escapes.
+--- Text from elsewhere, made safe to print: what would control a terminal, or reverse the text around it, is escaped.
 
 local byte, find, format, gsub = string.byte, string.find, string.format, string.gsub
 

@@ -6,10 +6,10 @@ local veo = require "veo.wire.veo"
 
 local REFUSED = {
   model = "no model: this API cannot express the tier, and another one would be billed silently",
-  index = "no index: this API names none, and another video than the first could not be told",
+  index = "no index: this API has none, so only the first video can be upgraded",
 }
 
--- The fields of the other family, without those that cannot be said here.
+-- The fields of the other family; those that this one cannot express are refused.
 local function fields_of(operation)
   local fields = {}
   for i, field in ipairs(veo.operations[operation].fields) do
@@ -21,7 +21,7 @@ end
 local callback = { name = "callBackUrl", kind = "url" }
 
 -- A task of that model. Where the fields go: the model and `top` at the top, all else (also `extra`) inside `input`.
--- `once`: nobody means a second one, which would be another task here, charged again.
+-- `once`: a second one is never intended; here it would be another task, charged again.
 local function task(model, fields, names, once)
   return {
     method = "POST", path = "/api/v1/jobs/createTask", billable = true, fields = fields, once = once,

@@ -1,4 +1,4 @@
---- From a reply or a failure of veo.core to an error, or to none: which code decides, and what it means.
+--- Turns a reply or a failure of veo.core into an error, or none: which code decides, and what it means.
 --- Rule of the service: a JSON object with a usable `code` in it decides; otherwise the HTTP status does.
 
 local rawget, tonumber, tostring, type = rawget, tonumber, tostring, type
@@ -14,8 +14,8 @@ local M = {}
 
 local tointeger = rawget(math, "tointeger") -- 5.3 and later
 
--- A whole number given as a number, a float or a numeric string. Long strings are no codes (and would cost a
--- backtracking pattern dearly).
+-- A whole number given as an integer, a float or a numeric string. Long strings are not codes, and would make the
+-- pattern backtrack for long.
 local function integer(value)
   if type(value) == "string" then
     value = #value <= 24 and find(value, "^%s*%-?%d+%.?0*%s*$") and tonumber(value) or nil
@@ -102,7 +102,7 @@ local function unprocessable(msg)
 end
 M.unprocessable = unprocessable
 
--- Nothing that could be an answer came.
+-- Nothing arrived that could be an answer.
 local function is_unanswered(failure)
   return failure ~= nil and not UNREADABLE[failure.reason]
 end
@@ -148,20 +148,20 @@ function M.malformed(operation, reply, what)
   return build({ code = "malformed", message = operation .. ": " .. what }, operation, reply, nil)
 end
 
--- What of an uncertain answer may help to find the task.
+-- What an uncertain answer says that may help to find the task.
 local function keep_clues(err, reply, failure, source)
   err.taskId, err.recordId = task_id.candidate(reply, failure, source, false)
   err.candidate = err.taskId and true or nil
   if err.taskId then err.message = format("%s; it may be task %s", err.message, text.printable(err.taskId)) end
 end
 
--- A refusal that names a task: the service may have made that one all the same.
+-- A refusal that names a task: the service may have created it all the same.
 local function keep_named(err, reply, failure, source)
   err.taskId = task_id.candidate(reply, failure, source, true)
   err.charged = err.taskId and "maybe" or nil
 end
 
--- Nothing came back for an order.
+-- An order without an answer.
 local function unanswered(operation, failure)
   local ended = ENDED[failure.reason]
   if failure.sent == "no" then
@@ -173,7 +173,7 @@ local function unanswered(operation, failure)
     .. why(failure), cause = ended or "network" }, operation, nil, failure), "uncertain"
 end
 
--- What an answer's deciding code means for an order: verdict, error code, words, and what lies behind them.
+-- What an answer's deciding code means for an order: verdict, error code, words, and the cause.
 local function submit_meaning(reply, failure, code, from)
   if not code or code == 200 then
     return "uncertain", "uncertain", failure and why(failure) or "accepted, but the reply names no task",
@@ -186,7 +186,7 @@ local function submit_meaning(reply, failure, code, from)
   return row.verdict, row.submit, row.meaning, cause
 end
 
--- Without the clues.
+-- The error without the clues, and the verdict.
 local function judge(operation, reply, failure)
   if is_unanswered(failure) then return unanswered(operation, failure) end
   local source = reply or failure
@@ -196,7 +196,7 @@ local function judge(operation, reply, failure)
     operation, reply, failure), verdict
 end
 
----Whether an order that was not accepted may have been taken all the same.
+---Whether an order without an accepting answer may have been placed all the same.
 ---@param reply table|nil
 ---@param failure table|nil
 ---@return boolean
@@ -205,8 +205,8 @@ function M.may_have_arrived(reply, failure)
   return submit_meaning(reply, failure, M.code(reply or failure)) == "uncertain"
 end
 
----The error and the verdict of a billable call that was not accepted. An id that the answer names all the same is in
----the error: of an uncertain one as a candidate, of a refusal with `charged = "maybe"`.
+---The error and the verdict of a billable call that was not accepted. If the answer names an id all the same, the error
+---has it: an uncertain one as a candidate, a refusal with `charged = "maybe"`.
 ---@param operation string
 ---@param reply table|nil
 ---@param failure table|nil

@@ -1,5 +1,5 @@
 --- From the record of a task to a status: one flat table whose fields mean the same whatever form the service used.
---- One that is exactly as documented is read by veo.core's `look` instead, to the same end.
+--- A record exactly as documented is read by veo.core's `look` instead, with the same result.
 
 local rawget, tonumber, type = rawget, tonumber, type
 local huge = math.huge
@@ -51,7 +51,7 @@ local function time_or_nil(value)
   return string_or_nil(value)
 end
 
--- Credits, as a number or as text of one.
+-- Credits, as a number or a numeric string.
 local function amount(value)
   if type(value) == "string" and find(value, "^%d+%.?%d*$") then value = tonumber(value) end
   if type(value) == "number" and value >= 0 and value < huge then return value end
@@ -111,8 +111,8 @@ local function plain_list(value)
   return list[1] ~= nil and list or nil
 end
 
--- What a container says of links and of the video, where none before it did. Field by field, and nil looked for before
--- any call: this is half the cost of reading a finished record.
+-- The links in a container, and below what it says of the video, where no container before it had them. Field by field,
+-- with a check for nil before any call: this is half the cost of reading a finished record.
 local function links_in(from, new, whole, origin)
   local value = from.resultUrls
   if value ~= nil and not new then new = urls.list(value) end
@@ -135,7 +135,8 @@ local function video_in(from, resolution, seeds, audio, media)
   return resolution, seeds, audio, media
 end
 
--- The seven result fields, from the containers in order of trust; the record itself is asked when they name no whole video.
+-- The seven result fields, from the containers in order of trust, and from the record itself when they name no whole
+-- video.
 local function results(response, info, data)
   local new, whole, origin, resolution, seeds, audio, media
   for tier = 1, 3 do
@@ -209,7 +210,7 @@ function M.veo(data, envelope, taskId)
   local status = finished(state or "generating", state and number or flag, data, envelope, taskId, data.errorCode,
     data.errorMessage, data.paramJson, container(response), container(info))
   if not state then
-    -- Never success on a guess: an unknown flag means that the task is looked at again.
+    -- An unknown flag is never taken for success: the task is polled again.
     status.note = flag == nil and "the reply has no successFlag; taken as still generating"
       or "successFlag is " .. text.show(flag) .. ", which is not documented; taken as still generating"
   end

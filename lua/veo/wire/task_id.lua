@@ -1,6 +1,6 @@
---- Which task the answer to an order names, however odd the answer is. What an object names counts. What only looks like
---- the id (a bare string, a list, a body that was cut behind it) is a candidate: it is believed once the service's own
---- record of it was seen. An id that did not come whole is none.
+--- Which task the answer to an order names, in whatever form. An id in an object counts. What only looks like an id (a
+--- bare string, a list, a body that was cut after it) is a candidate: it counts once the service has shown a record of
+--- it. An id that is cut itself is ignored.
 
 local ipairs, pairs, tonumber, type = ipairs, pairs, tonumber, type
 local byte, find, format = string.byte, string.find, string.format
@@ -38,7 +38,7 @@ function M.id(value, body, field)
   return nil
 end
 
----`data` as it was meant: what a string of JSON holds; and the text that it was decoded from.
+---`data`, decoded where it is a string of JSON, and the text that it was decoded from.
 ---@param data any
 ---@param body string|nil
 ---@return any data, string|nil body
@@ -64,14 +64,14 @@ function M.plainly(reply)
   return M.by_object(data, body) or M.by_object(reply.body, reply.text)
 end
 
--- What can be asked for as it is; a sentence of the service's is no id.
+-- An id that a status call can ask for; a sentence of the service's is none.
 local function likely(id, source)
   return id and id ~= source and not find(id, "%s") and not find(id, "://", 1, true) and id or nil
 end
 
 -- Candidates --------------------------------------------------------------------------------------------------------
 
--- Notes an id; a second one that differs leaves none to be believed.
+-- Notes an id; when a second one differs, neither counts.
 local function note(found, id)
   if id and found.id and found.id ~= id then found.several = true end
   found.id = found.id or id
@@ -108,7 +108,7 @@ local function scan(found, body, field, source)
   end
 end
 
--- The one id that a text names, also within a string of JSON that was cut.
+-- The only id that a text names, also inside a string of JSON that was cut.
 local function in_text(body, fields, source)
   local found = {}
   for pass = 1, 2 do
@@ -119,7 +119,7 @@ local function in_text(body, fields, source)
   return not found.several and found.id or nil
 end
 
--- The one object of a list that names a task.
+-- The task of a list in which only one is named.
 local function in_list(list, body, source)
   local found = {}
   if list[1] == nil then return nil end
@@ -143,14 +143,14 @@ local function named(reply, data, body, source)
     or type(data) == "table" and in_list(data, body, source) or nil
 end
 
--- An id that stands there alone, or in a text that is no whole JSON.
+-- An id that stands alone, or in a text that is not complete JSON.
 local function guessed(reply, data, body, source)
   local alone = (type(data) == "string" or type(data) == "number" and data > 0)
     and likely(M.id(data, body, "data"), source)
   return alone or body and in_text(body, FIELDS, source) or reply.text and in_text(reply.text, FIELDS, source) or nil
 end
 
--- What came of an answer that was cut.
+-- What a cut answer names.
 local function in_failure(failure, source)
   local body = failure and failure.text
   if type(body) ~= "string" then return nil end

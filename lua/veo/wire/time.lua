@@ -1,4 +1,4 @@
---- Times as the service writes them → epoch seconds, but only where no guess is needed.
+--- The service's times → epoch seconds, but only where they are unambiguous.
 
 local tonumber, type = tonumber, type
 local floor = math.floor
@@ -6,7 +6,7 @@ local find, match = string.find, string.match
 
 local M = {}
 
--- Bounds of what can be meant: 2020-01-01 to 2100-01-01. Seconds and milliseconds in it do not overlap.
+-- Accepted from 2020-01-01 to 2100-01-01: there, seconds and milliseconds do not overlap.
 local EARLIEST, LATEST = 1577836800, 4102444800
 
 -- Days since 1970-01-01 in the Gregorian calendar; os.time would apply this machine's zone.
@@ -48,7 +48,7 @@ local function from_iso(s)
 end
 
 ---Epoch milliseconds or seconds (number or numeric string) and ISO 8601 with a zone become epoch seconds.
----A date without a zone, null, "" and anything else are not certain: nil.
+---A date without a zone, null, "" and anything else give nil.
 ---@param value any
 ---@return number|nil
 function M.epoch(value)

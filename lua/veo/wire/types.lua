@@ -36,17 +36,17 @@ end
 
 local AROUND = " with blanks or a line break around it"
 local ID_EXPECTED = "a task id: a non-empty string on one line"
--- The service's own ids are opaque: whatever a reply can hold (1 MiB) may be one that is paid, of any bytes on one line.
+-- Ids are opaque: any bytes on one line, as long as a reply can be (1 MiB), may be the id of a paid task.
 M.ID_LENGTH = 2 ^ 20
 
 function M.id(value)
-  -- Nearly always, and every look at a task passes here.
+  -- The usual form first: every poll of a task comes through here.
   if type(value) == "string" and #value <= M.ID_LENGTH
     and (find(value, "^%w+$") or find(value, "^[%w_-]+$")) then return value end
   local problem = text.blank_problem(value)
   if problem then return nil, problem, ID_EXPECTED end
   if find(value, "^%s") or find(value, "%s$") then
-    -- Read from a file with its line break, most likely.
+    -- Most likely read from a file, with its line break.
     local trimmed = #value < 1000 and match(value, "^%s*(.-)%s*$") or nil
     if trimmed and find(trimmed, "%c") then trimmed = nil end
     return nil, text.show(value) .. AROUND, ID_EXPECTED, trimmed

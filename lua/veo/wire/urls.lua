@@ -18,7 +18,7 @@ local function cjson()
 end
 
 -- Each half of a surrogate pair that stands alone as U+FFFD: lua-cjson refuses all of a text that has one. Pairs and
--- escaped backslashes are put aside meanwhile, as what JSON has in no string.
+-- escaped backslashes are replaced meanwhile by bytes that no JSON string contains.
 local function mended(s)
   s = gsub(s, "\\\\", "\1")
   s = gsub(s, "\\u([dD][89abAB]%x%x)\\u([dD][c-fC-F]%x%x)", "\2%1\2%2")
@@ -47,7 +47,7 @@ local function hexed(blank)
   return format("%%%02X", byte(blank))
 end
 
----A link as it can be asked for: blanks in its path or query are escaped. Nil for what is no http(s) URL.
+---A link as it can be requested: blanks in its path or query are escaped. Nil for what is not an http(s) URL.
 ---@param s any
 ---@return string|nil
 function M.link(s)
@@ -60,7 +60,7 @@ function M.link(s)
   return not find(s, "%s") and s or nil
 end
 
--- Without blanks and quotes around it. By hand, because "(.-)%s*$" is quadratic in what a server may send.
+-- Without the blanks and quotes around it. By hand, because "(.-)%s*$" takes quadratic time.
 local function trim(s, tail)
   local from = find(s, "[^%s\"']")
   if not from then return "" end
@@ -69,8 +69,8 @@ local function trim(s, tail)
   return sub(s, from, to)
 end
 
--- A URL that needs no trimming, as nearly all are written. Plain finds cost a fifth of a pattern that looks at every
--- character, and other control characters are refused by the core.
+-- A URL that needs no trimming, which is the usual case. Plain finds cost a fifth of a pattern over every character;
+-- the core refuses other control characters.
 local function is_clean(item)
   if type(item) ~= "string" then return false end
   local host = find(item, "https://", 1, true) == 1 and byte(item, 9) or find(item, "http://", 1, true) == 1
@@ -92,8 +92,8 @@ local function put(list, item, tail)
   return list
 end
 
--- The links of a text: another one begins behind a blank, with `commas` also behind a comma, which elsewhere can be a part
--- of a URL. Found by the links, because "%s*" in front of one is quadratic as well.
+-- The links in a text: each begins after a blank, with `commas` also after a comma, which can otherwise be a part of a
+-- URL. The search is for "http", because "%s*" in front of it takes quadratic time.
 local function split(list, s, commas)
   local before = commas and "^[%s,]" or "^%s"
   local from, at = 1, 1
@@ -123,7 +123,7 @@ local function add(list, item)
 end
 
 local function in_table(value)
-  -- Nearly always: one good URL. Then the list itself does, without a copy.
+  -- The usual case is one good URL: the list itself is returned, without a copy.
   if #value == 1 and is_clean(value[1]) then return value end
   -- Nulls may have left holes, so # cannot be trusted.
   local list, last = nil, 0

@@ -1,6 +1,6 @@
---- Parameter rules: the check that turns a caller's parameters into the body or the query of a request.
---- A rule is data: { name, kind, required, min, max, known, about, refuse }; the rules themselves stand with their API,
---- the kinds of values in wire/types.lua.
+--- Parameter rules: the check that turns a caller's parameters into the body or the query of a request. A rule is data:
+--- { name, kind, required, min, max, known, about, refuse }; the rules are in their API's file, the kinds of values in
+--- wire/types.lua.
 
 local pairs, setmetatable, tostring, type = pairs, setmetatable, tostring, type
 local format = string.format
@@ -70,7 +70,7 @@ local function unknown_field(operation, params, by_name, names)
   else
     message = message .. "; expected " .. expected .. ", or extra = { … } for a field newer than this library"
   end
-  -- The value stays out: a mistaken field is where keys and passwords turn up.
+  -- The value is not shown: keys and passwords turn up in mistaken fields.
   return invalid(operation, shown, "a " .. type(params[key]), expected, suggestion, message)
 end
 
@@ -176,7 +176,7 @@ local function layout(operation, body, flat)
   return out
 end
 
--- The fields of a GET, whose place is in its address.
+-- The fields of a GET, which go into its query.
 local function in_query(operation, flat)
   for name, value in pairs(flat) do
     if type(value) == "table" then

@@ -42,7 +42,7 @@ return {
       },
     },
     status = { method = "GET", path = "/api/v1/veo/record-info", fields = { task } },
-    -- Costs credits once, and is documented as to be repeated until it is ready: a repeat is not a second order.
+    -- Costs credits once. The documentation says to repeat it until it is ready: a repeat is not a second order.
     get_1080p = {
       method = "GET", path = "/api/v1/veo/get-1080p-video", fields = { task, index },
       not_ready = { [400] = true, [404] = true, [422] = true },
