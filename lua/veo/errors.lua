@@ -131,20 +131,6 @@ function M.paid(err)
   return err
 end
 
----Takes a secret out of every text of an error, in place: a service may repeat the key it was given.
----@param err veo.Error
----@param secret string|nil
----@return veo.Error
-function M.redact(err, secret)
-  if secret and #secret > 3 then
-    local plain = gsub(secret, "%p", "%%%0")
-    for name, value in pairs(err) do
-      if type(value) == "string" and find(value, secret, 1, true) then err[name] = gsub(value, plain, "(hidden)") end
-    end
-  end
-  return err
-end
-
 ---Whether `x` is one of these errors, or a copy of one.
 ---@param x any
 ---@return boolean

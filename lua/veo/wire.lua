@@ -8,7 +8,6 @@
 local ipairs, next, require, tonumber, type = ipairs, next, require, tonumber, type
 local find, lower = string.find, string.lower
 
-local codes = require "veo.wire.codes"
 local replies = require "veo.wire.reply"
 local statuses = require "veo.wire.status"
 local task_id = require "veo.wire.task_id"
@@ -21,12 +20,7 @@ local validate = require "veo.wire.validate"
 local M = {
   veo = require "veo.wire.veo",
   jobs = require "veo.wire.jobs",
-  codes = codes.table,
 }
-
----URL list in any of its forms → list of http(s) URLs, or nil when there is none.
----@type fun(value: any): string[]|nil
-M.urls = urls.list
 
 ---A link as it can be asked for, its blanks escaped; nil for what is no http(s) URL.
 ---@type fun(value: any): string|nil

@@ -1,6 +1,7 @@
 --- From a task's record to a status: flags, containers, the five forms of URL lists, times, unknown ids; both families.
 
 local json = require("cjson.safe").new()
+local urls = require "veo.wire.urls"
 local wire = require "veo.wire"
 
 local function record(data)
@@ -180,7 +181,7 @@ local FORMS = {
 describe("URL lists", function()
   for _, form in ipairs(FORMS) do
     it("as " .. form[1], function()
-      assert.are.same(form[3], wire.urls(form[2]))
+      assert.are.same(form[3], urls.list(form[2]))
       for place, data in pairs {
         response = { response = { resultUrls = form[2] } },
         info = { info = { resultUrls = form[2] } },
@@ -211,7 +212,7 @@ describe("URL lists", function()
       "[" .. ("xhttp://"):rep(unit), "[" .. (" http://"):rep(unit),
       ("http:// "):rep(unit), A .. (" \r"):rep(unit) .. "x",
     } do
-      assert.is_nil(wire.urls(evil))
+      assert.is_nil(urls.list(evil))
     end
     assert.is_true(os.clock() - start < 2)
   end)
