@@ -125,7 +125,7 @@ function InMemory:note_accepted(task)
 end
 
 function InMemory:note_refused()
-  remember(self, nil)
+  remember(self, self.standing and { err = self.standing }) -- an earlier attempt may have been charged
 end
 
 function InMemory:note_uncertain(err)

@@ -1,7 +1,8 @@
 --- What happens to the intent of a billable call. Where it is noted, its class knows: in_ledger.lua or in_memory.lua.
 ---
 --- An error may come at any instruction, and `dropped` then closes the intent by what its fields say: so the order in
---- which they are set matters in this file.
+--- which they are set matters in this file. An end is noted before the intent counts as closed; noted twice, it is the
+--- same.
 
 local format = string.format
 
@@ -116,15 +117,15 @@ function Intent:accepted(task)
     return self:refused(errors.new { code = "duplicate", operation = self.operation, taskId = task.taskId })
   end
   self:note_accepted(task)
-  self.closed = true -- not before: an error that comes meanwhile has `dropped` write it
+  self.closed = true
 end
 
 ---Nothing was ordered.
 ---@param err veo.Error
 function Intent:refused(err)
-  self.closed = true
-  budgets.release(self.ctx.money, self.price)
   self:note_refused(err)
+  self.closed = true -- before the price is free, which it becomes once
+  budgets.release(self.ctx.money, self.price)
 end
 
 local function gather(self, err)
@@ -140,8 +141,9 @@ end
 ---It may have been ordered; the price stays reserved.
 ---@param err veo.Error
 function Intent:uncertain(err)
-  self.closed, self.standing = true, self.standing or err
+  self.standing = self.standing or err
   self:note_uncertain(err) -- before the balance is asked for: that may take seconds
+  self.closed = true
   if not self.ctx.evidence then return end
   err.evidence = gather(self, err)
   if err.evidence then self:note_evidence(err) end
