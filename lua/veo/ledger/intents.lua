@@ -11,7 +11,6 @@ local ipairs = ipairs
 local floor = math.floor
 local format = string.format
 local max = math.max
-local sub = string.sub
 
 local alike = require "veo.ledger.alike"
 local budgets = require "veo.policy.budget"
@@ -37,7 +36,6 @@ local DAY = 24 * 3600
 -- What others write into a row whose process they take for dead; the process itself may know better.
 local ENDED = '{"message":"the process that sent it ended without an answer"}'
 local NEVER_SENT = '{"message":"the process ended before anything was sent"}'
-local ANSWERED_ELSEWHERE = '{"message":"the service named this task in its answer to another order"}'
 
 ---Closes an intent whose process is dead, or has not been heard of for its whole lease.
 ---@param clock veo.ledger.Clock
@@ -211,25 +209,6 @@ local function accepted_too(db, ref, taskId, till, up, clock)
   return changed
 end
 
-local END, FILE = "state, result, error, ended, consumed", "path, size, digest"
-
-local function move(db, columns, from, to)
-  db:run(format("UPDATE veo_tasks SET (%s) = (SELECT %s FROM veo_tasks WHERE ref = ?) WHERE ref = ?", columns, columns),
-    from, to)
-end
-
--- A callback named this order's task for another order before the answer came, and it got a row beside that one. The
--- order's own answer decides: what is known of the task moves here, and its price counts once.
-local function reclaim(db, ref, taskId, clock)
-  local beside = db:select("SELECT ref, state, digest FROM veo_tasks WHERE task_id = ? AND ref <> ? AND " .. HAS_TASK,
-    taskId, ref)[1]
-  if not beside or beside.ref ~= sub(beside.ref, 1, -17) .. canonical.hash(taskId) then return end
-  if beside.state ~= "accepted" then move(db, END, beside.ref, ref) end
-  if beside.digest then move(db, FILE, beside.ref, ref) end
-  db:run([[UPDATE veo_tasks SET state = 'lost', owner = NULL, lease = 0, claim = NULL, path = NULL, intent_key = NULL,
-    updated = ?, error = ? WHERE ref = ?]], clock.now, ANSWERED_ELSEWHERE, beside.ref)
-end
-
 ---The service named the task. An answer that comes after the intent was given up still counts, and the key is its again
 ---unless another order has it by then.
 ---@return integer changed
@@ -245,7 +224,7 @@ function M.accepted(db, ref, taskId, lease)
     WHERE ref = ? AND state IN ('intent', 'uncertain', 'lost', 'refused')]], lease > 0 and 1 or 0, clocks.SET),
     taskId, clock.now, till, clock.boot, up, ref)
   if changed == 0 then return accepted_too(db, ref, taskId, till, up, clock) end
-  reclaim(db, ref, taskId, clock)
+  resends.reclaim(db, ref, taskId, clock)
   resends.take_over(db, ref)
   return changed
 end

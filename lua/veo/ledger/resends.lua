@@ -3,6 +3,9 @@
 --- second task of an order belongs to its family.
 
 local ipairs = ipairs
+local format, sub = string.format, string.sub
+
+local canonical = require "veo.util.canonical_json"
 
 local M = {}
 
@@ -58,6 +61,28 @@ function M.hand_down(db, ref)
   local heir = db:select("SELECT ref FROM veo_tasks WHERE " .. FAMILY .. " AND intent_key IS NULL AND " .. LIVE
     .. " ORDER BY CASE WHEN state IN ('intent', 'uncertain') THEN 1 ELSE 0 END, created", root, root)[1]
   if heir then db:run("UPDATE veo_tasks SET intent_key = ? WHERE ref = ?", row.intent_key, heir.ref) end
+end
+
+-- The same task in two rows ---------------------------------------------------------------------------------------------
+
+local ANSWERED_ELSEWHERE = '{"message":"the service named this task in its answer to another order"}'
+local END, FILE = "state, result, error, ended, consumed", "path, size, digest"
+
+local function move(db, columns, from, to)
+  db:run(format("UPDATE veo_tasks SET (%s) = (SELECT %s FROM veo_tasks WHERE ref = ?) WHERE ref = ?", columns, columns),
+    from, to)
+end
+
+---A callback named this order's task for another order before the answer came, and it got a row beside that one. The
+---order's own answer decides: what is known of the task moves here, and its price counts once.
+function M.reclaim(db, ref, taskId, clock)
+  local beside = db:select([[SELECT ref, state, digest FROM veo_tasks WHERE task_id = ? AND ref <> ?
+    AND state NOT IN ('uncertain', 'lost', 'refused')]], taskId, ref)[1]
+  if not beside or beside.ref ~= sub(beside.ref, 1, -17) .. canonical.hash(taskId) then return end
+  if beside.state ~= "accepted" then move(db, END, beside.ref, ref) end
+  if beside.digest then move(db, FILE, beside.ref, ref) end
+  db:run([[UPDATE veo_tasks SET state = 'lost', owner = NULL, lease = 0, claim = NULL, path = NULL, intent_key = NULL,
+    updated = ?, error = ? WHERE ref = ?]], clock.now, ANSWERED_ELSEWHERE, beside.ref)
 end
 
 return M
