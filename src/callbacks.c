@@ -22,27 +22,27 @@ size_t veo_on_body(char *data, size_t size, size_t count, void *user)
 }
 
 /* Whether the file is the one that If-Range asked for. A tag may have become a weak one on its way. */
-static int is_same_file(const veo_exchange *exchange)
+static int is_same_file(const veo_download *download)
 {
-  const char *wanted = exchange->extra ? strchr(exchange->extra->data, ' ') : NULL;
-  const char *etag = exchange->headers->etag;
+  const char *wanted = download->extra ? strchr(download->extra->data, ' ') : NULL;
+  const char *etag = download->headers.etag;
   return wanted && (strcmp(wanted + 1, etag + (strncmp(etag, "W/", 2) == 0 ? 2 : 0)) == 0 ||
-                    strcmp(wanted + 1, exchange->headers->last_modified) == 0);
+                    strcmp(wanted + 1, download->headers.last_modified) == 0);
 }
 
 /* The whole file although a part was asked for: it changed, or the server knows no ranges. A sink
  * starts over; what a script has read cannot be taken back, so the same bytes are passed over. */
-static int begin_again(veo_exchange *exchange)
+static int begin_again(veo_download *download)
 {
-  if(!exchange->stream.on) {
-    exchange->offset = 0;
-    exchange->io_error = veo_sink_truncate(exchange->sink, 0);
-    exchange->io_stage = "emptying the file";
+  if(download->sink) {
+    download->offset = 0;
+    download->io_error = veo_sink_truncate(download->sink, 0);
+    download->io_stage = "emptying the file";
     return 1;
   }
-  if(exchange->offset > 0 && !is_same_file(exchange))
+  if(download->offset > 0 && !is_same_file(download))
     return 0;
-  exchange->stream.skip = exchange->offset;
+  download->stream.skip = download->offset;
   return 1;
 }
 
@@ -79,67 +79,69 @@ static int is_page(const char *data, size_t length, int has_part)
 
 /* A part of the file, which may begin before the byte asked for: what is here already has to come again as it
  * is, or it is another file. Which one it is some servers only say, and do not heed If-Range. */
-static int go_on(veo_exchange *exchange)
+static int go_on(veo_download *download)
 {
-  const veo_file_headers *headers = exchange->headers;
-  if(headers->range_start < 0 || headers->range_start > exchange->offset)
+  const veo_file_headers *headers = &download->headers;
+  if(headers->range_start < 0 || headers->range_start > download->offset)
     return 0;
-  if(exchange->extra && (headers->etag[0] || headers->last_modified[0]) && !is_same_file(exchange))
+  if(download->extra && (headers->etag[0] || headers->last_modified[0]) && !is_same_file(download))
     return 0;
-  exchange->total = headers->range_total;
-  if(exchange->stream.on) {
-    exchange->stream.skip = exchange->offset - headers->range_start;
+  download->total = headers->range_total;
+  if(!download->sink) {
+    download->stream.skip = download->offset - headers->range_start;
     return 1;
   }
-  exchange->offset = headers->range_start;
-  exchange->overlap = veo_sink_size(exchange->sink) - headers->range_start;
-  return exchange->overlap >= 0;
+  download->offset = headers->range_start;
+  download->overlap = veo_sink_size(download->sink) - headers->range_start;
+  return download->overlap >= 0;
 }
 
 /* 0 when the body is no part of the file: it is then kept as an excerpt. A page is told before what has come
  * of the file is given up for it. */
 static int judge_file(veo_exchange *exchange, const char *data, size_t size)
 {
+  veo_download *download = exchange->download;
   curl_off_t length = -1;
   int is_success;
   curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->http_status);
   curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
   is_success = exchange->http_status == 200 || exchange->http_status == 206;
-  exchange->encoded = exchange->no_encoded && is_success && veo_is_encoded(exchange->headers);
-  if(exchange->encoded)
+  download->encoded = download->no_encoded && is_success && veo_is_encoded(&download->headers);
+  if(download->encoded)
     return 0;
-  if(exchange->http_status == 206 && (exchange->offset || exchange->headers->range_start))
-    return go_on(exchange);
-  if(exchange->http_status == 200 && exchange->no_pages)
-    exchange->page = is_page(data, size, exchange->offset > 0);
-  if(!is_success || exchange->page || !begin_again(exchange))
+  if(exchange->http_status == 206 && (download->offset || download->headers.range_start))
+    return go_on(download);
+  if(exchange->http_status == 200 && download->no_pages)
+    download->page = is_page(data, size, download->offset > 0);
+  if(!is_success || download->page || !begin_again(download))
     return 0;
-  exchange->total = exchange->http_status == 206 ? exchange->headers->range_total : length;
-  if(exchange->decodes && veo_is_encoded(exchange->headers))
-    exchange->total = -1; /* of the encoded file */
+  download->total = exchange->http_status == 206 ? download->headers.range_total : length;
+  if(download->decodes && veo_is_encoded(&download->headers))
+    download->total = -1; /* of the encoded file */
   return 1;
 }
 
 /* Said before the first byte is written, not behind the last that fits. */
-static int lacks_room(veo_exchange *exchange)
+static int lacks_room(veo_download *download)
 {
-  if(exchange->total <= 0 || !exchange->sink || exchange->io_error)
+  if(download->total <= 0 || !download->sink || download->io_error)
     return 0;
-  exchange->io_error =
-      veo_sink_room(exchange->sink, exchange->offset + exchange->overlap, exchange->total);
-  exchange->io_stage = "the file does not fit";
-  return exchange->io_error;
+  download->io_error =
+      veo_sink_room(download->sink, download->offset + download->overlap, download->total);
+  download->io_stage = "the file does not fit";
+  return download->io_error;
 }
 
 /* Looks at the headers once the first byte of a body is there. */
 static void begin_file(veo_exchange *exchange, const char *data, size_t size)
 {
-  exchange->begun = 1;
+  veo_download *download = exchange->download;
+  download->begun = 1;
   if(!judge_file(exchange, data, size))
     exchange->outcome = VEO_OUTCOME_REFUSED;
-  else if(lacks_room(exchange))
+  else if(lacks_room(download))
     return;
-  else if(exchange->tell_headers)
+  else if(download->tell_headers)
     veo_exchange_tell(exchange);
 }
 
@@ -150,37 +152,37 @@ static size_t keep_error_page(veo_exchange *exchange, const char *data, size_t l
   return veo_buffer_append(&exchange->reply, data, length) ? length : 0;
 }
 
-static int over_cap(const veo_exchange *exchange, size_t length)
+static int over_cap(const veo_download *download, size_t length)
 {
-  curl_off_t cap = exchange->max_bytes;
-  if(!cap && exchange->total < 0)
+  curl_off_t cap = download->max_bytes;
+  if(!cap && download->total < 0)
     cap = VEO_UNTOLD_MOST;
   return cap > 0 &&
-         (exchange->total > cap || exchange->offset + exchange->written + (curl_off_t)length > cap);
+         (download->total > cap || download->offset + download->written + (curl_off_t)length > cap);
 }
 
 /* 0, or errno: bytes that are here already are compared, all others written. */
-static int put(veo_exchange *exchange, const char *data, size_t length)
+static int put(veo_download *download, const char *data, size_t length)
 {
-  curl_off_t at = exchange->offset + exchange->written;
-  size_t known = exchange->overlap < (curl_off_t)length ? (size_t)exchange->overlap : length;
+  curl_off_t at = download->offset + download->written;
+  size_t known = download->overlap < (curl_off_t)length ? (size_t)download->overlap : length;
   int error = 0;
   if(known) {
-    error = veo_sink_compare(exchange->sink, data, known, at);
-    exchange->overlap -= (curl_off_t)known;
+    error = veo_sink_compare(download->sink, data, known, at);
+    download->overlap -= (curl_off_t)known;
   }
   if(!error && known < length)
-    error = veo_sink_write(exchange->sink, data + known, length - known, at + (curl_off_t)known);
+    error = veo_sink_write(download->sink, data + known, length - known, at + (curl_off_t)known);
   return error;
 }
 
 /* True when the frame's share of time is used up: the bytes then come again in the next step. */
-static int out_of_time(veo_exchange *exchange)
+static int out_of_time(veo_download *download)
 {
-  veo_pace *pace = exchange->pace;
+  veo_pace *pace = download->pace;
   if(pace->stop >= VEO_NEVER || veo_now() < pace->stop)
     return 0;
-  exchange->stalled = 1;
+  download->stalled = 1;
   pace->stalled++;
   return 1;
 }
@@ -188,48 +190,50 @@ static int out_of_time(veo_exchange *exchange)
 size_t veo_on_file(char *data, size_t size, size_t count, void *user)
 {
   veo_exchange *exchange = user;
+  veo_download *download = exchange->download;
   size_t length = size * count;
-  if(exchange->discarded)
+  if(download->discarded)
     return length;
-  if(out_of_time(exchange))
+  if(out_of_time(download))
     return CURL_WRITEFUNC_PAUSE;
-  if(!exchange->begun)
+  if(!download->begun)
     begin_file(exchange, data, length);
   if(exchange->outcome == VEO_OUTCOME_REFUSED)
     return keep_error_page(exchange, data, length);
-  if(over_cap(exchange, length)) {
+  if(over_cap(download, length)) {
     exchange->overflow = 1;
     return 0;
   }
-  if(exchange->io_error)
+  if(download->io_error)
     return 0;
-  exchange->io_stage = "writing the file";
-  exchange->io_error = put(exchange, data, length);
-  if(exchange->io_error == VEO_SINK_DIFFERS) {
-    exchange->io_error = 0;
+  download->io_stage = "writing the file";
+  download->io_error = put(download, data, length);
+  if(download->io_error == VEO_SINK_DIFFERS) {
+    download->io_error = 0;
     exchange->outcome = VEO_OUTCOME_REFUSED;
   }
-  if(exchange->io_error || exchange->outcome == VEO_OUTCOME_REFUSED)
+  if(download->io_error || exchange->outcome == VEO_OUTCOME_REFUSED)
     return 0;
-  exchange->written += (curl_off_t)length;
+  download->written += (curl_off_t)length;
   return length;
 }
 
 size_t veo_on_piece(char *data, size_t size, size_t count, void *user)
 {
   veo_exchange *exchange = user;
-  veo_stream *stream = &exchange->stream;
+  veo_download *download = exchange->download;
+  veo_stream *stream = &download->stream;
   size_t length = size * count;
   size_t skip;
-  if(exchange->discarded)
+  if(download->discarded)
     return length;
-  if(!exchange->begun)
+  if(!download->begun)
     begin_file(exchange, data, length);
   if(exchange->outcome == VEO_OUTCOME_REFUSED)
     return keep_error_page(exchange, data, length);
   /* Nothing is buffered while bytes are passed over, so no piece is skipped in part and then paused. */
   skip = stream->skip < (curl_off_t)length ? (size_t)stream->skip : length;
-  if(over_cap(exchange, length - skip)) {
+  if(over_cap(download, length - skip)) {
     exchange->overflow = 1;
     return 0;
   }
@@ -240,7 +244,7 @@ size_t veo_on_piece(char *data, size_t size, size_t count, void *user)
   if(skip < length && !veo_buffer_append(&stream->bytes, data + skip, length - skip))
     return 0;
   stream->skip -= (curl_off_t)skip;
-  exchange->written += (curl_off_t)(length - skip);
+  download->written += (curl_off_t)(length - skip);
   if(skip < length)
     veo_exchange_tell(exchange);
   return length;
@@ -337,8 +341,8 @@ size_t veo_on_header(char *data, size_t size, size_t count, void *user)
     exchange->in_headers = 1; /* trailers, which need not end by a line of their own, do not */
   else if(ends_headers(data, length))
     exchange->in_headers = 0;
-  if(exchange->kind == VEO_KIND_DOWNLOAD)
-    read_file_header(exchange->headers, data, length);
+  if(exchange->download)
+    read_file_header(&exchange->download->headers, data, length);
   return length;
 }
 
@@ -359,9 +363,9 @@ int veo_on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *
   (void)easy;
   if(type == CURLINFO_TEXT && size > 4 && memcmp(data, "ALPN", 4) == 0) {
     if(has(data, size, "did not agree"))
-      exchange->no_alpn = 1;
+      exchange->call.no_alpn = 1;
     else if(has(data, size, "accepted"))
-      exchange->no_alpn = 0; /* of the server behind a proxy that agreed on none */
+      exchange->call.no_alpn = 0; /* of the server behind a proxy that agreed on none */
   }
   return 0;
 }
@@ -374,7 +378,7 @@ int veo_on_ready(void *user, char *peer_ip, char *local_ip, int peer_port, int l
   (void)local_ip;
   (void)peer_port;
   (void)local_port;
-  return exchange->no_alpn && !exchange->without_alpn; /* CURL_PREREQFUNC_ABORT is 1 */
+  return exchange->call.no_alpn && !exchange->call.without_alpn; /* CURL_PREREQFUNC_ABORT is 1 */
 }
 
 int veo_on_socket(void *user, curl_socket_t fd, curlsocktype purpose)

@@ -160,7 +160,7 @@ static int client_tostring(lua_State *L)
   const veo_client *client = check_any(L, 1);
   if(client->open)
     lua_pushfstring(L, "veo.core.client (%s, %d under way)", client->settings.base_url,
-                    client->engine.active.count + client->engine.queued.count);
+                    veo_engine_active(&client->engine) + client->engine.queued.count);
   else
     lua_pushliteral(L, "veo.core.client (closed)");
   return 1;
@@ -181,11 +181,11 @@ static int client_step(lua_State *L)
   return 1;
 }
 
-/* client:under_way() -> exchanges that have not ended, and those that wait to be taken */
+/* client:under_way() -> operations that have not ended, and those that wait to be taken */
 static int client_under_way(lua_State *L)
 {
   const veo_engine *engine = &veo_check_client(L, 1)->engine;
-  veo_pushinteger(L, engine->active.count + engine->queued.count + engine->saves_queued.count +
+  veo_pushinteger(L, veo_engine_active(engine) + engine->queued.count + engine->works.queued.count +
                          engine->done.count);
   return 1;
 }
@@ -203,12 +203,12 @@ static int client_room(lua_State *L)
 static int client_take(lua_State *L)
 {
   veo_client *client = veo_check_client(L, 1);
-  veo_exchange *exchange = veo_engine_take(&client->engine);
-  if(!exchange)
-    exchange = veo_engine_take_news(&client->engine);
-  if(!exchange)
+  veo_operation *operation = veo_engine_take(&client->engine);
+  if(!operation)
+    operation = veo_engine_take_news(&client->engine);
+  if(!operation)
     return 0;
-  veo_transfer_push(L, 1, exchange);
+  veo_transfer_push(L, 1, operation);
   return 2;
 }
 

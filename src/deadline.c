@@ -33,7 +33,7 @@ void veo_deadline_begin(veo_exchange *exchange, double now)
   deadline->end = exchange->timeout_ms ? now + (double)exchange->timeout_ms / 1000.0 : VEO_NEVER;
   deadline->extended = 0;
   deadline->crawls_since = now;
-  deadline->look_at = now + (exchange->stall ? (double)exchange->stall / LOOKS : VEO_SLOW);
+  deadline->look_at = now + (deadline->stall ? (double)deadline->stall / LOOKS : VEO_SLOW);
   deadline->moved = 0;
 }
 
@@ -48,19 +48,19 @@ double veo_deadline_next(const veo_exchange *exchange)
 static int crawls(veo_exchange *exchange, double now)
 {
   veo_deadline *deadline = &exchange->deadline;
-  double interval = (double)exchange->stall / LOOKS;
+  double interval = (double)deadline->stall / LOOKS;
   curl_off_t bytes;
   if(now < deadline->look_at)
     return 0;
   if(now - deadline->look_at > LATE)
     deadline->crawls_since += now - deadline->look_at;
   bytes = moved(exchange);
-  if(exchange->stream.paused || exchange->stalled ||
+  if(veo_is_paused(exchange) || veo_is_stalled(exchange) ||
      (double)(bytes - deadline->moved) >= (double)VEO_LOW_SPEED_LIMIT * interval)
     deadline->crawls_since = now;
   deadline->moved = bytes;
   deadline->look_at = now + interval;
-  return now - deadline->crawls_since >= (double)exchange->stall;
+  return now - deadline->crawls_since >= (double)deadline->stall;
 }
 
 /* One whose end came while the host was away gets its time once more: what it waits for may come now. */
@@ -83,14 +83,14 @@ double veo_deadline_passed(veo_exchange *exchange, double now)
              (double)exchange->timeout_ms / 1000.0, (long long)received(exchange));
     return now - deadline->began;
   }
-  if(!exchange->stall && now >= deadline->look_at) {
+  if(!deadline->stall && now >= deadline->look_at) {
     exchange->slow = 1;
     exchange->deadline.look_at = VEO_NEVER;
   }
-  if(exchange->stall && crawls(exchange, now)) {
+  if(deadline->stall && crawls(exchange, now)) {
     snprintf(exchange->error, sizeof exchange->error,
              "too slow: less than %ld bytes a second for %ld s", VEO_LOW_SPEED_LIMIT,
-             exchange->stall);
+             deadline->stall);
     return now - deadline->crawls_since;
   }
   return 0;

@@ -16,8 +16,8 @@ void veo_engine_take_off(veo_engine *engine, veo_exchange *exchange)
   veo_hold(&guard, SIGPIPE); /* it says goodbye on connections that may be gone */
   /* What it meets there is not why the exchange ends. */
   (void)curl_easy_setopt(exchange->easy, CURLOPT_ERRORBUFFER, NULL);
-  if(exchange->stalled || exchange->stream.paused) {
-    exchange->discarded = 1;
+  if(veo_is_stalled(exchange) || veo_is_paused(exchange)) {
+    exchange->download->discarded = 1;
     (void)curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
   }
   veo_multi_remove(&engine->multi, exchange);
@@ -47,9 +47,9 @@ void veo_engine_end(veo_engine *engine, veo_exchange *exchange, CURLcode result)
   if(result == CURLE_OUT_OF_MEMORY || result == CURLE_SEND_ERROR || result == CURLE_HTTP2)
     veo_connections_leave(&engine->poller.connections, exchange->easy, 0, 0);
   veo_engine_leave(engine, exchange);
-  veo_list_remove(&engine->active, exchange);
+  veo_list_remove(&engine->active, &exchange->op);
   veo_exchange_finish(exchange, result);
-  veo_list_append(&engine->done, exchange);
+  veo_list_append(&engine->done, &exchange->op);
 }
 
 static void collect_ended(veo_engine *engine)
@@ -64,15 +64,11 @@ static void collect_ended(veo_engine *engine)
 static void replace_broken(veo_engine *engine)
 {
   veo_held guard;
-  veo_exchange *exchange;
-  veo_exchange *next;
   veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
-  for(exchange = engine->active.first; exchange; exchange = next) {
-    next = exchange->next;
-    if(exchange->kind != VEO_KIND_SAVE) {
-      veo_multi_remove(&engine->multi, exchange);
-      veo_engine_end(engine, exchange, CURLE_OUT_OF_MEMORY);
-    }
+  while(engine->active.first) {
+    veo_exchange *exchange = veo_exchange_of(engine->active.first);
+    veo_multi_remove(&engine->multi, exchange);
+    veo_engine_end(engine, exchange, CURLE_OUT_OF_MEMORY);
   }
   veo_multi_renew(&engine->multi);
   veo_let_go(&guard);
@@ -127,20 +123,20 @@ static double patience(const veo_exchange *exchange)
  * had less time. */
 static void leave_connection(veo_engine *engine, const veo_exchange *exchange, double silence)
 {
-  const veo_exchange *other;
+  veo_operation *operation;
   long port = local_port(exchange);
   int held = 0;
-  if(!port || exchange->billable || !(exchange->tls || exchange->kind == VEO_KIND_DOWNLOAD))
+  if(!port || exchange->call.billable || !(exchange->tls || exchange->download))
     return;
   silence -= connecting(exchange);
-  for(other = engine->active.first; other; other = other->next) {
+  for(operation = engine->active.first; operation; operation = operation->next) {
+    const veo_exchange *other = veo_exchange_of(operation);
     int more = patience(other) > silence;
-    if(other == exchange || other->kind == VEO_KIND_SAVE || !(more || other->stream.paused) ||
-       local_port(other) != port)
+    if(other == exchange || !(more || veo_is_paused(other)) || local_port(other) != port)
       continue;
     if(more)
       silence = patience(other);
-    held |= other->stream.paused;
+    held |= veo_is_paused(other);
   }
   veo_connections_leave(&engine->poller.connections, exchange->easy, silence, held);
 }
@@ -150,18 +146,16 @@ static void leave_connection(veo_engine *engine, const veo_exchange *exchange, d
 void veo_engine_judge(veo_engine *engine)
 {
   double now = veo_now();
-  veo_exchange *exchange;
-  veo_exchange *next;
+  veo_operation *operation;
+  veo_operation *next;
   if(now < engine->due || is_behind(engine, now))
     return;
   engine->due = VEO_NEVER;
-  for(exchange = engine->active.first; exchange; exchange = next) {
-    double silence;
+  for(operation = engine->active.first; operation; operation = next) {
+    veo_exchange *exchange = veo_exchange_of(operation);
     int slow = exchange->slow;
-    next = exchange->next;
-    if(exchange->kind == VEO_KIND_SAVE)
-      continue;
-    silence = veo_deadline_passed(exchange, now);
+    double silence = veo_deadline_passed(exchange, now);
+    next = operation->next;
     engine->slow += exchange->slow - slow;
     engine->eager |= engine->queued.count > 0 && exchange->slow != slow;
     if(silence > 0) {

@@ -6,7 +6,7 @@
 
 static inline int veo_is_file(const veo_exchange *exchange)
 {
-  return exchange->kind == VEO_KIND_DOWNLOAD || exchange->kind == VEO_KIND_UPLOAD;
+  return exchange->op.kind == VEO_KIND_DOWNLOAD || exchange->op.kind == VEO_KIND_UPLOAD;
 }
 
 /* Takes it away from libcurl, in whatever state it is there. */

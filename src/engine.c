@@ -51,21 +51,40 @@ int veo_engine_may_close(const veo_engine *engine)
   return veo_engine_is_ours(engine) && engine->owner == getpid();
 }
 
-static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_exchange *exchange))
+/* An exchange in whatever state ends. */
+static void end_exchange(veo_engine *engine, veo_exchange *exchange)
+{
+  if(exchange->op.state == VEO_STATE_ACTIVE)
+    veo_engine_take_off(engine, exchange);
+  if(exchange->op.state < VEO_STATE_DONE)
+    veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
+}
+
+static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_operation *operation))
 {
   while(list->first) {
-    veo_exchange *exchange = list->first;
-    if(exchange->state == VEO_STATE_ACTIVE && exchange->kind != VEO_KIND_SAVE)
-      veo_engine_take_off(engine, exchange);
-    veo_list_remove(list, exchange);
-    if(exchange->state < VEO_STATE_DONE)
-      veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
-    if(!exchange->owner || !orphan(exchange))
-      veo_exchange_free(exchange);
+    veo_operation *operation = list->first;
+    veo_list_remove(list, operation);
+    if(!veo_is_work(operation))
+      end_exchange(engine, veo_exchange_of(operation));
+    if(!operation->owner || !orphan(operation))
+      veo_operation_free(operation);
   }
 }
 
-void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
+/* Works under way are freed by their threads. */
+static void abandon_works(veo_list *running, int (*orphan)(veo_operation *operation))
+{
+  while(running->first) {
+    veo_operation *operation = running->first;
+    veo_list_remove(running, operation);
+    if(operation->owner)
+      (void)orphan(operation);
+    veo_worker_abandon(veo_work_of(operation));
+  }
+}
+
+void veo_engine_close(veo_engine *engine, int (*orphan)(veo_operation *operation))
 {
   veo_held guard;
   if(!engine->multi.poller)
@@ -73,16 +92,18 @@ void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
   veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
   free_list(engine, &engine->active, orphan);
   free_list(engine, &engine->queued, orphan);
-  free_list(engine, &engine->saves_queued, orphan);
+  free_list(engine, &engine->works.queued, orphan);
+  abandon_works(&engine->works.running, orphan);
   free_list(engine, &engine->prepared, orphan);
   free_list(engine, &engine->done, orphan);
   free_list(engine, &engine->taken, orphan);
   free_list(engine, &engine->idle, orphan);
+  free_list(engine, &engine->works.idle, orphan);
   veo_poller_closing(&engine->poller);
   veo_multi_close(&engine->multi);
   veo_let_go(&guard);
   veo_poller_close(&engine->poller);
-  veo_saves_close(&engine->saves);
+  veo_works_close(&engine->works);
 }
 
 /* -------------------------------------------------------------------- work */
@@ -90,25 +111,25 @@ void veo_engine_close(veo_engine *engine, int (*orphan)(veo_exchange *exchange))
 /* When deadlines are to be judged. */
 static double due(const veo_engine *engine)
 {
-  return engine->active.count > engine->saves.running ? engine->due : VEO_NEVER;
+  return engine->active.count ? engine->due : VEO_NEVER;
 }
 
-static void begin_save(veo_engine *engine, veo_exchange *exchange)
+static void begin_work(veo_engine *engine, veo_operation *operation)
 {
-  veo_engine_move(engine, exchange, VEO_STATE_ACTIVE);
-  if(!veo_saves_start(&engine->saves, &engine->poller, exchange))
-    veo_engine_move(engine, exchange, VEO_STATE_DONE);
+  veo_engine_move(engine, operation, VEO_STATE_ACTIVE);
+  if(!veo_works_start(&engine->works, &engine->poller, veo_work_of(operation)))
+    veo_engine_move(engine, operation, VEO_STATE_DONE);
 }
 
 static void begin(veo_engine *engine, veo_exchange *exchange)
 {
-  veo_engine_move(engine, exchange, VEO_STATE_ACTIVE);
+  veo_engine_move(engine, &exchange->op, VEO_STATE_ACTIVE);
   if(!veo_multi_add(&engine->multi, exchange)) {
     /* Nothing left: it was never added. */
     veo_engine_leave(engine, exchange);
     exchange->outcome = VEO_OUTCOME_NETWORK;
     exchange->result = CURLE_OUT_OF_MEMORY;
-    veo_engine_move(engine, exchange, VEO_STATE_DONE);
+    veo_engine_move(engine, &exchange->op, VEO_STATE_DONE);
     return;
   }
   veo_deadline_begin(exchange, veo_now());
@@ -127,31 +148,31 @@ static int places(const veo_engine *engine)
  * host others are looked for, but not through the whole of a long queue. */
 static void pump(veo_engine *engine, int most)
 {
-  veo_exchange *exchange = engine->queued.first;
+  veo_operation *operation = engine->queued.first;
   int skipped = 0;
   int begun = 0;
-  while(exchange && begun < most && skipped < engine->max_in_flight &&
-        engine->active.count - engine->saves.running < places(engine)) {
-    veo_exchange *next = exchange->next;
-    if(veo_hosts_open(&engine->hosts, exchange)) {
-      begin(engine, exchange);
+  while(operation && begun < most && skipped < engine->max_in_flight &&
+        engine->active.count < places(engine)) {
+    veo_operation *next = operation->next;
+    if(veo_hosts_open(&engine->hosts, veo_exchange_of(operation))) {
+      begin(engine, veo_exchange_of(operation));
       begun++;
     } else {
       skipped++;
     }
-    exchange = next;
+    operation = next;
   }
-  while(engine->saves_queued.first && engine->saves.running < VEO_MAX_SAVES)
-    begin_save(engine, engine->saves_queued.first);
+  while(engine->works.queued.first && engine->works.running.count < VEO_MAX_WORKS)
+    begin_work(engine, engine->works.queued.first);
   engine->eager = begun == most;
 }
 
-static void collect_saves(veo_engine *engine)
+static void collect_works(veo_engine *engine)
 {
-  veo_exchange *exchange;
-  while((exchange = veo_saves_ended(&engine->saves)) != NULL) {
-    engine->eager |= engine->saves_queued.count > 0;
-    veo_engine_move(engine, exchange, VEO_STATE_DONE);
+  veo_work *work;
+  while((work = veo_works_ended(&engine->works)) != NULL) {
+    engine->eager |= engine->works.queued.count > 0;
+    veo_engine_move(engine, &work->op, VEO_STATE_DONE);
   }
 }
 
@@ -162,8 +183,7 @@ int veo_engine_waiting(const veo_engine *engine)
 
 int veo_engine_room(const veo_engine *engine)
 {
-  return places(engine) -
-         (engine->active.count - engine->saves.running + engine->queued.count - engine->files);
+  return places(engine) - (engine->active.count + engine->queued.count - engine->files);
 }
 
 /* When a step is wanted, completions and libcurl's timers aside. */
@@ -179,23 +199,37 @@ void veo_engine_publish(veo_engine *engine)
   veo_poller_publish(&engine->poller, wanted_at(engine), veo_engine_waiting(engine) > 0);
 }
 
+static void enqueue(veo_engine *engine, veo_operation *operation)
+{
+  veo_engine_move(engine, operation, VEO_STATE_QUEUED);
+  engine->eager = 1;
+  veo_engine_publish(engine);
+}
+
 void veo_engine_submit(veo_engine *engine, veo_exchange *exchange, const char *url)
 {
   exchange->host = veo_hosts_find(&engine->hosts, url);
   /* Anything but plain http to loopback may meet TLS: here, at a proxy or behind a redirect. */
-  if(url && (exchange->tls || exchange->kind == VEO_KIND_DOWNLOAD || !veo_is_loopback(url)))
+  if(exchange->tls || exchange->download || !veo_is_loopback(url))
     engine->poller.guarded = 1;
+  if(exchange->download) {
+    exchange->download->pace = &engine->pace;
+    exchange->download->news = &engine->news;
+  }
   engine->files += veo_is_file(exchange);
-  veo_engine_move(engine, exchange, VEO_STATE_QUEUED);
-  engine->eager = 1;
-  veo_engine_publish(engine);
+  enqueue(engine, &exchange->op);
+}
+
+void veo_engine_submit_work(veo_engine *engine, veo_work *work)
+{
+  enqueue(engine, &work->op);
 }
 
 /* How long step may sleep. */
 static double sleep_limit(const veo_engine *engine, double until, const veo_exchange *awaited)
 {
   if(awaited)
-    return awaited->state >= VEO_STATE_DONE ? 0 : until;
+    return awaited->op.state >= VEO_STATE_DONE ? 0 : until;
   if(engine->done.count || engine->news)
     return 0;
   return engine->wake_at < until ? engine->wake_at : until;
@@ -225,13 +259,14 @@ static void go_on(veo_engine *engine, veo_exchange *exchange)
 /* Lets downloads go on that a step before had no more time for. */
 static void resume_stalled(veo_engine *engine)
 {
-  veo_exchange *exchange;
-  veo_exchange *next;
+  veo_operation *operation;
+  veo_operation *next;
   engine->pace.stalled = 0;
-  for(exchange = engine->active.first; exchange; exchange = next) {
-    next = exchange->next;
-    if(exchange->stalled) {
-      exchange->stalled = 0;
+  for(operation = engine->active.first; operation; operation = next) {
+    veo_exchange *exchange = veo_exchange_of(operation);
+    next = operation->next;
+    if(veo_is_stalled(exchange)) {
+      exchange->download->stalled = 0;
       go_on(engine, exchange);
     }
   }
@@ -258,7 +293,7 @@ static int turn(veo_engine *engine, double until, double stop, const veo_exchang
   awake = veo_poller_run(&engine->poller, turn_limit(engine, until, awaited), stop);
   engine->pace.stop = VEO_NEVER;
   veo_engine_collect(engine);
-  collect_saves(engine);
+  collect_works(engine);
   veo_engine_judge(engine);
   if(veo_hosts_learn(&engine->hosts))
     engine->eager |= engine->queued.count > 0; /* those that waited for the name may start */
@@ -273,8 +308,8 @@ static void step_now(veo_engine *engine)
   double stop = now + FRAME_SHARE;
   /* Nothing to ask the system for. A foreign loop that found the descriptor readable must not find it
    * so forever: newer libcurls also watch connections of the past while they close. */
-  if(!engine->active.count && !engine->eager && !engine->pace.stalled && !engine->poller.watched &&
-     veo_poller_deadline(&engine->poller) > now)
+  if(!veo_engine_active(engine) && !engine->eager && !engine->pace.stalled &&
+     !engine->poller.watched && veo_poller_deadline(&engine->poller) > now)
     return;
   do
     (void)turn(engine, 0, stop, NULL);
@@ -285,7 +320,7 @@ static void step_now(veo_engine *engine)
  * waits here. */
 static void hurry(veo_engine *engine, veo_exchange *awaited)
 {
-  if(awaited && awaited->state == VEO_STATE_QUEUED && veo_hosts_open(&engine->hosts, awaited))
+  if(awaited && awaited->op.state == VEO_STATE_QUEUED && veo_hosts_open(&engine->hosts, awaited))
     begin(engine, awaited);
 }
 
@@ -312,30 +347,37 @@ void veo_engine_step(veo_engine *engine, double until, veo_exchange *awaited)
 
 void veo_engine_resume(veo_engine *engine, veo_exchange *exchange)
 {
-  if(exchange->state != VEO_STATE_ACTIVE || !exchange->stream.paused)
+  if(exchange->op.state != VEO_STATE_ACTIVE || !veo_is_paused(exchange))
     return;
-  exchange->stream.paused = 0;
+  exchange->download->stream.paused = 0;
   go_on(engine, exchange);
   veo_engine_publish(engine);
 }
 
-int veo_engine_cancel(veo_engine *engine, veo_exchange *exchange)
+/* Cuts an exchange that has not ended; 0 when it may not be cut. */
+static int cut(veo_engine *engine, veo_exchange *exchange)
 {
-  if(exchange->state == VEO_STATE_ACTIVE) {
-    if(exchange->kind == VEO_KIND_SAVE)
-      return 0; /* it ends with a whole file */
-    if(exchange->billable && veo_exchange_sent(exchange) != VEO_SENT_NO)
-      return 0;
+  if(exchange->op.state == VEO_STATE_ACTIVE) {
     exchange->sent = veo_exchange_sent(exchange);
+    if(exchange->call.billable && exchange->sent != VEO_SENT_NO)
+      return 0;
     veo_engine_take_off(engine, exchange);
     veo_engine_leave(engine, exchange);
-  } else if(exchange->state == VEO_STATE_QUEUED) {
-    engine->files -= veo_is_file(exchange);
   } else {
-    return 0;
+    engine->files -= veo_is_file(exchange);
   }
   exchange->outcome = VEO_OUTCOME_CANCELLED;
-  veo_engine_move(engine, exchange, VEO_STATE_DONE);
+  return 1;
+}
+
+int veo_engine_cancel(veo_engine *engine, veo_operation *operation)
+{
+  if(operation->state != VEO_STATE_QUEUED && operation->state != VEO_STATE_ACTIVE)
+    return 0;
+  if(veo_is_work(operation) ? operation->state == VEO_STATE_ACTIVE
+                            : !cut(engine, veo_exchange_of(operation)))
+    return 0;
+  veo_engine_move(engine, operation, VEO_STATE_DONE);
   veo_engine_publish(engine);
   return 1;
 }
@@ -354,7 +396,7 @@ double veo_engine_deadline(const veo_engine *engine, int waiting)
   if(libcurl < deadline)
     deadline = libcurl;
   /* Without a descriptor nobody is told of an answer that comes, or of a wait that somebody ends. */
-  if((waiting || engine->active.count) && engine->poller.fd < 0 && look < deadline)
+  if((waiting || veo_engine_active(engine)) && engine->poller.fd < 0 && look < deadline)
     deadline = look;
   return veo_engine_waiting(engine) ? 0 : deadline;
 }

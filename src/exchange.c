@@ -25,26 +25,43 @@ veo_exchange *veo_exchange_new(void)
   return exchange;
 }
 
+veo_download *veo_download_new(void)
+{
+  veo_download *download = calloc(1, sizeof *download);
+  if(!download)
+    return NULL;
+  download->headers.range_start = -1;
+  download->headers.range_total = -1;
+  download->total = -1;
+  return download;
+}
+
+static void free_download(veo_download *download)
+{
+  if(!download)
+    return;
+  curl_slist_free_all(download->extra);
+  veo_buffer_free(&download->stream.bytes);
+  veo_sink_release(download->sink);
+  free(download);
+}
+
 void veo_exchange_free(veo_exchange *exchange)
 {
   if(!exchange)
     return;
   curl_easy_cleanup(exchange->easy); /* first: it points at the form and the header */
   curl_mime_free(exchange->form);
-  curl_slist_free_all(exchange->extra);
   curl_url_cleanup(exchange->url);
-  veo_buffer_free(&exchange->request);
-  veo_buffer_free(&exchange->stream.bytes);
+  veo_buffer_free(&exchange->call.request);
   veo_buffer_free(&exchange->reply);
-  veo_sink_release(exchange->sink);
-  free(exchange->headers);
-  free(exchange->save_to);
+  free_download(exchange->download);
   free(exchange);
 }
 
 static int keeps_handle(const veo_exchange *exchange)
 {
-  return exchange->kind == VEO_KIND_STATUS && exchange->state >= VEO_STATE_DONE &&
+  return exchange->op.kind == VEO_KIND_STATUS && exchange->op.state >= VEO_STATE_DONE &&
          exchange->outcome == VEO_OUTCOME_REPLY && exchange->result == CURLE_OK;
 }
 
@@ -53,51 +70,28 @@ void veo_exchange_recycle(veo_exchange *exchange)
   if(!keeps_handle(exchange)) {
     curl_easy_cleanup(exchange->easy); /* first: it points at the form and the header */
     exchange->easy = NULL;
-    exchange->kind = VEO_KIND_NONE;
+    exchange->op.kind = VEO_KIND_NONE;
   }
   curl_mime_free(exchange->form);
   exchange->form = NULL;
-  curl_slist_free_all(exchange->extra);
-  exchange->extra = NULL;
-  veo_buffer_reset(&exchange->request, KEEP_BUFFER);
+  free_download(exchange->download);
+  exchange->download = NULL;
+  veo_buffer_reset(&exchange->call.request, KEEP_BUFFER);
   veo_buffer_reset(&exchange->reply, KEEP_BUFFER);
-  veo_sink_release(exchange->sink);
-  exchange->sink = NULL;
-  free(exchange->save_to);
-  exchange->save_to = NULL;
-  veo_buffer_free(&exchange->stream.bytes);
-  memset(&exchange->stream, 0, sizeof exchange->stream);
-  exchange->tell_headers = 0;
-  exchange->no_pages = 0;
-  exchange->no_encoded = 0;
-  exchange->encoded = 0;
-  exchange->owner = NULL;
+  exchange->call.look = 0;
+  exchange->call.billable = 0;
+  exchange->call.without_alpn = 0;
+  exchange->call.no_alpn = 0;
+  exchange->op.owner = NULL;
   exchange->outcome = VEO_OUTCOME_REPLY;
   exchange->sent = VEO_SENT_NO;
   exchange->result = CURLE_OK;
   exchange->http_status = 0;
-  exchange->billable = 0;
   exchange->slow = 0;
-  exchange->without_alpn = 0;
-  exchange->no_alpn = 0;
-  exchange->look = 0;
   exchange->resolved = 0;
-  exchange->stalled = 0;
   exchange->overflow = 0;
   exchange->header_bytes = 0;
   exchange->in_headers = 0;
-  exchange->discarded = 0;
-  exchange->offset = 0;
-  exchange->written = 0;
-  exchange->overlap = 0;
-  exchange->total = -1;
-  exchange->max_bytes = 0;
-  exchange->decodes = 0;
-  exchange->begun = 0;
-  exchange->page = 0;
-  exchange->unsynced = 0;
-  exchange->io_error = 0;
-  exchange->io_stage = NULL;
   exchange->error[0] = '\0';
 }
 
@@ -111,11 +105,12 @@ int veo_is_encoded(const veo_file_headers *headers)
 
 void veo_exchange_tell(veo_exchange *exchange)
 {
-  if(exchange->has_news || !exchange->news)
+  veo_download *download = exchange->download;
+  if(download->has_news)
     return;
-  exchange->has_news = 1;
-  exchange->news_next = *exchange->news;
-  *exchange->news = exchange;
+  download->has_news = 1;
+  download->news_next = *download->news;
+  *download->news = exchange;
 }
 
 veo_sent veo_exchange_sent(const veo_exchange *exchange)
@@ -124,12 +119,10 @@ veo_sent veo_exchange_sent(const veo_exchange *exchange)
   long bytes = 0;
   curl_off_t handshake = 0;
   curl_off_t ready = 0;
-  if(exchange->state < VEO_STATE_ACTIVE)
+  if(exchange->op.state < VEO_STATE_ACTIVE)
     return VEO_SENT_NO;
-  if(exchange->state >= VEO_STATE_DONE)
+  if(exchange->op.state >= VEO_STATE_DONE)
     return exchange->sent;
-  if(!exchange->easy)
-    return VEO_SENT_NO; /* a save */
   curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
   if(status >= 200)
     return VEO_SENT_YES; /* a 1xx is no answer */
@@ -140,8 +133,8 @@ veo_sent veo_exchange_sent(const veo_exchange *exchange)
    * must, because money hangs on it. */
   curl_easy_getinfo(exchange->easy, CURLINFO_APPCONNECT_TIME_T, &handshake);
   curl_easy_getinfo(exchange->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-  return exchange->billable && exchange->tls && handshake == 0 && ready == 0 ? VEO_SENT_NO
-                                                                             : VEO_SENT_MAYBE;
+  return exchange->call.billable && exchange->tls && handshake == 0 && ready == 0 ? VEO_SENT_NO
+                                                                                  : VEO_SENT_MAYBE;
 }
 
 /* An answer that came compressed, whatever its headers say of that. One that is damaged keeps what could be read. */
@@ -149,7 +142,7 @@ static void unpack(veo_exchange *exchange)
 {
   veo_buffer plain = {NULL, 0, 0};
   veo_inflated how;
-  if(exchange->kind == VEO_KIND_DOWNLOAD || !exchange->reply.length)
+  if(exchange->download || !exchange->reply.length)
     return;
   how = veo_inflate(exchange->reply.data, exchange->reply.length, &plain, VEO_REPLY_CAP);
   if(how == VEO_INFLATE_TOO_LARGE)
@@ -174,20 +167,20 @@ static int is_unreadable(CURLcode result)
 
 static void finish_download(veo_exchange *exchange)
 {
-  curl_off_t nothing_left = exchange->offset;
-  if(exchange->begun)
+  veo_download *download = exchange->download;
+  if(download->begun)
     return;
   /* A reply without a body: an empty file, or an error page of no bytes. What is here is not given up for it. */
   if(exchange->http_status == 200 &&
-     (exchange->sink ? veo_sink_size(exchange->sink) : exchange->offset) > 0) {
+     (download->sink ? veo_sink_size(download->sink) : download->offset) > 0) {
     exchange->outcome = VEO_OUTCOME_NETWORK;
     snprintf(exchange->error, sizeof exchange->error,
              "the server answered with no byte of the file");
-  } else if(exchange->http_status == 200 && exchange->sink)
-    exchange->total = 0;
+  } else if(exchange->http_status == 200 && download->sink)
+    download->total = 0;
   else if(exchange->http_status == 200)
     exchange->outcome = VEO_OUTCOME_REPLY;
-  else if(exchange->http_status != 206 || exchange->headers->range_start != nothing_left)
+  else if(exchange->http_status != 206 || download->headers.range_start != download->offset)
     exchange->outcome = VEO_OUTCOME_REFUSED;
 }
 
@@ -195,7 +188,7 @@ static void finish_download(veo_exchange *exchange)
  * not speak HTTP, which may be one that a redirect led to.) */
 static int is_forbidden_redirect(const veo_exchange *exchange, CURLcode result)
 {
-  const char *to = exchange->kind == VEO_KIND_DOWNLOAD ? exchange->headers->location : "";
+  const char *to = exchange->download ? exchange->download->headers.location : "";
   if(!*to || exchange->http_status < 300 || exchange->http_status > 399)
     return 0;
   if(result == CURLE_UNSUPPORTED_PROTOCOL)
@@ -228,13 +221,13 @@ void veo_exchange_finish(veo_exchange *exchange, CURLcode result)
   unpack(exchange);
   result = exchange->result;
   curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &exchange->http_status);
-  if(exchange->kind == VEO_KIND_DOWNLOAD && result == CURLE_OK)
+  if(exchange->download && result == CURLE_OK)
     finish_download(exchange);
-  if(exchange->io_error)
+  if(exchange->download && exchange->download->io_error)
     exchange->outcome = VEO_OUTCOME_IO;
   else if(exchange->overflow)
     exchange->outcome = VEO_OUTCOME_TOO_LARGE;
-  else if(result == CURLE_ABORTED_BY_CALLBACK && exchange->no_alpn) {
+  else if(result == CURLE_ABORTED_BY_CALLBACK && exchange->call.no_alpn) {
     exchange->outcome = VEO_OUTCOME_PROTOCOL;
     exchange->sent = VEO_SENT_NO; /* stopped just before; what left went to a proxy */
   } else if(is_forbidden_redirect(exchange, result))
@@ -245,7 +238,7 @@ void veo_exchange_finish(veo_exchange *exchange, CURLcode result)
              (int)(VEO_HEADER_CAP >> 10));
   } else if(exchange->outcome != VEO_OUTCOME_REFUSED && result != CURLE_OK)
     exchange->outcome = is_unreadable(result) ? VEO_OUTCOME_UNREADABLE : VEO_OUTCOME_NETWORK;
-  exchange->state = VEO_STATE_DONE;
+  exchange->op.state = VEO_STATE_DONE;
 }
 
 void veo_exchange_abandon(veo_exchange *exchange, veo_outcome outcome)
@@ -253,5 +246,5 @@ void veo_exchange_abandon(veo_exchange *exchange, veo_outcome outcome)
   exchange->sent = veo_exchange_sent(exchange);
   unpack(exchange); /* what came of the answer to an order may name its task */
   exchange->outcome = outcome;
-  exchange->state = VEO_STATE_DONE;
+  exchange->op.state = VEO_STATE_DONE;
 }

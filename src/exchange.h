@@ -1,35 +1,15 @@
-/* One exchange with a server (or one save), from preparation to outcome, over a pooled easy handle.
+/* One exchange with a server, from preparation to outcome, over a pooled easy handle.
  * No Lua: what libcurl's callbacks need is C memory only, since a longjmp through libcurl kills it. */
 #ifndef VEO_EXCHANGE_H
 #define VEO_EXCHANGE_H
 
 #include <curl/curl.h>
 
-#include "boxes.h"
-#include "digest.h"
+#include "operation.h"
 #include "poller.h"
 #include "settings.h"
 #include "sink.h"
 #include "text.h"
-
-typedef enum {
-  VEO_KIND_NONE,
-  VEO_KIND_STATUS,
-  VEO_KIND_CALL, /* any other call of the API */
-  VEO_KIND_DOWNLOAD,
-  VEO_KIND_UPLOAD,
-  VEO_KIND_SAVE,
-  VEO_KIND_WARM
-} veo_kind;
-
-typedef enum {
-  VEO_STATE_IDLE,
-  VEO_STATE_PREPARED,
-  VEO_STATE_QUEUED,
-  VEO_STATE_ACTIVE,
-  VEO_STATE_DONE, /* ended */
-  VEO_STATE_TAKEN /* ended and handed out */
-} veo_state;
 
 typedef enum {
   VEO_OUTCOME_REPLY,      /* an HTTP reply came whole */
@@ -46,7 +26,7 @@ typedef enum {
 
 typedef enum { VEO_SENT_NO, VEO_SENT_MAYBE, VEO_SENT_YES } veo_sent;
 
-/* What a download learns from its headers; kept apart, for only downloads need it. */
+/* What a download learns from its headers. */
 typedef struct {
   char etag[256];
   char last_modified[64];
@@ -59,7 +39,6 @@ typedef struct {
 /* A download that a script reads piece by piece. When the buffer is full the transfer is paused: the
  * script that reads slowly slows the server down, and memory stays bounded. */
 typedef struct {
-  int on;
   int paused;
   size_t cap; /* bytes held at most, and at least one piece of libcurl's */
   veo_buffer bytes;
@@ -78,75 +57,34 @@ typedef struct {
   double began;
   double end;
   int extended;   /* the host was away when it came, and it was put off */
+  long stall;     /* seconds of crawling that end a file; 0 for what is none */
   double look_at; /* when to see whether a file crawls, or a call is slow */
   double crawls_since;
   curl_off_t moved; /* bytes at the last look */
 } veo_deadline;
 
-/* Fields by who needs them: the engine, then every kind, then some. Those of some mean nothing in the others. */
-typedef struct veo_exchange {
-  /* Its place in the engine. */
-  struct veo_exchange *prev; /* neighbours in the engine's list of its state */
-  struct veo_exchange *next;
-  struct veo_exchange *news_next; /* in the engine's list of those that have news */
-  struct veo_exchange **news;     /* the head of that list */
-  int has_news;
-  int slot;    /* its number in the engine, from 1, for life */
-  void *owner; /* the transfer that script holds, or NULL: a blocking call's, or nobody's */
-  veo_poller *poller;
-  veo_pace *pace;
-  int host;     /* the engine's number for the host, -1 when it needs no resolver */
-  int resolved; /* its host needs no resolver any more */
-
-  /* Every kind. */
-  veo_kind kind;
-  veo_state state;
-  veo_outcome outcome;
-  veo_sent sent;
-  CURLcode result;
-  char error[CURL_ERROR_SIZE];
-
-  /* Every kind but a save. */
-  CURL *easy; /* NULL: a new one is to be made; see veo_exchange_recycle */
-  CURLU *url;
-  int tls;
-  long timeout_ms; /* 0: none */
-  long connect_timeout_ms;
-  veo_deadline deadline;
-  long http_status;
-  veo_buffer reply;
-  size_t header_bytes;
-  int in_headers; /* of a reply whose headers have not ended */
-  int overflow;   /* the body passed its cap */
-  int slow;       /* under way for VEO_SLOW: its place is another's */
-
-  /* A status or another call. */
+/* A status or another call of the API. */
+typedef struct {
   veo_buffer request;
   int look;         /* of a status: the usual record is read into one; see status_record.h */
   int billable;     /* an order */
   int without_alpn; /* billable: may go out though the server agreed on no protocol in its handshake */
   int no_alpn;      /* which it did not */
+} veo_api_call;
 
-  /* A download or an upload. */
-  long stall; /* seconds of crawling that end a file; 0 for what is none */
-
-  /* An upload. */
-  curl_mime *form; /* its body, read from the file while it is sent */
-
-  /* A download or a save. */
-  veo_sink *sink;
-  curl_off_t total; /* of the whole file, -1 while unknown */
-  int io_error;
-  const char *io_stage;
-
-  /* A download. */
-  struct curl_slist *extra; /* a header of this exchange alone */
-  veo_file_headers *headers;
+/* A download; there is one only while it is needed. */
+typedef struct {
+  veo_sink *sink; /* NULL: a script reads it as a stream */
   veo_stream stream;
-  curl_off_t offset; /* where the first byte goes */
+  veo_file_headers headers;
+  struct curl_slist *extra; /* a header of this exchange alone */
+  curl_off_t offset;        /* where the first byte goes */
   curl_off_t written;
   curl_off_t overlap; /* bytes that come and are in the sink already: to be compared */
+  curl_off_t total;   /* of the whole file, -1 while unknown */
   curl_off_t max_bytes;
+  int io_error;
+  const char *io_stage;
   int tell_headers; /* its owner wants to be woken once the headers are there */
   int decodes;      /* libcurl decodes it, if it is encoded */
   int begun;        /* the first byte of a file's body was seen */
@@ -154,16 +92,57 @@ typedef struct veo_exchange {
   int no_encoded;   /* nor is what comes encoded the rest of one */
   int encoded;      /* such came */
   int page;         /* and came with 200 */
-  int stalled;      /* the step's time was used up: it goes on in the next one */
   int discarded;    /* what still comes is thrown away */
+  veo_pace *pace;
+  int stalled; /* the step's time was used up: it goes on in the next one */
+  int has_news;
+  struct veo_exchange *news_next; /* in the engine's list of those that have news */
+  struct veo_exchange **news;     /* the head of that list */
+} veo_download;
 
-  /* A save. */
-  char *save_to; /* without a sink: the file to look at */
-  char digest[VEO_DIGEST_TEXT];
-  veo_boxes boxes;
-  int overwrite;
-  int unsynced; /* the file system cannot sync */
+typedef struct veo_exchange {
+  veo_operation op; /* first: a pointer to either points at both */
+  CURL *easy;       /* NULL: a new one is to be made; see veo_exchange_recycle */
+  CURLU *url;
+  veo_poller *poller;
+  int host;     /* the engine's number for the host, -1 when it needs no resolver */
+  int resolved; /* its host needs no resolver any more */
+  int tls;
+  long timeout_ms; /* 0: none */
+  long connect_timeout_ms;
+  veo_deadline deadline;
+  int slow; /* under way for VEO_SLOW: its place is another's */
+  long http_status;
+  veo_buffer reply;
+  size_t header_bytes;
+  int in_headers; /* of a reply whose headers have not ended */
+  int overflow;   /* the body passed its cap */
+  veo_outcome outcome;
+  veo_sent sent;
+  CURLcode result;
+  char error[CURL_ERROR_SIZE];
+  veo_api_call call;
+  veo_download *download; /* NULL for every other kind */
+  curl_mime *form;        /* an upload's body, read from the file while it is sent */
 } veo_exchange;
+
+/* The exchange of an operation that is no work. */
+static inline veo_exchange *veo_exchange_of(veo_operation *operation)
+{
+  return (veo_exchange *)operation;
+}
+
+/* Whether it stands still until its reader has made room. */
+static inline int veo_is_paused(const veo_exchange *exchange)
+{
+  return exchange->download && exchange->download->stream.paused;
+}
+
+/* Whether it stands still until the next step. */
+static inline int veo_is_stalled(const veo_exchange *exchange)
+{
+  return exchange->download && exchange->download->stalled;
+}
 
 /* A new exchange with its handles, or NULL. */
 veo_exchange *veo_exchange_new(void);
@@ -176,7 +155,9 @@ void veo_exchange_recycle(veo_exchange *exchange);
 
 /* Whether the server says that a file is encoded, in whatever way. */
 int veo_is_encoded(const veo_file_headers *headers);
-/* Puts it into the engine's list of those whose owner has something to look at. */
+/* What of a download is needed once; NULL when memory is short. */
+veo_download *veo_download_new(void);
+/* Puts a download into the engine's list of those whose owner has something to look at. */
 void veo_exchange_tell(veo_exchange *exchange);
 /* Whether bytes of the request may have left, as far as it can be proved. */
 veo_sent veo_exchange_sent(const veo_exchange *exchange);

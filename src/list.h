@@ -1,39 +1,41 @@
-/* A list of exchanges, which hold their neighbours themselves: joining and leaving cost nothing. */
+/* A list of operations, which hold their neighbours themselves: joining and leaving cost nothing. */
 #ifndef VEO_LIST_H
 #define VEO_LIST_H
 
-#include "exchange.h"
+#include <stddef.h>
+
+#include "operation.h"
 
 typedef struct {
-  veo_exchange *first;
-  veo_exchange *last;
+  veo_operation *first;
+  veo_operation *last;
   int count;
 } veo_list;
 
-static inline void veo_list_append(veo_list *list, veo_exchange *exchange)
+static inline void veo_list_append(veo_list *list, veo_operation *operation)
 {
-  exchange->prev = list->last;
-  exchange->next = NULL;
+  operation->prev = list->last;
+  operation->next = NULL;
   if(list->last)
-    list->last->next = exchange;
+    list->last->next = operation;
   else
-    list->first = exchange;
-  list->last = exchange;
+    list->first = operation;
+  list->last = operation;
   list->count++;
 }
 
-static inline void veo_list_remove(veo_list *list, veo_exchange *exchange)
+static inline void veo_list_remove(veo_list *list, veo_operation *operation)
 {
-  if(exchange->prev)
-    exchange->prev->next = exchange->next;
+  if(operation->prev)
+    operation->prev->next = operation->next;
   else
-    list->first = exchange->next;
-  if(exchange->next)
-    exchange->next->prev = exchange->prev;
+    list->first = operation->next;
+  if(operation->next)
+    operation->next->prev = operation->prev;
   else
-    list->last = exchange->prev;
-  exchange->prev = NULL;
-  exchange->next = NULL;
+    list->last = operation->prev;
+  operation->prev = NULL;
+  operation->next = NULL;
   list->count--;
 }
 

@@ -1,78 +1,102 @@
-/* Exchanges into the engine and their results out of it; see engine.h. */
+/* Operations into the engine and their results out of it; see engine.h. */
 #include "engine.h"
 
 /* Takes it out of the list of those that have news. */
 static void drop_news(veo_engine *engine, veo_exchange *exchange)
 {
   veo_exchange **at = &engine->news;
-  if(!exchange->has_news)
+  if(!exchange->download || !exchange->download->has_news)
     return;
   while(*at != exchange)
-    at = &(*at)->news_next;
-  *at = exchange->news_next;
-  exchange->has_news = 0;
+    at = &(*at)->download->news_next;
+  *at = exchange->download->news_next;
+  exchange->download->has_news = 0;
+}
+
+/* A new one gets its number. */
+static void enter(veo_engine *engine, veo_operation *operation)
+{
+  operation->slot = ++engine->slots;
+  operation->state = VEO_STATE_PREPARED;
+  veo_list_append(&engine->prepared, operation);
 }
 
 veo_exchange *veo_engine_acquire(veo_engine *engine, veo_kind kind)
 {
-  veo_exchange *exchange = engine->idle.first;
+  veo_operation *idle = engine->idle.first;
+  veo_exchange *exchange;
   /* The last released is the likeliest to fit; a poll follows a poll. */
   if(engine->idle.last && engine->idle.last->kind == kind)
-    exchange = engine->idle.last;
-  if(exchange) {
-    veo_engine_move(engine, exchange, VEO_STATE_PREPARED);
-    return exchange;
+    idle = engine->idle.last;
+  if(idle) {
+    veo_engine_move(engine, idle, VEO_STATE_PREPARED);
+    return veo_exchange_of(idle);
   }
   exchange = veo_exchange_new();
   if(exchange) {
-    exchange->slot = ++engine->slots;
-    exchange->pace = &engine->pace;
     exchange->poller = &engine->poller;
-    exchange->state = VEO_STATE_PREPARED;
-    veo_list_append(&engine->prepared, exchange);
-    veo_exchange_recycle(exchange);
-    exchange->news = &engine->news;
+    enter(engine, &exchange->op);
   }
   return exchange;
 }
 
-void veo_engine_release(veo_engine *engine, veo_exchange *exchange)
+veo_work *veo_engine_acquire_work(veo_engine *engine, veo_kind kind)
 {
-  drop_news(engine, exchange);
-  veo_exchange_recycle(exchange);
-  if(engine->idle.count > engine->max_in_flight) {
-    veo_list_remove(veo_list_of(engine, exchange), exchange);
-    veo_exchange_free(exchange);
-    return;
+  veo_work *work;
+  if(engine->works.idle.first) {
+    work = veo_work_of(engine->works.idle.first);
+    veo_engine_move(engine, &work->op, VEO_STATE_PREPARED);
+  } else {
+    work = veo_work_new();
+    if(!work)
+      return NULL;
+    enter(engine, &work->op);
   }
-  veo_engine_move(engine, exchange, VEO_STATE_IDLE);
+  work->op.kind = kind;
+  return work;
 }
 
-veo_exchange *veo_engine_take(veo_engine *engine)
+void veo_engine_release(veo_engine *engine, veo_operation *operation)
 {
-  veo_exchange *exchange;
-  while((exchange = engine->done.first) != NULL && !exchange->owner)
-    veo_engine_release(engine, exchange);
-  if(exchange)
-    veo_engine_hand_out(engine, exchange);
-  return exchange;
+  if(veo_is_work(operation)) {
+    veo_work_recycle(veo_work_of(operation));
+  } else {
+    drop_news(engine, veo_exchange_of(operation));
+    veo_exchange_recycle(veo_exchange_of(operation));
+  }
+  veo_engine_move(engine, operation, VEO_STATE_IDLE);
+  if(veo_list_of(engine, operation)->count > engine->max_in_flight) {
+    veo_list_remove(veo_list_of(engine, operation), operation);
+    veo_operation_free(operation);
+  }
 }
 
-veo_exchange *veo_engine_take_news(veo_engine *engine)
+veo_operation *veo_engine_take(veo_engine *engine)
 {
-  veo_exchange *exchange;
-  while((exchange = engine->news) != NULL) {
+  veo_operation *operation;
+  while((operation = engine->done.first) != NULL && !operation->owner)
+    veo_engine_release(engine, operation);
+  if(operation)
+    veo_engine_hand_out(engine, operation);
+  return operation;
+}
+
+veo_operation *veo_engine_take_news(veo_engine *engine)
+{
+  veo_operation *operation = NULL;
+  while(engine->news && !operation) {
+    veo_exchange *exchange = engine->news;
     drop_news(engine, exchange);
-    if(exchange->state == VEO_STATE_ACTIVE && exchange->owner)
-      break;
+    if(exchange->op.state == VEO_STATE_ACTIVE && exchange->op.owner)
+      operation = &exchange->op;
   }
   veo_engine_publish(engine);
-  return exchange;
+  return operation;
 }
 
-void veo_engine_hand_out(veo_engine *engine, veo_exchange *exchange)
+void veo_engine_hand_out(veo_engine *engine, veo_operation *operation)
 {
-  if(exchange->state == VEO_STATE_DONE)
-    veo_engine_move(engine, exchange, VEO_STATE_TAKEN);
+  if(operation->state == VEO_STATE_DONE)
+    veo_engine_move(engine, operation, VEO_STATE_TAKEN);
   veo_engine_publish(engine);
 }

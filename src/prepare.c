@@ -84,8 +84,8 @@ static int set_common(veo_exchange *exchange, const veo_settings *settings, cons
   /* Plain http to this machine, the key in it, is no proxy's to see, whatever names one. */
   int direct = settings->direct || (!is_https(url) && veo_is_loopback(url));
   curl_easy_cleanup(exchange->easy);
-  exchange->kind = VEO_KIND_NONE;
-  exchange->stall = 0;
+  exchange->op.kind = VEO_KIND_NONE;
+  exchange->deadline.stall = 0;
   exchange->easy = curl_easy_init();
   if(!exchange->easy)
     return 0;
@@ -183,11 +183,11 @@ static veo_prepared set_task(veo_exchange *exchange, const char *task_id, size_t
     code = curl_url_set(exchange->url, CURLUPART_QUERY, query, 0);
   } else {
     char *escaped = length ? curl_easy_escape(exchange->easy, task_id, (int)length) : NULL;
-    int ok = !length || (escaped && veo_buffer_append(&exchange->request, query, prefix) &&
-                         veo_buffer_append(&exchange->request, escaped, strlen(escaped)));
+    int ok = !length || (escaped && veo_buffer_append(&exchange->call.request, query, prefix) &&
+                         veo_buffer_append(&exchange->call.request, escaped, strlen(escaped)));
     code = !ok ? CURLUE_OUT_OF_MEMORY
                : curl_url_set(exchange->url, CURLUPART_QUERY,
-                              length ? exchange->request.data : VEO_STATUS_QUERY, 0);
+                              length ? exchange->call.request.data : VEO_STATUS_QUERY, 0);
     curl_free(escaped);
   }
   return code ? failed(exchange) : VEO_PREPARED;
@@ -212,7 +212,7 @@ veo_prepared veo_prepare_status(veo_exchange *exchange, const veo_settings *sett
                                 long connect_timeout_ms)
 {
   veo_prepared state =
-      exchange->kind == VEO_KIND_STATUS ? VEO_PREPARED : set_status(exchange, settings);
+      exchange->op.kind == VEO_KIND_STATUS ? VEO_PREPARED : set_status(exchange, settings);
   if(state == VEO_PREPARED)
     state = set_task(exchange, task_id, length);
   exchange->timeout_ms = timeout_ms;
@@ -221,16 +221,17 @@ veo_prepared veo_prepare_status(veo_exchange *exchange, const veo_settings *sett
     state = VEO_PREPARE_FAILED;
   if(state != VEO_PREPARED)
     return state == VEO_PREPARE_FAILED ? failed(exchange) : state;
-  exchange->kind = VEO_KIND_STATUS;
+  exchange->op.kind = VEO_KIND_STATUS;
   return VEO_PREPARED;
 }
 
 /* The body stays in the exchange: libcurl reads it from there while it sends. */
 static int set_post(veo_exchange *exchange, const veo_call *call)
 {
-  return veo_buffer_append(&exchange->request, call->body ? call->body : "", call->body_length) &&
+  return veo_buffer_append(&exchange->call.request, call->body ? call->body : "",
+                           call->body_length) &&
          SET(exchange, CURLOPT_POST, 1L) &&
-         SET(exchange, CURLOPT_POSTFIELDS, exchange->request.data) &&
+         SET(exchange, CURLOPT_POSTFIELDS, exchange->call.request.data) &&
          SET(exchange, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_length);
 }
 
@@ -243,8 +244,8 @@ static int set_billable(veo_exchange *exchange, const veo_call *call)
    * use, and the two read each other's answers. It does not where the TLS options differ. */
   if(!SET_IF_KNOWN(exchange, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2))
     return 0;
-  exchange->billable = 1;
-  exchange->without_alpn = call->without_alpn;
+  exchange->call.billable = 1;
+  exchange->call.without_alpn = call->without_alpn;
 #if LIBCURL_VERSION_NUM >= 0x075000
   /* Not to be had of an older one that it runs with, which sends in any case. */
   if(!curl_easy_setopt(exchange->easy, CURLOPT_PREREQFUNCTION, veo_on_ready) &&
@@ -277,8 +278,15 @@ veo_prepared veo_prepare_call(veo_exchange *exchange, const veo_settings *settin
     return failed(exchange);
   state = set_url(exchange, call->url, call->query);
   if(state == VEO_PREPARED)
-    exchange->kind = VEO_KIND_CALL;
+    exchange->op.kind = VEO_KIND_CALL;
   return state;
+}
+
+static int set_header(veo_exchange *exchange, const char *text)
+{
+  veo_download *download = exchange->download;
+  download->extra = curl_slist_append(NULL, text);
+  return download->extra && SET(exchange, CURLOPT_HTTPHEADER, download->extra);
 }
 
 /* A range request goes on where the file stops, if the server's file is still the same. */
@@ -293,8 +301,7 @@ static int set_range(veo_exchange *exchange, const veo_fetch *fetch)
   if(!fetch->if_range)
     return 1;
   snprintf(text, sizeof text, "If-Range: %s", fetch->if_range);
-  exchange->extra = curl_slist_append(NULL, text);
-  return exchange->extra && SET(exchange, CURLOPT_HTTPHEADER, exchange->extra);
+  return set_header(exchange, text);
 }
 
 /* libcurl decodes what it was told to ask for, and is not to ask: some servers encode all the same. */
@@ -302,10 +309,8 @@ static int set_decoding(veo_exchange *exchange, const veo_fetch *fetch)
 {
   if(!fetch->decode || fetch->offset > 0)
     return 1;
-  exchange->decodes = 1;
-  exchange->extra = curl_slist_append(NULL, "Accept-Encoding:");
-  return exchange->extra && SET(exchange, CURLOPT_HTTPHEADER, exchange->extra) &&
-         SET(exchange, CURLOPT_ACCEPT_ENCODING, "gzip");
+  exchange->download->decodes = 1;
+  return set_header(exchange, "Accept-Encoding:") && SET(exchange, CURLOPT_ACCEPT_ENCODING, "gzip");
 }
 
 /* No key and no content encoding. */
@@ -318,35 +323,38 @@ static int set_download(veo_exchange *exchange, const veo_fetch *fetch, int stre
          SET(exchange, CURLOPT_MAXREDIRS, VEO_MAX_REDIRECTS);
 }
 
+static veo_download *new_download(const veo_fetch *fetch, veo_sink *sink)
+{
+  veo_download *download = veo_download_new();
+  if(!download)
+    return NULL;
+  download->sink = sink ? veo_sink_retain(sink) : NULL;
+  download->offset = fetch->offset;
+  download->max_bytes = fetch->max_bytes;
+  download->stream.cap = fetch->buffer;
+  download->tell_headers = fetch->tell_headers;
+  download->no_pages = fetch->no_pages;
+  download->no_encoded = fetch->decode && fetch->offset > 0;
+  return download;
+}
+
 veo_prepared veo_prepare_download(veo_exchange *exchange, const veo_settings *settings,
                                   const veo_fetch *fetch, veo_sink *sink, long timeout_ms,
                                   long connect_timeout_ms)
 {
   veo_prepared state;
-  if(!exchange->headers)
-    exchange->headers = malloc(sizeof *exchange->headers);
-  if(!exchange->headers || !set_common(exchange, settings, fetch->url) ||
+  exchange->download = new_download(fetch, sink);
+  if(!exchange->download || !set_common(exchange, settings, fetch->url) ||
      !set_download(exchange, fetch, sink == NULL) ||
      !SET(exchange, CURLOPT_USERAGENT, settings->user_agent) ||
      !set_timeouts(exchange, timeout_ms, connect_timeout_ms) || !set_range(exchange, fetch) ||
      !set_decoding(exchange, fetch))
     return failed(exchange);
-  memset(exchange->headers, 0, sizeof *exchange->headers);
-  exchange->headers->range_start = -1;
-  exchange->headers->range_total = -1;
   state = set_link(exchange, fetch->url);
   if(state != VEO_PREPARED)
     return state;
-  exchange->kind = VEO_KIND_DOWNLOAD;
-  exchange->stall = fetch->stall;
-  exchange->sink = sink ? veo_sink_retain(sink) : NULL;
-  exchange->offset = fetch->offset;
-  exchange->max_bytes = fetch->max_bytes;
-  exchange->stream.on = sink == NULL;
-  exchange->stream.cap = fetch->buffer;
-  exchange->tell_headers = fetch->tell_headers;
-  exchange->no_pages = fetch->no_pages;
-  exchange->no_encoded = fetch->decode && fetch->offset > 0;
+  exchange->op.kind = VEO_KIND_DOWNLOAD;
+  exchange->deadline.stall = fetch->stall;
   return VEO_PREPARED;
 }
 
@@ -390,8 +398,8 @@ veo_prepared veo_prepare_upload(veo_exchange *exchange, const veo_settings *sett
     state = set_url(exchange, form->url, NULL);
   if(state != VEO_PREPARED)
     return state;
-  exchange->kind = VEO_KIND_UPLOAD;
-  exchange->stall = VEO_LOW_SPEED_TIME;
+  exchange->op.kind = VEO_KIND_UPLOAD;
+  exchange->deadline.stall = VEO_LOW_SPEED_TIME;
   return VEO_PREPARED;
 }
 
@@ -407,17 +415,6 @@ veo_prepared veo_prepare_warm(veo_exchange *exchange, const veo_settings *settin
     return failed(exchange);
   state = set_url(exchange, settings->base_url, NULL);
   if(state == VEO_PREPARED)
-    exchange->kind = VEO_KIND_WARM;
+    exchange->op.kind = VEO_KIND_WARM;
   return state;
-}
-
-veo_prepared veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char *to, int overwrite)
-{
-  exchange->save_to = veo_copy(to, strlen(to));
-  if(!exchange->save_to)
-    return failed(exchange);
-  exchange->kind = VEO_KIND_SAVE;
-  exchange->sink = sink ? veo_sink_retain(sink) : NULL;
-  exchange->overwrite = overwrite;
-  return VEO_PREPARED;
 }

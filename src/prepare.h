@@ -58,7 +58,5 @@ veo_prepared veo_prepare_upload(veo_exchange *exchange, const veo_settings *sett
                                 const veo_form *form, long timeout_ms, long connect_timeout_ms);
 veo_prepared veo_prepare_warm(veo_exchange *exchange, const veo_settings *settings, long timeout_ms,
                               long connect_timeout_ms);
-veo_prepared veo_prepare_save(veo_exchange *exchange, veo_sink *sink, const char *to,
-                              int overwrite);
 
 #endif

@@ -71,6 +71,11 @@ int veo_push_failure(lua_State *L, const char *reason, const char *message, veo_
   return 2;
 }
 
+static const char *io_reason(int error)
+{
+  return error == EEXIST ? "exists" : "io";
+}
+
 static const char *reason_of(const veo_exchange *exchange)
 {
   switch(exchange->outcome) {
@@ -88,7 +93,7 @@ static const char *reason_of(const veo_exchange *exchange)
   case VEO_OUTCOME_PROTOCOL:
     return "protocol";
   case VEO_OUTCOME_IO:
-    return exchange->io_error == EEXIST ? "exists" : "io";
+    return io_reason(exchange->download->io_error);
   case VEO_OUTCOME_CANCELLED:
     return "cancelled";
   default:
@@ -96,29 +101,30 @@ static const char *reason_of(const veo_exchange *exchange)
   }
 }
 
-/* The file that a failure is about. */
-static const char *name_of(const veo_exchange *exchange)
+/* The file, what was done with it and why that failed. */
+static void push_io_message(lua_State *L, const char *path, const char *stage, int error)
 {
-  return exchange->save_to ? exchange->save_to : exchange->sink->path;
+  lua_pushfstring(L, "%s: %s: %s", path, stage, strerror(error));
 }
 
 static void push_message(lua_State *L, veo_exchange *exchange)
 {
+  const veo_download *download = exchange->download;
   const char *text;
   switch(exchange->outcome) {
   case VEO_OUTCOME_REPLY:
     text = "the reply is not a JSON object";
     break;
   case VEO_OUTCOME_TOO_LARGE:
-    text = exchange->kind != VEO_KIND_DOWNLOAD ? "the reply is larger than 1 MiB"
-           : exchange->max_bytes
+    text = !download ? "the reply is larger than 1 MiB"
+           : download->max_bytes
                ? "the file is larger than max_bytes"
                : "the file is larger than 8 GiB, and its server tells no length: see max_bytes";
     break;
   case VEO_OUTCOME_REFUSED:
-    if(exchange->page)
+    if(download->page)
       lua_pushliteral(L, "the server answered with a page instead of the file");
-    else if(exchange->encoded)
+    else if(download->encoded)
       lua_pushliteral(L, "the rest of the file came encoded, which what came before it is not");
     else if(exchange->http_status == 200)
       lua_pushliteral(L, "the file is another one than the one that was begun");
@@ -135,8 +141,7 @@ static void push_message(lua_State *L, veo_exchange *exchange)
                                                         : "a redirect that is not followed";
     break;
   case VEO_OUTCOME_IO:
-    lua_pushfstring(L, "%s: %s: %s", name_of(exchange), exchange->io_stage,
-                    strerror(exchange->io_error));
+    push_io_message(L, download->sink->path, download->io_stage, download->io_error);
     return;
   case VEO_OUTCOME_CANCELLED:
     text = "cancelled";
@@ -170,7 +175,7 @@ static void set_excerpt(lua_State *L, const veo_exchange *exchange)
 static int is_unanswered(const veo_exchange *exchange)
 {
   long made = 0;
-  if(exchange->billable || exchange->http_status)
+  if(exchange->call.billable || exchange->http_status)
     return 0;
   switch(exchange->result) {
   case CURLE_SEND_ERROR:
@@ -199,10 +204,37 @@ static void set_body(lua_State *L, const veo_buffer *reply)
 static void set_proxy_status(lua_State *L, const veo_exchange *exchange)
 {
   long status = 0;
-  if(exchange->easy)
-    curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+  curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_CONNECTCODE, &status);
   if(status >= 300)
     set_number(L, "proxy_status", (double)status);
+}
+
+static void set_true(lua_State *L, const char *field)
+{
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, field);
+}
+
+/* What only a download has to say of its failure. */
+static void set_download_failure(lua_State *L, veo_outcome outcome, veo_download *download)
+{
+  if(download->page)
+    set_true(L, "page");
+  if(download->encoded)
+    set_true(L, "encoded");
+  if(download->io_error)
+    set_number(L, "errno", download->io_error);
+  if(outcome == VEO_OUTCOME_REDIRECT) {
+    char *location = download->headers.location;
+    location[strcspn(location, "?#")] = '\0'; /* also of one without a scheme */
+    veo_redact(location);
+    set_text(L, "location", location);
+  }
+  set_number(L, "bytes", (double)download->written);
+  if(download->headers.range_total >= 0)
+    set_number(L, "total", (double)download->headers.range_total);
+  if(outcome != VEO_OUTCOME_REFUSED)
+    set_version(L, &download->headers); /* of the cut file; an error page has one of its own */
 }
 
 /* Everything known: [-0, +2]. */
@@ -220,43 +252,18 @@ static int push_failure(lua_State *L, veo_exchange *exchange)
   if(exchange->http_status)
     set_number(L, "http_status", (double)exchange->http_status);
   set_proxy_status(L, exchange);
-  if(exchange->result == CURLE_OPERATION_TIMEDOUT) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "timed_out");
-  }
-  if(exchange->page) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "page");
-  }
-  if(exchange->encoded) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "encoded");
-  }
-  if(exchange->kind == VEO_KIND_WARM)
+  if(exchange->result == CURLE_OPERATION_TIMEDOUT)
+    set_true(L, "timed_out");
+  if(exchange->op.kind == VEO_KIND_WARM)
     set_http2(L, exchange);
-  if(is_unanswered(exchange)) {
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "unanswered");
-  }
-  if(exchange->io_error)
-    set_number(L, "errno", exchange->io_error);
-  if(exchange->outcome == VEO_OUTCOME_REDIRECT) {
-    char *location = exchange->headers->location;
-    location[strcspn(location, "?#")] = '\0'; /* also of one without a scheme */
-    veo_redact(location);
-    set_text(L, "location", location);
-  }
-  if(exchange->kind == VEO_KIND_DOWNLOAD) {
-    set_number(L, "bytes", (double)exchange->written);
-    if(exchange->headers->range_total >= 0)
-      set_number(L, "total", (double)exchange->headers->range_total);
-    if(exchange->outcome != VEO_OUTCOME_REFUSED)
-      set_version(L, exchange->headers); /* of the cut file; an error page has one of its own */
-  }
-  if(exchange->outcome != VEO_OUTCOME_CANCELLED && exchange->kind != VEO_KIND_SAVE)
+  if(is_unanswered(exchange))
+    set_true(L, "unanswered");
+  if(exchange->download)
+    set_download_failure(L, exchange->outcome, exchange->download);
+  if(exchange->outcome != VEO_OUTCOME_CANCELLED)
     set_retry_after(L, exchange);
   set_excerpt(L, exchange);
-  if(exchange->billable)
+  if(exchange->call.billable)
     set_body(L, &exchange->reply);
   return 2;
 }
@@ -333,7 +340,7 @@ static void wrap_envelope(lua_State *L, veo_exchange *exchange)
   set_retry_after(L, exchange);
   set_text(L, "sent", "yes");
   set_complaint(L, exchange);
-  if(exchange->billable) {
+  if(exchange->call.billable) {
     set_excerpt(L, exchange);
     /* lua-cjson rounds whole numbers past 2^53: their digits are in the text. */
     set_body(L, &exchange->reply);
@@ -361,7 +368,7 @@ static const char *find_object(const veo_buffer *reply, size_t *length)
 static int push_status(lua_State *L, int env, const veo_exchange *exchange, const char *object,
                        size_t length)
 {
-  if(!exchange->look || exchange->http_status != 200 || exchange->result != CURLE_OK)
+  if(!exchange->call.look || exchange->http_status != 200 || exchange->result != CURLE_OK)
     return 0;
   lua_rawgeti(L, env, VEO_ENV_KIND);
   if(veo_status_record_push(L, lua_gettop(L), object, length))
@@ -386,15 +393,16 @@ static int push_api_reply(lua_State *L, int env, veo_exchange *exchange)
 
 void veo_push_download_reply(lua_State *L, const veo_exchange *exchange)
 {
-  const veo_file_headers *headers = exchange->headers;
+  const veo_download *download = exchange->download;
+  const veo_file_headers *headers = &download->headers;
   curl_off_t length = -1;
   char *type = NULL;
   lua_createtable(L, 0, 10);
   set_number(L, "http_status", (double)exchange->http_status);
-  set_number(L, "bytes", (double)exchange->written);
-  set_number(L, "offset", (double)exchange->offset);
-  if(exchange->total >= 0)
-    set_number(L, "total", (double)exchange->total);
+  set_number(L, "bytes", (double)download->written);
+  set_number(L, "offset", (double)download->offset);
+  if(download->total >= 0)
+    set_number(L, "total", (double)download->total);
   curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
   if(length >= 0)
     set_number(L, "content_length", (double)length);
@@ -404,6 +412,14 @@ void veo_push_download_reply(lua_State *L, const veo_exchange *exchange)
   if(veo_is_encoded(headers))
     set_text(L, "encoding", headers->encoding);
   set_version(L, headers);
+}
+
+static int push_warm_reply(lua_State *L, const veo_exchange *exchange)
+{
+  lua_createtable(L, 0, 2);
+  set_number(L, "http_status", (double)exchange->http_status);
+  set_http2(L, exchange);
+  return 1;
 }
 
 /* What the boxes of a file say, if they say anything. */
@@ -416,24 +432,30 @@ static void set_boxes(lua_State *L, const veo_boxes *boxes)
   set_number(L, "box_at", boxes->at);
 }
 
-static void push_plain_reply(lua_State *L, const veo_exchange *exchange)
+int veo_push_work_result(lua_State *L, const veo_work *work)
 {
-  lua_createtable(L, 0, 5);
-  if(exchange->kind == VEO_KIND_SAVE) {
-    set_text(L, "path", exchange->save_to);
-    if(exchange->unsynced) {
-      lua_pushboolean(L, 1);
-      lua_setfield(L, -2, "unsynced");
-    }
-    if(!exchange->sink) {
-      set_number(L, "size", (double)exchange->total);
-      set_text(L, "digest", exchange->digest);
-      set_boxes(L, &exchange->boxes);
-    }
-  } else {
-    set_number(L, "http_status", (double)exchange->http_status);
-    set_http2(L, exchange);
+  int is_save = work->op.kind == VEO_KIND_SAVE;
+  const char *path = is_save ? work->save.to : work->path;
+  if(work->error) {
+    lua_pushnil(L);
+    lua_createtable(L, 0, 4);
+    set_text(L, "reason", io_reason(work->error));
+    push_io_message(L, path, work->stage, work->error);
+    lua_setfield(L, -2, "message");
+    set_text(L, "sent", "no");
+    set_number(L, "errno", work->error);
+    return 2;
   }
+  lua_createtable(L, 0, 5);
+  set_text(L, "path", path);
+  if(is_save && work->save.unsynced)
+    set_true(L, "unsynced");
+  if(!is_save) {
+    set_number(L, "size", work->digest.size);
+    set_text(L, "digest", work->digest.text);
+    set_boxes(L, &work->digest.boxes);
+  }
+  return 1;
 }
 
 /* Whether the transport failed, and a reply may have come whole before it did. */
@@ -441,9 +463,7 @@ static int may_be_whole(const veo_exchange *exchange)
 {
   return (exchange->outcome == VEO_OUTCOME_NETWORK ||
           exchange->outcome == VEO_OUTCOME_UNREADABLE) &&
-         (exchange->kind == VEO_KIND_CALL || exchange->kind == VEO_KIND_STATUS ||
-          exchange->kind == VEO_KIND_UPLOAD) &&
-         exchange->reply.length;
+         !exchange->download && exchange->op.kind != VEO_KIND_WARM && exchange->reply.length;
 }
 
 int veo_push_result(lua_State *L, int env, veo_exchange *exchange, const char *secret)
@@ -455,14 +475,12 @@ int veo_push_result(lua_State *L, int env, veo_exchange *exchange, const char *s
     return push_api_reply(L, env, exchange);
   if(exchange->outcome != VEO_OUTCOME_REPLY)
     return push_failure(L, exchange);
-  switch(exchange->kind) {
+  switch(exchange->op.kind) {
   case VEO_KIND_DOWNLOAD:
     veo_push_download_reply(L, exchange);
     return 1;
-  case VEO_KIND_SAVE:
   case VEO_KIND_WARM:
-    push_plain_reply(L, exchange);
-    return 1;
+    return push_warm_reply(L, exchange);
   default:
     return push_api_reply(L, env, exchange);
   }

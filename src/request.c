@@ -1,7 +1,7 @@
-/* From Lua arguments to a prepared exchange; see request.h.
+/* From Lua arguments to a prepared operation; see request.h.
  *
  * An operation first reads its arguments into a `request`, whose strings live on the Lua stack: that
- * may raise, and holds nothing. Only then is an exchange acquired and prepared, which cannot raise. */
+ * may raise, and holds nothing. Only then is one acquired and prepared, which cannot raise. */
 #include "request.h"
 
 #include "arguments.h"
@@ -28,7 +28,7 @@ typedef struct {
   veo_form form;
   int sink_at; /* stack index, 0 without one */
   veo_sink *sink;
-  const char *save_to;
+  const char *path; /* of a save, where to; of a digest, the file */
   int overwrite;
   long timeout_ms;
   long connect_timeout_ms;
@@ -229,22 +229,21 @@ static void read_save(lua_State *L, int index, request *r)
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_SAVE;
   r->overwrite = veo_boolean_field(L, index, "overwrite");
-  r->save_to = veo_text_field(L, index, "to");
-  if(!r->save_to)
+  r->path = veo_text_field(L, index, "to");
+  if(!r->path)
     luaL_error(L, "to: string expected, got nil");
   lua_getfield(L, index, "sink");
   r->sink_at = lua_gettop(L);
 }
 
-/* A save of nothing: a look at what tells the file. */
 static void read_digest(lua_State *L, int index, request *r)
 {
   static const char *const known[] = {"path", NULL};
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
-  r->kind = VEO_KIND_SAVE;
-  r->save_to = veo_text_field(L, index, "path");
-  if(!r->save_to)
+  r->kind = VEO_KIND_DIGEST;
+  r->path = veo_text_field(L, index, "path");
+  if(!r->path)
     luaL_error(L, "path: string expected, got nil");
 }
 
@@ -268,8 +267,6 @@ static veo_prepared prepare(const veo_client *client, veo_exchange *exchange, co
                                 r->connect_timeout_ms);
   case VEO_KIND_UPLOAD:
     return veo_prepare_upload(exchange, settings, &r->form, r->timeout_ms, r->connect_timeout_ms);
-  case VEO_KIND_SAVE:
-    return veo_prepare_save(exchange, r->sink, r->save_to, r->overwrite);
   case VEO_KIND_WARM:
     return veo_prepare_warm(exchange, settings, r->timeout_ms, r->connect_timeout_ms);
   default:
@@ -277,11 +274,17 @@ static veo_prepared prepare(const veo_client *client, veo_exchange *exchange, co
   }
 }
 
-/* Why there is no exchange. */
+/* Why there is no operation. */
 typedef struct {
   const char *reason;
   char message[CURL_ERROR_SIZE];
 } problem;
+
+static void explain(problem *wrong, const char *reason, const char *message)
+{
+  wrong->reason = reason;
+  snprintf(wrong->message, sizeof wrong->message, "%s", message);
+}
 
 /* An exchange that is ready to be submitted, or NULL. Does not raise. */
 static veo_exchange *acquire(veo_client *client, const request *r, problem *wrong)
@@ -289,29 +292,40 @@ static veo_exchange *acquire(veo_client *client, const request *r, problem *wron
   veo_exchange *exchange;
   veo_prepared state;
   if(r->wrong) {
-    wrong->reason = "invalid";
-    snprintf(wrong->message, sizeof wrong->message, "%s", r->wrong);
+    explain(wrong, "invalid", r->wrong);
     return NULL;
   }
   exchange = veo_engine_acquire(&client->engine, r->kind);
-  state = exchange ? prepare(client, exchange, r) : VEO_PREPARE_FAILED;
+  if(!exchange) {
+    explain(wrong, "internal", "out of memory");
+    return NULL;
+  }
+  state = prepare(client, exchange, r);
   if(state == VEO_PREPARED) {
-    exchange->look = r->look;
+    exchange->call.look = r->look;
     return exchange;
   }
-  wrong->reason = state == VEO_PREPARE_INVALID ? "invalid" : "internal";
-  snprintf(wrong->message, sizeof wrong->message, "%s",
-           exchange ? exchange->error : "out of memory");
-  if(exchange)
-    veo_engine_release(&client->engine, exchange);
+  explain(wrong, state == VEO_PREPARE_INVALID ? "invalid" : "internal", exchange->error);
+  veo_engine_release(&client->engine, &exchange->op);
+  return NULL;
+}
+
+/* The same for a work. */
+static veo_work *acquire_work(veo_client *client, const request *r, problem *wrong)
+{
+  veo_work *work = veo_engine_acquire_work(&client->engine, r->kind);
+  if(work && (r->kind == VEO_KIND_SAVE ? veo_work_save(work, r->sink, r->path, r->overwrite)
+                                       : veo_work_digest(work, r->path)))
+    return work;
+  explain(wrong, "internal", "out of memory");
+  if(work)
+    veo_engine_release(&client->engine, &work->op);
   return NULL;
 }
 
 static const char *url_of(const veo_client *client, const request *r)
 {
   switch(r->kind) {
-  case VEO_KIND_SAVE:
-    return NULL;
   case VEO_KIND_DOWNLOAD:
     return r->fetch.url;
   case VEO_KIND_UPLOAD:
@@ -342,9 +356,9 @@ static int run(lua_State *L, veo_client *client, request *r)
   veo_exchange *exchange = acquire(client, r, &wrong);
   if(!exchange)
     return veo_push_failure(L, wrong.reason, wrong.message, VEO_SENT_NO);
-  veo_transfer_own(transfer, exchange);
+  veo_transfer_own(transfer, &exchange->op);
   veo_engine_submit(&client->engine, exchange, url_of(client, r));
-  while(exchange->state < VEO_STATE_DONE)
+  while(exchange->op.state < VEO_STATE_DONE)
     veo_engine_step(&client->engine, veo_now() + 60.0, exchange);
   veo_getuservalue(L, 1);
   return veo_transfer_finish(L, transfer, lua_gettop(L));
@@ -382,6 +396,48 @@ int veo_request_warm(lua_State *L)
   return run(L, client, &r);
 }
 
+/* Reads what follows the operation's name. */
+static void read_operation(lua_State *L, int operation, const veo_client *client, request *r)
+{
+  switch(operation) {
+  case 0:
+    read_look(L, 3, client, r);
+    break;
+  case 1:
+    read_status(L, 3, client, r);
+    break;
+  case 2:
+    read_extend(L, 3, client, r);
+    break;
+  case 3:
+    read_call(L, 3, client, r);
+    break;
+  case 4:
+    read_download(L, 3, client, r);
+    break;
+  case 5:
+    read_save(L, 3, r);
+    break;
+  case 6:
+    read_upload(L, 3, client, r);
+    break;
+  case 7:
+    read_digest(L, 3, r);
+    break;
+  default:
+    read_warm(L, 3, client, r);
+    break;
+  }
+}
+
+/* Binds the transfer on the top; raises when a finalizer closed the client while memory was asked for. */
+static void tie(lua_State *L, veo_transfer *transfer, veo_operation *operation, int tag)
+{
+  veo_transfer_bind(L, transfer, operation, tag);
+  if(!transfer->operation)
+    luaL_error(L, "the client was closed");
+}
+
 /* client:start(operation, request, options, tag): take will return the tag with the transfer */
 int veo_request_start(lua_State *L)
 {
@@ -390,46 +446,25 @@ int veo_request_start(lua_State *L)
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;
-  veo_exchange *exchange;
+  veo_exchange *exchange = NULL;
+  veo_work *work = NULL;
   problem wrong;
   int tag = lua_gettop(L) > 4 ? 5 : 0;
   luaL_checkstack(L, 30 + 3 * VEO_FORM_FIELDS, "too many arguments");
-  switch(luaL_checkoption(L, 2, NULL, operations)) {
-  case 0:
-    read_look(L, 3, client, &r);
-    break;
-  case 1:
-    read_status(L, 3, client, &r);
-    break;
-  case 2:
-    read_extend(L, 3, client, &r);
-    break;
-  case 3:
-    read_call(L, 3, client, &r);
-    break;
-  case 4:
-    read_download(L, 3, client, &r);
-    break;
-  case 5:
-    read_save(L, 3, &r);
-    break;
-  case 6:
-    read_upload(L, 3, client, &r);
-    break;
-  case 7:
-    read_digest(L, 3, &r);
-    break;
-  default:
-    read_warm(L, 3, client, &r);
-    break;
-  }
+  read_operation(L, luaL_checkoption(L, 2, NULL, operations), client, &r);
   transfer = new_transfer(L, client, &r);
-  exchange = acquire(client, &r, &wrong);
-  if(!exchange)
+  if(r.kind == VEO_KIND_SAVE || r.kind == VEO_KIND_DIGEST)
+    work = acquire_work(client, &r, &wrong);
+  else
+    exchange = acquire(client, &r, &wrong);
+  if(work) {
+    tie(L, transfer, &work->op, tag);
+    veo_engine_submit_work(&client->engine, work);
+  } else if(exchange) {
+    tie(L, transfer, &exchange->op, tag);
+    veo_engine_submit(&client->engine, exchange, url_of(client, &r));
+  } else {
     return veo_push_failure(L, wrong.reason, wrong.message, VEO_SENT_NO);
-  veo_transfer_bind(L, transfer, exchange, tag);
-  if(!transfer->exchange)
-    return luaL_error(L, "the client was closed"); /* by a finalizer, while memory was asked for */
-  veo_engine_submit(&client->engine, exchange, url_of(client, &r));
+  }
   return 1;
 }

@@ -19,7 +19,7 @@ veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client)
   index = veo_absindex(L, index);
   transfer = veo_newuserdata(L, sizeof *transfer);
   transfer->client = client;
-  transfer->exchange = NULL;
+  transfer->operation = NULL;
   transfer->kept = NULL;
   transfer->reason = "closed";
   transfer->message = "the transfer was never started";
@@ -60,24 +60,24 @@ static void push_slot(lua_State *L, int env, int field, int slot)
   lua_remove(L, -2);
 }
 
-void veo_transfer_own(veo_transfer *transfer, veo_exchange *exchange)
+void veo_transfer_own(veo_transfer *transfer, veo_operation *operation)
 {
-  transfer->exchange = exchange;
-  exchange->owner = transfer;
+  transfer->operation = operation;
+  operation->owner = transfer;
 }
 
-void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_exchange *exchange, int tag)
+void veo_transfer_bind(lua_State *L, veo_transfer *transfer, veo_operation *operation, int tag)
 {
   int self = lua_gettop(L);
-  veo_transfer_own(transfer, exchange);
+  veo_transfer_own(transfer, operation);
   veo_getuservalue(L, self);
   if(tag)
     lua_pushvalue(L, tag);
   else
     lua_pushnil(L);
-  set_slot(L, self + 1, VEO_ENV_TAGS, exchange->slot);
+  set_slot(L, self + 1, VEO_ENV_TAGS, operation->slot);
   lua_pushvalue(L, self);
-  set_slot(L, self + 1, VEO_ENV_LIVE, exchange->slot);
+  set_slot(L, self + 1, VEO_ENV_LIVE, operation->slot);
   lua_settop(L, self);
 }
 
@@ -90,22 +90,27 @@ static void forget(lua_State *L, int env, int slot)
   set_slot(L, env, VEO_ENV_TAGS, slot);
 }
 
-void veo_transfer_push(lua_State *L, int client_index, const veo_exchange *exchange)
+void veo_transfer_push(lua_State *L, int client_index, const veo_operation *operation)
 {
   int env;
   veo_getuservalue(L, client_index);
   env = lua_gettop(L);
-  push_slot(L, env, VEO_ENV_LIVE, exchange->slot);
-  push_slot(L, env, VEO_ENV_TAGS, exchange->slot);
-  if(exchange->state == VEO_STATE_TAKEN)
-    forget(L, env, exchange->slot);
+  push_slot(L, env, VEO_ENV_LIVE, operation->slot);
+  push_slot(L, env, VEO_ENV_TAGS, operation->slot);
+  if(operation->state == VEO_STATE_TAKEN)
+    forget(L, env, operation->slot);
+}
+
+static veo_sent sent_of(veo_operation *operation)
+{
+  return veo_is_work(operation) ? VEO_SENT_NO : veo_exchange_of(operation)->sent;
 }
 
 /* Takes over what had come of a billable call's answer: it may name a task, and the key is still there
  * to be struck out. */
 static void save_text(veo_transfer *transfer, veo_exchange *exchange)
 {
-  if(!exchange->billable || transfer->kept == exchange || transfer->text.data)
+  if(!exchange->call.billable || transfer->text.data)
     return;
   transfer->text = exchange->reply;
   memset(&exchange->reply, 0, sizeof exchange->reply);
@@ -113,44 +118,44 @@ static void save_text(veo_transfer *transfer, veo_exchange *exchange)
     veo_scrub(transfer->text.data, transfer->text.length, transfer->client->settings.api_key);
 }
 
-int veo_transfer_orphan(veo_exchange *exchange)
+int veo_transfer_orphan(veo_operation *operation)
 {
-  veo_transfer *transfer = exchange->owner;
-  if(transfer->client)
-    save_text(transfer, exchange);
-  transfer->exchange = NULL;
+  veo_transfer *transfer = operation->owner;
+  int is_read = transfer->kept == operation;
+  if(transfer->client && !is_read && !veo_is_work(operation))
+    save_text(transfer, veo_exchange_of(operation));
+  transfer->operation = NULL;
   transfer->client = NULL;
   transfer->reason = "closed";
   transfer->message = "the client was closed";
-  transfer->sent = exchange->sent;
-  return transfer->kept == exchange;
+  transfer->sent = sent_of(operation);
+  return is_read;
 }
 
-/* Gives the exchange back to the pool, or frees it when there is none any more. */
-static void give_back(veo_transfer *transfer, veo_exchange *exchange)
+/* Gives the operation back to the engine, or frees it when there is none any more. */
+static void give_back(veo_transfer *transfer, veo_operation *operation)
 {
-  transfer->exchange = NULL;
+  transfer->operation = NULL;
   transfer->kept = NULL;
-  exchange->owner = NULL;
+  operation->owner = NULL;
   if(transfer->client)
-    veo_engine_release(&transfer->client->engine, exchange);
+    veo_engine_release(&transfer->client->engine, operation);
   else
-    veo_exchange_free(exchange);
+    veo_operation_free(operation);
 }
 
 /* The host's finalizers run wherever Lua allocates, and may close the client there: until `unkeep` the
- * exchange can be read all the same. */
+ * operation can be read all the same. */
 static void keep(veo_transfer *transfer)
 {
-  transfer->kept = transfer->exchange;
+  transfer->kept = transfer->operation;
 }
 
 /* False when the client was closed meanwhile. */
 static int unkeep(veo_transfer *transfer)
 {
-  veo_exchange *exchange = transfer->kept;
   if(!transfer->client) {
-    give_back(transfer, exchange);
+    give_back(transfer, transfer->kept);
     return 0;
   }
   transfer->kept = NULL;
@@ -159,28 +164,39 @@ static int unkeep(veo_transfer *transfer)
 
 int veo_transfer_finish(lua_State *L, veo_transfer *transfer, int env)
 {
-  veo_exchange *exchange = transfer->exchange;
+  veo_operation *operation = transfer->operation;
   int count;
-  veo_engine_hand_out(&transfer->client->engine, exchange);
+  veo_engine_hand_out(&transfer->client->engine, operation);
   keep(transfer);
-  transfer->exchange = NULL;
+  transfer->operation = NULL;
   transfer->reason = "taken";
   transfer->message = "the result was handed over before";
-  transfer->sent = exchange->sent;
-  count = veo_push_result(L, env, exchange, transfer->client->settings.api_key);
-  give_back(transfer, exchange);
+  transfer->sent = sent_of(operation);
+  count = veo_is_work(operation) ? veo_push_work_result(L, veo_work_of(operation))
+                                 : veo_push_result(L, env, veo_exchange_of(operation),
+                                                   transfer->client->settings.api_key);
+  give_back(transfer, operation);
   return count;
 }
 
-static int is_running(const veo_exchange *exchange)
+/* The download that it stands for, or NULL. */
+static veo_download *download_of(const veo_transfer *transfer)
 {
-  return exchange && (exchange->state < VEO_STATE_DONE || exchange->stream.bytes.length);
+  veo_operation *operation = transfer->operation;
+  return operation && !veo_is_work(operation) ? veo_exchange_of(operation)->download : NULL;
+}
+
+static int is_running(const veo_transfer *transfer)
+{
+  const veo_download *download = download_of(transfer);
+  return transfer->operation && (transfer->operation->state < VEO_STATE_DONE ||
+                                 (download && download->stream.bytes.length));
 }
 
 /* transfer:running() -> true while under way, or while bytes of a stream wait to be read */
 static int transfer_running(lua_State *L)
 {
-  lua_pushboolean(L, is_running(check_transfer(L)->exchange));
+  lua_pushboolean(L, is_running(check_transfer(L)));
   return 1;
 }
 
@@ -188,19 +204,18 @@ static int transfer_running(lua_State *L)
 static int transfer_result(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
-  const veo_exchange *exchange = transfer->exchange;
   int env;
-  if(!exchange && transfer->text.length)
+  if(!transfer->operation && transfer->text.length)
     return veo_push_closed(L, transfer->message, transfer->sent, &transfer->text);
-  if(!exchange)
+  if(!transfer->operation)
     return veo_push_failure(L, transfer->reason, transfer->message, transfer->sent);
   (void)check_owner(L);
   env = lua_gettop(L);
-  if(is_running(exchange)) {
+  if(is_running(transfer)) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  forget(L, env, exchange->slot);
+  forget(L, env, transfer->operation->slot);
   return veo_transfer_finish(L, transfer, env);
 }
 
@@ -209,11 +224,11 @@ static int transfer_tag(lua_State *L)
 {
   const veo_transfer *transfer = check_transfer(L);
   lua_settop(L, 2);
-  if(!transfer->exchange || transfer->exchange->state == VEO_STATE_TAKEN)
+  if(!transfer->operation || transfer->operation->state == VEO_STATE_TAKEN)
     return 0;
   (void)check_owner(L);
   lua_pushvalue(L, 2);
-  set_slot(L, 3, VEO_ENV_TAGS, transfer->exchange->slot);
+  set_slot(L, 3, VEO_ENV_TAGS, transfer->operation->slot);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -222,7 +237,7 @@ static int upload_progress(lua_State *L, const veo_exchange *exchange)
 {
   curl_off_t sent = 0;
   curl_off_t total = -1;
-  if(exchange->state >= VEO_STATE_ACTIVE) {
+  if(exchange->op.state >= VEO_STATE_ACTIVE) {
     curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_LENGTH_UPLOAD_T, &total);
   }
@@ -238,15 +253,15 @@ static int upload_progress(lua_State *L, const veo_exchange *exchange)
 static int transfer_progress(lua_State *L)
 {
   const veo_transfer *transfer = check_transfer(L);
-  const veo_exchange *exchange = transfer->exchange;
-  if(exchange && exchange->kind == VEO_KIND_UPLOAD)
-    return upload_progress(L, exchange);
-  if(!exchange || exchange->kind != VEO_KIND_DOWNLOAD)
+  const veo_download *download = download_of(transfer);
+  if(transfer->operation && transfer->operation->kind == VEO_KIND_UPLOAD)
+    return upload_progress(L, veo_exchange_of(transfer->operation));
+  if(!download)
     return 0;
-  veo_pushinteger(L, exchange->offset + exchange->written + exchange->overlap);
-  if(exchange->total < 0)
+  veo_pushinteger(L, download->offset + download->written + download->overlap);
+  if(download->total < 0)
     return 1;
-  veo_pushinteger(L, exchange->total);
+  veo_pushinteger(L, download->total);
   return 2;
 }
 
@@ -254,12 +269,12 @@ static int transfer_progress(lua_State *L)
 static int transfer_headers(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
-  const veo_exchange *exchange = transfer->exchange;
-  if(!exchange || exchange->kind != VEO_KIND_DOWNLOAD || !exchange->begun ||
-     exchange->outcome == VEO_OUTCOME_REFUSED)
+  const veo_download *download = download_of(transfer);
+  if(!download || !download->begun ||
+     veo_exchange_of(transfer->operation)->outcome == VEO_OUTCOME_REFUSED)
     return 0;
   keep(transfer);
-  veo_push_download_reply(L, exchange);
+  veo_push_download_reply(L, veo_exchange_of(transfer->operation));
   (void)unkeep(transfer);
   return 1;
 }
@@ -269,16 +284,16 @@ static int transfer_headers(lua_State *L)
 static int transfer_read(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
-  veo_exchange *exchange = transfer->exchange;
-  if(!exchange || !exchange->stream.bytes.length)
+  veo_download *download = download_of(transfer);
+  if(!download || !download->stream.bytes.length)
     return 0;
   (void)check_owner(L);
   keep(transfer);
-  lua_pushlstring(L, exchange->stream.bytes.data, exchange->stream.bytes.length);
+  lua_pushlstring(L, download->stream.bytes.data, download->stream.bytes.length);
   if(!unkeep(transfer))
     return 1;
-  veo_buffer_reset(&exchange->stream.bytes, 2 * exchange->stream.cap);
-  veo_engine_resume(&transfer->client->engine, exchange);
+  veo_buffer_reset(&download->stream.bytes, 2 * download->stream.cap);
+  veo_engine_resume(&transfer->client->engine, veo_exchange_of(transfer->operation));
   return 1;
 }
 
@@ -288,52 +303,51 @@ static int transfer_cancel(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
   int cut = 0;
-  if(transfer->exchange) {
+  if(transfer->operation) {
     (void)check_owner(L);
-    cut = veo_engine_cancel(&transfer->client->engine, transfer->exchange);
+    cut = veo_engine_cancel(&transfer->client->engine, transfer->operation);
     if(cut) {
       transfer->reason = "cancelled";
       transfer->message = "cancelled";
-      transfer->sent = transfer->exchange->sent;
-      forget(L, lua_gettop(L), transfer->exchange->slot);
-      give_back(transfer, transfer->exchange);
+      transfer->sent = sent_of(transfer->operation);
+      forget(L, lua_gettop(L), transfer->operation->slot);
+      give_back(transfer, transfer->operation);
     }
   }
   lua_pushboolean(L, cut);
   return 1;
 }
 
-/* Reached only when the exchange never started, is taken, or the state ends: while it is under way
+/* Reached only when the operation never started, is taken, or the state ends: while it is under way
  * the client keeps the transfer. */
 static int transfer_gc(lua_State *L)
 {
   veo_transfer *transfer = check_transfer(L);
-  veo_exchange *exchange = transfer->exchange ? transfer->exchange : transfer->kept;
+  veo_operation *operation = transfer->operation ? transfer->operation : transfer->kept;
   const veo_client *client = transfer->client;
   veo_buffer_free(&transfer->text);
-  if(!exchange)
+  if(!operation)
     return 0;
-  transfer->exchange = NULL;
+  transfer->operation = NULL;
   transfer->kept = NULL;
-  exchange->owner = NULL;
+  operation->owner = NULL;
   if(client && (!client->open || !veo_engine_is_ours(&client->engine)))
     return 0;
-  if(!client || exchange->state == VEO_STATE_PREPARED || exchange->state >= VEO_STATE_DONE)
-    give_back(transfer, exchange);
+  if(!client || operation->state == VEO_STATE_PREPARED || operation->state >= VEO_STATE_DONE)
+    give_back(transfer, operation);
   return 0;
 }
 
 static int transfer_tostring(lua_State *L)
 {
   static const char *const kinds[] = {"call",   "status", "call", "download",
-                                      "upload", "save",   "warm"};
-  const veo_transfer *transfer = check_transfer(L);
-  const veo_exchange *exchange = transfer->exchange;
-  if(!exchange)
+                                      "upload", "warm",   "save", "digest"};
+  const veo_operation *operation = check_transfer(L)->operation;
+  if(!operation)
     lua_pushfstring(L, "veo.core.transfer (ended)");
   else
-    lua_pushfstring(L, "veo.core.transfer (%s, %s)", kinds[exchange->kind],
-                    exchange->state < VEO_STATE_DONE ? "under way" : "done");
+    lua_pushfstring(L, "veo.core.transfer (%s, %s)", kinds[operation->kind],
+                    operation->state < VEO_STATE_DONE ? "under way" : "done");
   return 1;
 }
 

@@ -15,31 +15,59 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-typedef struct job {
-  struct job *next; /* in `ended` */
-  veo_worker *worker;
-  int fd;
-  int overwrite;
-  char *from;
-  char *to; /* NULL: `from` is only looked at */
-  veo_saved result;
-} job;
-
 struct veo_worker {
   pthread_mutex_t lock;
   int references; /* the engine and every running thread */
-  job *ended;
+  veo_work *ended;
   int pipe[2];
 };
 
-static void free_job(job *work)
+/* -------------------------------------------------------------------- works */
+
+veo_work *veo_work_new(void)
 {
-  if(work->fd >= 0)
-    close(work->fd);
-  free(work->from);
-  free(work->to);
+  veo_work *work = calloc(1, sizeof *work);
+  if(work)
+    work->save.fd = -1;
+  return work;
+}
+
+void veo_work_recycle(veo_work *work)
+{
+  veo_operation op = work->op;
+  free(work->path);
+  free(work->save.to);
+  veo_sink_release(work->save.sink);
+  memset(work, 0, sizeof *work);
+  work->op = op;
+  work->op.owner = NULL;
+  work->save.fd = -1;
+}
+
+void veo_work_free(veo_work *work)
+{
+  veo_work_recycle(work);
   free(work);
 }
+
+int veo_work_save(veo_work *work, veo_sink *sink, const char *to, int overwrite)
+{
+  work->stage = "starting to save";
+  work->path = veo_copy(sink->path, strlen(sink->path));
+  work->save.to = veo_copy(to, strlen(to));
+  work->save.sink = veo_sink_retain(sink);
+  work->save.overwrite = overwrite;
+  return work->path && work->save.to;
+}
+
+int veo_work_digest(veo_work *work, const char *path)
+{
+  work->stage = "starting to read it";
+  work->path = veo_copy(path, strlen(path));
+  return work->path != NULL;
+}
+
+/* ------------------------------------------------------------------- worker */
 
 /* Gives up one reference; the last one frees. The lock is held on entry and is not on return. */
 static void release(veo_worker *worker)
@@ -49,23 +77,14 @@ static void release(veo_worker *worker)
   if(!last)
     return;
   while(worker->ended) {
-    job *work = worker->ended;
+    veo_work *work = worker->ended;
     worker->ended = work->next;
-    free_job(work);
+    veo_work_free(work);
   }
   close(worker->pipe[0]);
   close(worker->pipe[1]);
   pthread_mutex_destroy(&worker->lock);
   free(worker);
-}
-
-static job *new_job(void)
-{
-  job *work = calloc(1, sizeof *work);
-  if(!work)
-    return NULL;
-  work->fd = -1;
-  return work;
 }
 
 int veo_worker_open(veo_worker **out)
@@ -158,47 +177,43 @@ static int sync_file(int fd, int *error)
   return 0;
 }
 
-static void save(job *work)
+/* The last stage it reached is what failed, if anything did. */
+static int save(veo_work *work)
 {
-  work->result.unsynced = sync_file(work->fd, &work->result.error);
-  if(work->result.error) {
-    work->result.stage = "writing the file to the disk";
-    return;
-  }
-  work->result.stage = "looking for it once more";
-  if(!veo_still_named(work->fd, work->from)) {
-    work->result.error =
-        ENOENT; /* somebody put another file there: that one is not what was fetched */
-    return;
-  }
-  if(work->overwrite)
-    work->result.error = rename(work->from, work->to) == 0 ? 0 : errno;
+  int error;
+  work->stage = "writing the file to the disk";
+  work->save.unsynced = sync_file(work->save.fd, &error);
+  if(error)
+    return error;
+  work->stage = "looking for it once more";
+  if(!veo_still_named(work->save.fd, work->path))
+    return ENOENT; /* somebody put another file there: that one is not what was fetched */
+  work->stage = "moving the file to its name";
+  if(work->save.overwrite)
+    error = rename(work->path, work->save.to) == 0 ? 0 : errno;
   else
-    work->result.error = move_new(work->from, work->to);
-  work->result.stage = "moving the file to its name";
-  if(!work->result.error)
-    sync_directory(work->to);
+    error = move_new(work->path, work->save.to);
+  if(!error)
+    sync_directory(work->save.to);
+  return error;
 }
 
-static void look(job *work)
+static int look(veo_work *work)
 {
-  work->result.error = veo_digest_file(work->from, &work->result.size, work->result.digest);
-  veo_boxes_file(work->from, &work->result.boxes);
-  work->result.stage = "reading it";
+  work->stage = "reading it";
+  veo_boxes_file(work->path, &work->digest.boxes);
+  return veo_digest_file(work->path, &work->digest.size, work->digest.text);
 }
 
 static void *run(void *argument)
 {
-  job *work = argument;
+  veo_work *work = argument;
   veo_worker *worker = work->worker;
   ssize_t ignored;
-  if(!work->to)
-    look(work);
-  else
-    save(work);
-  if(work->fd >= 0)
-    close(work->fd); /* gives the lock back before anyone can see the end */
-  work->fd = -1;
+  work->error = work->op.kind == VEO_KIND_SAVE ? save(work) : look(work);
+  if(work->save.fd >= 0)
+    close(work->save.fd);
+  work->save.fd = -1;
   pthread_mutex_lock(&worker->lock);
   work->next = worker->ended;
   worker->ended = work;
@@ -209,7 +224,7 @@ static void *run(void *argument)
 }
 
 /* A detached thread on which no signal of the host is delivered. */
-static int spawn(job *work)
+static int spawn(veo_work *work)
 {
   pthread_attr_t attributes;
   pthread_t thread;
@@ -226,59 +241,32 @@ static int spawn(job *work)
   return error;
 }
 
-/* Hands it to a thread; takes it over. */
-static int start(veo_worker *worker, job *work, void *tag)
+int veo_worker_start(veo_worker *worker, veo_work *work)
 {
   int error;
+  if(work->op.kind == VEO_KIND_SAVE) {
+    work->save.fd = fcntl(work->save.sink->fd, F_DUPFD_CLOEXEC, 0);
+    if(work->save.fd < 0)
+      return errno;
+  }
   work->worker = worker;
-  work->result.tag = tag;
   pthread_mutex_lock(&worker->lock);
   worker->references++;
   pthread_mutex_unlock(&worker->lock);
   error = spawn(work);
   if(error) {
+    if(work->save.fd >= 0)
+      close(work->save.fd);
+    work->save.fd = -1;
     pthread_mutex_lock(&worker->lock);
-    free_job(work);
     release(worker);
   }
   return error;
 }
 
-int veo_worker_start(veo_worker *worker, int fd, const char *from, const char *to, int overwrite,
-                     void *tag)
+veo_work *veo_worker_collect(veo_worker *worker)
 {
-  job *work = new_job();
-  if(!work) {
-    close(fd);
-    return ENOMEM;
-  }
-  work->fd = fd;
-  work->overwrite = overwrite;
-  work->from = veo_copy(from, strlen(from));
-  work->to = veo_copy(to, strlen(to));
-  if(!work->from || !work->to) {
-    free_job(work);
-    return ENOMEM;
-  }
-  return start(worker, work, tag);
-}
-
-int veo_worker_digest(veo_worker *worker, const char *path, void *tag)
-{
-  job *work = new_job();
-  if(!work)
-    return ENOMEM;
-  work->from = veo_copy(path, strlen(path));
-  if(!work->from) {
-    free_job(work);
-    return ENOMEM;
-  }
-  return start(worker, work, tag);
-}
-
-int veo_worker_collect(veo_worker *worker, veo_saved *saved)
-{
-  job *work;
+  veo_work *work;
   pthread_mutex_lock(&worker->lock);
   work = worker->ended;
   if(work) {
@@ -289,9 +277,11 @@ int veo_worker_collect(veo_worker *worker, veo_saved *saved)
     worker->ended = work->next;
   }
   pthread_mutex_unlock(&worker->lock);
-  if(!work)
-    return 0;
-  *saved = work->result;
-  free_job(work);
-  return 1;
+  return work;
+}
+
+void veo_worker_abandon(veo_work *work)
+{
+  veo_sink_release(work->save.sink); /* counted without a lock */
+  work->save.sink = NULL;
 }

@@ -3,35 +3,62 @@
 #ifndef VEO_WORKER_H
 #define VEO_WORKER_H
 
-#include <stddef.h>
-
 #include "boxes.h"
 #include "digest.h"
+#include "operation.h"
+#include "sink.h"
 
 typedef struct veo_worker veo_worker;
 
-typedef struct {
-  void *tag;         /* who asked */
+/* One work. From its start until it is collected all of it is its thread's, but for `op` and the sink. */
+typedef struct veo_work {
+  veo_operation op;      /* first: a pointer to either points at both */
+  struct veo_work *next; /* among those that have ended */
+  veo_worker *worker;
+  char *path;        /* the file */
   int error;         /* errno, or 0 */
   const char *stage; /* what failed: a constant text */
-  int unsynced;      /* of a save: the file system cannot */
-  double size;       /* of a file that was looked at */
-  char digest[VEO_DIGEST_TEXT];
-  veo_boxes boxes;
-} veo_saved;
+  struct {
+    veo_sink *sink; /* holds the file's lock until the result is read */
+    int fd;         /* its descriptor once more; -1 without a thread */
+    char *to;
+    int overwrite;
+    int unsynced; /* the file system cannot sync */
+  } save;
+  struct {
+    double size;
+    char text[VEO_DIGEST_TEXT];
+    veo_boxes boxes;
+  } digest;
+} veo_work;
+
+/* The work of an operation that is one. */
+static inline veo_work *veo_work_of(veo_operation *operation)
+{
+  return (veo_work *)operation;
+}
+
+/* A new work, or NULL. */
+veo_work *veo_work_new(void);
+void veo_work_free(veo_work *work);
+/* Empties it for the pool. */
+void veo_work_recycle(veo_work *work);
+/* To sync the sink's file and to move it to `to`. 0 when memory is short. */
+int veo_work_save(veo_work *work, veo_sink *sink, const char *to, int overwrite);
+/* To look at a file; see veo_digest_file and veo_boxes_file. 0 when memory is short. */
+int veo_work_digest(veo_work *work, const char *path);
 
 /* 0, or errno when memory or descriptors are short. */
 int veo_worker_open(veo_worker **out);
-/* Saves under way go on to their end and free what they hold. */
+/* Works under way go on to their end and are freed there. */
 void veo_worker_close(veo_worker *worker);
-/* Readable while a save that has ended waits to be collected. */
+/* Readable while a work that has ended waits to be collected. */
 int veo_worker_fd(const veo_worker *worker);
-/* Starts: syncs fd and moves `from` to `to`; takes over fd. 0, or errno. */
-int veo_worker_start(veo_worker *worker, int fd, const char *from, const char *to, int overwrite,
-                     void *tag);
-/* Looks at a file; see veo_digest_file and veo_boxes_file. 0, or errno. */
-int veo_worker_digest(veo_worker *worker, const char *path, void *tag);
-/* The next that has ended; 0 when there is none. */
-int veo_worker_collect(veo_worker *worker, veo_saved *saved);
+/* Starts a work on a thread of its own. 0, or errno. */
+int veo_worker_start(veo_worker *worker, veo_work *work);
+/* The next that has ended, or NULL. */
+veo_work *veo_worker_collect(veo_worker *worker);
+/* Nobody waits for a work under way any more: its thread frees it. To be called before the worker is closed. */
+void veo_worker_abandon(veo_work *work);
 
 #endif
