@@ -44,14 +44,13 @@ static long to_ms(double seconds)
   return ms < 1.0 ? 1 : (long)ms;
 }
 
-/* The options { timeout, connect_timeout } in seconds at `index`, or the client's. `timeout` is what
- * the operation has by default; 0 is none. */
-static void read_timeouts(lua_State *L, int index, const veo_client *client, request *r,
-                          double timeout)
+/* The options { timeout, connect_timeout } in seconds at `index`, or the client's, among those that the
+ * operation knows. `timeout` is what it has by default; 0 is none. */
+static void read_options(lua_State *L, int index, const veo_client *client, request *r,
+                         const char *const *known, double timeout)
 {
   double connect_timeout = client->settings.connect_timeout;
   if(!lua_isnoneornil(L, index)) {
-    static const char *const known[] = {"timeout", "connect_timeout", NULL};
     luaL_checktype(L, index, LUA_TTABLE);
     veo_only_fields(L, index, known);
     timeout = veo_number_field(L, index, "timeout", timeout, 0);
@@ -59,6 +58,21 @@ static void read_timeouts(lua_State *L, int index, const veo_client *client, req
   }
   r->timeout_ms = timeout > 0 ? to_ms(timeout) : 0;
   r->connect_timeout_ms = to_ms(connect_timeout);
+}
+
+static void read_timeouts(lua_State *L, int index, const veo_client *client, request *r,
+                          double timeout)
+{
+  static const char *const known[] = {"timeout", "connect_timeout", NULL};
+  read_options(L, index, client, r, known, timeout);
+}
+
+static void read_call_options(lua_State *L, int index, const veo_client *client, request *r)
+{
+  static const char *const known[] = {"timeout", "connect_timeout", "without_alpn", NULL};
+  read_options(L, index, client, r, known, client->settings.timeout);
+  if(!lua_isnoneornil(L, index))
+    r->call.without_alpn = veo_boolean_field(L, index, "without_alpn");
 }
 
 /* The key goes only to a host whose transport keeps it: https, or plain http on loopback. */
@@ -103,22 +117,21 @@ static void read_extend(lua_State *L, int index, const veo_client *client, reque
   r->kind = VEO_KIND_CALL;
   r->call.method = "POST";
   r->call.billable = 1;
-  read_timeouts(L, index + 1, client, r, client->settings.timeout);
+  read_call_options(L, index + 1, client, r);
   read_body(L, index, r);
   r->call.url = lua_pushfstring(L, "%s%s", client->settings.base_url, client->settings.extend_path);
 }
 
 static void read_call(lua_State *L, int index, const veo_client *client, request *r)
 {
-  static const char *const known[] = {"method", "path",     "url",          "query",
-                                      "body",   "billable", "without_alpn", NULL};
+  static const char *const known[] = {"method", "path",     "url", "query",
+                                      "body",   "billable", NULL};
   const char *path;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_CALL;
   r->call.billable = veo_boolean_field(L, index, "billable");
-  r->call.without_alpn = veo_boolean_field(L, index, "without_alpn");
-  read_timeouts(L, index + 1, client, r, client->settings.timeout);
+  read_call_options(L, index + 1, client, r);
   r->call.method = veo_text_field(L, index, "method");
   if(!r->call.method)
     r->call.method = "GET";

@@ -38,13 +38,15 @@ local M = {}
 -- One that only speaks HTTP/2 would close unanswered.
 local function post(call)
   local ctx, intent = call.ctx, call.intent
-  local spec = ctx.api.operations[call.operation]
-  local request = { method = spec.method, path = spec.path, body = call.body, billable = true,
-    without_alpn = ctx.without_alpn }
-  local timeout = { timeout = call.options.submit.timeout }
-  local reply, failure = ctx.scheduler:exchange(nil, "request", request, timeout, intent:exchange())
+  local own, request = "extend", call.body -- which the core has a call of its own for
+  if call.operation ~= own then
+    local spec = ctx.api.operations[call.operation]
+    own, request = "request", { method = spec.method, path = spec.path, body = call.body, billable = true }
+  end
+  local choices = { timeout = call.options.submit.timeout, without_alpn = ctx.without_alpn }
+  local reply, failure = ctx.scheduler:exchange(nil, own, request, choices, intent:exchange())
   if not failure or failure.reason ~= "protocol" then return reply, failure end
-  local warm, why = ctx.scheduler:exchange(nil, "warm", timeout)
+  local warm, why = ctx.scheduler:exchange(nil, "warm", { timeout = call.options.submit.timeout })
   local answer = warm or why
   if answer.http2 then return nil, failure end
   if not answer.http_status then
@@ -52,9 +54,9 @@ local function post(call)
     return nil, why
   end
   if ctx.scheduler:cancelling() then return nil, { reason = "cancelled", sent = "no", message = "it was cancelled" } end
-  ctx.without_alpn, request.without_alpn = true, true
+  ctx.without_alpn, choices.without_alpn = true, true
   if not intent:still_open() then return nil, failure end
-  return ctx.scheduler:exchange(nil, "request", request, timeout, intent:exchange())
+  return ctx.scheduler:exchange(nil, own, request, choices, intent:exchange())
 end
 
 -- One attempt, in a critical section: once bytes may have left, cancelling waits for the answer.
