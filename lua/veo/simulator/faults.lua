@@ -86,6 +86,45 @@ local function spoil(effect, body)
   return out, body
 end
 
+-- Whether there is no answer at all, but silence or noise.
+local function withhold(connection, effect)
+  if effect.close == "unanswered" then return true end
+  if effect.hang then
+    connection:drain()
+    return true
+  end
+  if effect.garbage then
+    connection:write("\0\1\2\3garbage\255\254\r\n\r\nnot HTTP at all\r\n")
+    return true
+  end
+  return false
+end
+
+-- The effect and the body as they go out, and the body's length; no body for what is streamed.
+local function encode(response, effect)
+  local body = response.body
+  if not body then return effect, nil, response.length end
+  if complaints[effect.complain] then
+    effect, body = spoil(effect, body)
+  elseif effect.gzip then
+    body = gzip.pack(body)
+  end
+  return effect, body, #body
+end
+
+local function cut_of(effect, length)
+  if effect.cut == "random" then return math.random(0, math.max(0, length - 1)) end
+  return effect.cut
+end
+
+-- Head and body, the latter up to `limit` bytes.
+local function write(connection, head, body, stream, effect, limit)
+  if body and not limit and not effect.drip and not effect.chunked then return connection:write(head .. body) end
+  if not connection:write(head) then return nil end
+  local rate = effect.drip and math.max(1, effect.drip)
+  return write_body(connection, body and once(body) or stream, limit, rate, effect.chunked)
+end
+
 --- Sends the answer.
 --- @param response table status, headers, content_type, body or stream with length
 --- @param effect table
@@ -93,24 +132,10 @@ end
 --- @return boolean|nil keep whether the connection can carry another request
 function M.send(connection, response, effect, request)
   if effect.delay then cqueues.sleep(effect.delay) end
-  if effect.close == "unanswered" then return false end
-  if effect.hang then
-    connection:drain()
-    return false
-  end
-  if effect.garbage then
-    connection:write("\0\1\2\3garbage\255\254\r\n\r\nnot HTTP at all\r\n")
-    return false
-  end
-  local body, length = response.body, response.length
-  if body and complaints[effect.complain] then
-    effect, body = spoil(effect, body)
-  elseif body and effect.gzip then
-    body = gzip.pack(body)
-  end
-  if body then length = #body end
-  local cut = effect.cut
-  if cut == "random" then cut = math.random(0, math.max(0, length - 1)) end
+  if withhold(connection, effect) then return false end
+  local body, length
+  effect, body, length = encode(response, effect)
+  local cut = cut_of(effect, length)
   local keep = request.keep and not cut and not effect.until_close
   local head = head_of(response, effect, length, keep)
   if request.method == "HEAD" then return connection:write(head) and keep end
@@ -120,21 +145,9 @@ function M.send(connection, response, effect, request)
   end
   local damaged = cut or effect.stall
   request.body_sent = damaged or length
-  if body and not damaged and not effect.drip and not effect.chunked then
-    if not connection:write(head .. body) then return false end
-  else
-    if not connection:write(head) then return false end
-    local rate = effect.drip and math.max(1, effect.drip)
-    if not write_body(connection, body and once(body) or response.stream, damaged, rate, effect.chunked) then
-      return false
-    end
-  end
-  if effect.stall then
-    connection:drain()
-    return false
-  end
-  if effect.length or effect.close == "after" then return false end
-  return keep
+  if not write(connection, head, body, response.stream, effect, damaged) then return false end
+  if effect.stall then connection:drain() end
+  return not effect.stall and not effect.length and effect.close ~= "after" and keep
 end
 
 return M

@@ -72,6 +72,7 @@ local function huge()
   end
 end
 
+-- The body, its type, and what else the response has.
 local makers = {
   html = function(http) return page:format(http .. " Error", http .. " Error"), "text/html" end,
   text = function() return "upstream connect error or disconnect/reset before headers", "text/plain" end,
@@ -84,38 +85,38 @@ local makers = {
     return ('{"timestamp":"2026-09-24T10:00:00.000+00:00","status":%d,"error":"Not Found","path":%s}'):format(http,
       json.encode(path))
   end,
+  huge = function() return nil, nil, { stream = huge(), length = HUGE } end,
+  gzip_bomb = function() return gzip.bomb(), nil, { headers = { { "Content-Encoding", "gzip" } } } end,
   deep = function() return '{"code":200,"msg":"success","data":' .. ("["):rep(5000) .. ("]"):rep(5000) .. "}" end,
 }
+
+local function redirect(effect, request)
+  local target = effect.redirect
+  if target == true then target = request.elsewhere .. request.target end
+  return "", nil, { headers = { { "Location", target } } }
+end
+
+local function own_envelope(effect)
+  local code, data = effect.code or 200, effect.data
+  if type(data) == "table" then data = json.encode(data) end
+  return M.envelope(code, effect.msg or M.messages[code] or "error", data or "null", effect)
+end
+
+local function make(effect, request, http)
+  if effect.redirect then return redirect(effect, request) end
+  if effect.body then return effect.body end
+  if not makers[effect.form] and (effect.code ~= nil or effect.data ~= nil) then return own_envelope(effect) end
+  return (makers[effect.form] or makers.html)(http, request.path)
+end
 
 --- An answer that the service would not have given, as an effect asks for it.
 --- @return table response { status =, body = | stream = , length =, content_type =, headers = }
 function M.replacement(effect, request)
-  local http = effect.http or (effect.redirect and 302) or (effect.form == "gateway" and 404) or 200
-  local response = { status = http, content_type = effect.content_type or "application/json", headers = {} }
-  if effect.redirect then
-    local target = effect.redirect
-    if target == true then target = request.elsewhere .. request.target end
-    response.headers[1] = { "Location", target }
-    response.body = ""
-  elseif effect.body then
-    response.body = effect.body
-  elseif effect.form == "huge" then
-    response.stream, response.length = huge(), HUGE
-  elseif effect.form == "gzip_bomb" then
-    response.body = gzip.bomb()
-    response.headers[1] = { "Content-Encoding", "gzip" }
-  elseif makers[effect.form] then
-    local body, content_type = makers[effect.form](http, request.path)
-    response.body, response.content_type = body, effect.content_type or content_type or response.content_type
-  elseif effect.code ~= nil or effect.data ~= nil then
-    local code = effect.code or 200
-    local data = effect.data
-    if type(data) == "table" then data = json.encode(data) end
-    response.body = M.envelope(code, effect.msg or M.messages[code] or "error", data or "null", effect)
-  else
-    response.body, response.content_type = makers.html(http)
-  end
-  return response
+  local http = effect.http or effect.redirect and 302 or effect.form == "gateway" and 404 or 200
+  local body, content_type, more = make(effect, request, http)
+  more = more or {}
+  return { status = http, body = body, stream = more.stream, length = more.length, headers = more.headers or {},
+    content_type = effect.content_type or content_type or "application/json" }
 end
 
 return M

@@ -9,7 +9,6 @@
 --     -flags:v +bitexact -flags:a +bitexact -map_metadata -1 NAME.mp4
 local cqueues = require "cqueues"
 local blob = require "veo.simulator.blob"
-local gzip = require "veo.simulator.gzip"
 local http = require "veo.simulator.http"
 
 local M = {}
@@ -54,11 +53,19 @@ function M.mark(id)
   return string.char(0, 0, math.floor((#id + 8) / 256), (#id + 8) % 256) .. "free" .. id
 end
 
+-- What tells files of the same name from others: Bernstein's hash.
+local function hash(text)
+  local sum = 5381
+  for i = 1, #text do sum = (sum * 33 + text:byte(i)) % 4294967296 end
+  return sum
+end
+
 local function file_of_clip(name, mark)
   local data, why = M.clip(name)
   if not data then return nil, why end
-  data = data .. (mark or "")
-  return { size = #data, etag = ('"%08x"'):format(gzip.crc32(data)), bytes = function(first, last)
+  mark = mark or ""
+  data = data .. mark
+  return { size = #data, etag = ('"%08x"'):format(hash(name .. mark)), bytes = function(first, last)
     return data:sub(first + 1, last + 1)
   end }
 end
@@ -83,24 +90,38 @@ local function failure(status)
     body = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>' .. code .. "</Code></Error>\n" }
 end
 
-local function find(world, request, effect)
-  local path = request.path
-  if effect.clip then return file_of_clip(effect.clip) end
-  local size, seed = path:match("^/media/blob/(%d+)/?([%w-]*)")
-  if size then return file_of_blob(tonumber(size), effect.etag or seed) end
-  local number = tonumber(path:match("^/media/upload/(%d+)/"))
-  if number then return file_of_upload(world.uploads[number]) end
-  local clip = path:match("^/media/clip/(%w+)")
-  if clip then return file_of_clip(clip) end
-  local id, kind = path:match("^/media/task/([^/]+)/(%w+)%.mp4$")
-  local task = id and world.tasks:get(http.unescape(id))
+local function is_alive(task, signature)
+  local fresh = signature == task.fresh_token
+  if not fresh and signature ~= task.token then return false end
+  local life = fresh and task.fresh_until or task.link_life and task.done + task.link_life
+  return not life or cqueues.monotime() <= life
+end
+
+local function file_of_task(world, request, _, id, kind)
+  local task = world.tasks:get(http.unescape(id))
   if not task then return nil end
-  local signature = request.query.Signature or ""
-  if signature ~= task.token and signature ~= task.fresh_token then return nil, 403 end
-  local life = signature == task.fresh_token and task.fresh_until or task.link_life and task.done + task.link_life
-  if life and cqueues.monotime() > life then return nil, 403 end
+  if not is_alive(task, request.query.Signature or "") then return nil, 403 end
   local mark = world.options.own_bytes and M.mark(task.id) or nil
   return file_of_clip(kind == "part" and "part" or M.clip_of_hop(task.hop), mark)
+end
+
+-- What a path names; the functions get what the pattern found, too.
+local FILES = {
+  { "^/media/blob/(%d+)/?([%w-]*)", function(_, _, effect, size, seed)
+    return file_of_blob(tonumber(size), effect.etag or seed)
+  end },
+  { "^/media/upload/(%d+)/", function(world, _, _, number) return file_of_upload(world.uploads[tonumber(number)]) end },
+  { "^/media/clip/(%w+)", function(_, _, _, name) return file_of_clip(name) end },
+  { "^/media/task/([^/]+)/(%w+)%.mp4$", file_of_task },
+}
+
+local function find(world, request, effect)
+  if effect.clip then return file_of_clip(effect.clip) end
+  for _, kind in ipairs(FILES) do
+    local first, second = request.path:match(kind[1])
+    if first then return kind[2](world, request, effect, first, second) end
+  end
+  return nil
 end
 
 -- "bytes=a-b", "bytes=a-" or "bytes=-n"; nil when absent or of another kind (then it is ignored).
@@ -117,6 +138,51 @@ function M.task_id(request)
   return id and http.unescape(id)
 end
 
+local function head_of(etag, effect)
+  local headers = { { "Accept-Ranges", "bytes" } }
+  if etag ~= false then headers = { { "ETag", etag }, { "Last-Modified", MODIFIED }, headers[1] } end
+  return { status = 200, headers = headers, content_type = effect.content_type or "video/mp4" }
+end
+
+-- The range that was asked for, if it is heeded: If-Range names this file.
+local function wanted_part(request, file, etag, effect)
+  local first, last = range_of(request.headers.range, file.size)
+  local condition = request.headers["if-range"]
+  if not first or effect.ranges == false then return nil end
+  if condition and condition ~= etag and condition ~= MODIFIED then return nil end
+  return first, last
+end
+
+-- Makes the answer one of a part; the bytes that it has, or nil when the file has none of them.
+local function narrow(response, file, effect, first, last)
+  local headers = response.headers
+  if first >= file.size or first > last then
+    headers[#headers + 1] = { "Content-Range", ("bytes */%d"):format(file.size) }
+    response.status, response.content_type, response.body = 416, nil, ""
+    return nil
+  end
+  response.status = 206
+  if effect.align then first = first - first % effect.align end
+  if effect.piece then last = math.min(last, first + effect.piece - 1) end
+  headers[#headers + 1] = { "Content-Range", ("bytes %d-%d/%s"):format(first, last,
+    effect.untold and "*" or ("%d"):format(file.size)) }
+  return first, last
+end
+
+local function fill(response, file, first, last)
+  response.length = last - first + 1
+  if response.length <= PIECE then
+    response.body = response.length > 0 and file.bytes(first, last) or ""
+    return
+  end
+  response.stream = function()
+    if first > last then return nil end
+    local piece = file.bytes(first, math.min(first + PIECE - 1, last))
+    first = first + #piece
+    return piece
+  end
+end
+
 --- Answers a GET or HEAD of a file.
 function M.answer(world, request, effect)
   if request.headers.authorization then world:violation(request, "the key was sent to a media host") end
@@ -124,36 +190,15 @@ function M.answer(world, request, effect)
   if not file then return failure(tonumber(status) or 404) end
   local etag = effect.etag
   if etag == nil then etag = file.etag end
-  local headers = { { "Accept-Ranges", "bytes" } }
-  if etag ~= false then headers = { { "ETag", etag }, { "Last-Modified", MODIFIED }, headers[1] } end
-  local response = { status = 200, headers = headers, content_type = effect.content_type or "video/mp4" }
-  local first, last = range_of(request.headers.range, file.size)
-  local condition = request.headers["if-range"]
-  if first and effect.ranges ~= false and (not condition or condition == etag or condition == MODIFIED) then
-    if first >= file.size or first > last then
-      headers[#headers + 1] = { "Content-Range", ("bytes */%d"):format(file.size) }
-      response.status, response.content_type, response.body = 416, nil, ""
-      return response
-    end
-    response.status = 206
-    if effect.align then first = first - first % effect.align end
-    if effect.piece then last = math.min(last, first + effect.piece - 1) end
-    headers[#headers + 1] = { "Content-Range", ("bytes %d-%d/%s"):format(first, last,
-      effect.untold and "*" or ("%d"):format(file.size)) }
+  local response = head_of(etag, effect)
+  local first, last = wanted_part(request, file, etag, effect)
+  if first then
+    first, last = narrow(response, file, effect, first, last)
+    if not first then return response end
   else
     first, last = 0, file.size - 1
   end
-  response.length = last - first + 1
-  if response.length <= PIECE then
-    response.body = response.length > 0 and file.bytes(first, last) or ""
-  else
-    response.stream = function()
-      if first > last then return nil end
-      local piece = file.bytes(first, math.min(first + PIECE - 1, last))
-      first = first + #piece
-      return piece
-    end
-  end
+  fill(response, file, first, last)
   return response
 end
 

@@ -79,7 +79,7 @@ local function directives_of(self, request, prompt)
   return rules
 end
 
--- The script's word counts most, then the taskId's, the prompt's, and the one left with the task.
+-- The first of: a rule of the script, of the taskId, of the prompt, of the task's own prompt.
 local function effect_of(self, request)
   local effect = script.find(self.rules, request)
   if effect then return effect end
@@ -101,20 +101,25 @@ local function effect_of(self, request)
   return task and not prompt and script.find(task.rules, request) or NONE
 end
 
--- Decodes a JSON body and finds the taskId and the prompt wherever the endpoint keeps them. A long one (10 ms a MiB) is
--- decoded only for somebody who has the key.
-local function understand(request, endpoint, refusal)
-  if request.body and request.body ~= "" and endpoint.json and not (refusal and #request.body > LONG) then
-    local body = json.decode(request.body)
-    request.json = type(body) == "table" and body or nil
-  end
+-- Decodes a JSON body. A long one (10 ms a MiB) is decoded only for somebody who has the key.
+local function decode(request, endpoint, refusal)
+  local text = request.body or ""
+  if text == "" or not endpoint.json or refusal and #text > LONG then return end
+  local body = json.decode(text)
+  request.json = type(body) == "table" and body or nil
+end
+
+local function text_or_nil(value)
+  return type(value) == "string" and value or nil
+end
+
+-- Finds the taskId and the prompt, wherever the endpoint keeps them.
+local function find_names(request, endpoint)
   local body = request.json or NONE
   local input = type(body.input) == "table" and body.input or NONE
-  local id = request.query.taskId or body.taskId or input.task_id or input.taskId
-    or endpoint.task_id and endpoint.task_id(request)
-  local prompt = body.prompt or input.prompt
-  request.task_id = type(id) == "string" and id or nil
-  request.prompt = type(prompt) == "string" and prompt or nil
+  request.prompt = text_or_nil(body.prompt or input.prompt)
+  request.task_id = text_or_nil(request.query.taskId or body.taskId or input.task_id or input.taskId
+    or endpoint.task_id and endpoint.task_id(request))
 end
 
 local function as_response(code, msg, data, effect)
@@ -158,6 +163,20 @@ local function endpoint_for(request)
   end
 end
 
+-- What is answered, as far as the effect lets the endpoint do its work and leaves its answer.
+local function respond(self, request, endpoint, effect, refusal)
+  local response
+  if endpoint and effects.carries_out(effect) then
+    response = carry_out(self, request, endpoint, effect, refusal)
+  end
+  if effects.replaces(effect) then return forms.replacement(effect, request) end
+  if response then return response end
+  -- not carried out: the answer (if the damage leaves one) is the plain success of nothing
+  if endpoint then return forms.replacement({ code = 200, data = "null" }, request) end
+  self:violation(request, "no such endpoint: " .. request.method .. " " .. request.path)
+  return forms.replacement({ form = "gateway", http = 404 }, request)
+end
+
 --- Answers a request.
 --- @param request table
 --- @return table response, table effect
@@ -171,20 +190,11 @@ function M:answer(request)
   if endpoint and not endpoint.free then
     refusal = checks.headers(request, self.options.api_key, function(text) self:violation(request, text) end)
   end
-  understand(request, endpoint or NONE, refusal)
+  decode(request, endpoint or NONE, refusal)
+  find_names(request, endpoint or NONE)
   if endpoint and endpoint.name_of then request.endpoint = endpoint.name_of(request) end
   local effect = effect_of(self, request)
-  local response
-  if endpoint and effects.carries_out(effect) then
-    response = carry_out(self, request, endpoint, effect, refusal)
-  end
-  if effects.replaces(effect) or not response and endpoint then
-    -- not carried out and not replaced: the answer (if the damage leaves one) is the plain success of nothing
-    response = forms.replacement(effects.replaces(effect) and effect or { code = 200, data = "null" }, request)
-  elseif not endpoint then
-    self:violation(request, "no such endpoint: " .. request.method .. " " .. request.path)
-    response = forms.replacement({ form = "gateway", http = 404 }, request)
-  end
+  local response = respond(self, request, endpoint, effect, refusal)
   request.http, request.effect = response.status, effect ~= NONE and effect or nil
   return response, effect
 end

@@ -75,6 +75,22 @@ local function list_pairs(task, effect, links)
   return found
 end
 
+-- A result: JSON of its response and of its info, and what stands at the top, beside them.
+local function result_of(task, links, effect)
+  local found = list_pairs(task, effect, links)
+  local place = effect.list_at or "response"
+  if place ~= "response" and place ~= "info" then return nil, nil, found end
+  local all = { { "taskId", json.encode(task.id) } }
+  for _, pair in ipairs(found) do all[#all + 1] = pair end
+  all[#all + 1] = { "resolution", json.encode(task.resolution or "720p") }
+  all[#all + 1] = { "hasAudioList", "[true]" }
+  all[#all + 1] = { "seeds", "[" .. task.seeds .. "]" }
+  all[#all + 1] = { "mediaIds", '["CAUSJDkxMjM0"]' }
+  local text = object(all)
+  if place == "info" then return nil, text, {} end
+  return effect.response == "string" and json.encode(text) or text, nil, {}
+end
+
 --- The data of a record-info answer.
 --- @param task table
 --- @param state string generating | succeeded | failed
@@ -83,29 +99,7 @@ end
 --- @return string JSON
 function M.data(task, state, links, effect)
   local response, info, flat = "null", nil, {}
-  if state == "succeeded" then
-    local found = list_pairs(task, effect, links)
-    local rest = {
-      { "resolution", json.encode(task.resolution or "720p") }, { "hasAudioList", "[true]" },
-      { "seeds", "[" .. task.seeds .. "]" }, { "mediaIds", '["CAUSJDkxMjM0"]' },
-    }
-    local held = { { "taskId", json.encode(task.id) } }
-    local place = effect.list_at or "response"
-    local full = { held[1] }
-    for _, pair in ipairs(found) do full[#full + 1] = pair end
-    for _, pair in ipairs(rest) do
-      full[#full + 1] = pair
-      held[#held + 1] = pair
-    end
-    if place == "response" then
-      response = object(full)
-    elseif place == "info" then
-      response, info = nil, object(full)
-    else
-      response, flat = nil, found
-    end
-    if effect.response == "string" and response then response = json.encode(response) end
-  end
+  if state == "succeeded" then response, info, flat = result_of(task, links, effect) end
   if effect.response == "null" then response = "null" end
   if effect.response == "absent" then response = nil end
   local time = times[effect.time_form or "ms"]
@@ -136,35 +130,49 @@ local job_models = { extend = "veo/extend", generate = "veo-3-1", ["1080p"] = "v
   ["4k"] = "veo/get-4k-video" }
 local JOB_FLAGS = { generating = 0, succeeded = 1, failed = 3 }
 
+local function job_lists(links, effect)
+  local none = effect.urls == "none"
+  local encode = lists[effect.list_form or none and "empty" or "array"]
+  return object { { "resultUrls", encode(none and {} or { links.whole }) } }
+end
+
+-- resultJson and response: the same lists as text and as an object, or one of the two.
+local function job_results(state, links, effect)
+  local form = effect.response
+  local result, response = '""', "null"
+  if form == "null" then
+    result = "null"
+  elseif state == "succeeded" then
+    response = job_lists(links, effect)
+    result = form == "object" and response or json.encode(response)
+  end
+  if form == "absent" or effect.job_result == "response" then result = nil end
+  if form == "absent" or effect.job_result == "json" then response = nil end
+  if form == "string" and response then response = json.encode(response) end
+  return result, response
+end
+
+local function job_error(task, state, effect)
+  if state ~= "failed" then return '""', '""' end
+  return json.encode(tostring(effect.error_code or task.error_code or 501)),
+    json.encode(effect.error_message or task.error_message or "Video extension failed")
+end
+
 --- The data of the jobs family's recordInfo.
 --- @param word_of fun(task: table, state: string): string
 function M.job(task, word_of, state, links, effect)
   local time = times[effect.time_form or "ms"]
-  local result, plain = '""', "null"
-  if state == "succeeded" and effect.response ~= "null" then
-    local encode = lists[effect.list_form or (effect.urls == "none" and "empty") or "array"]
-    plain = object { { "resultUrls", encode(effect.urls == "none" and {} or { links.whole }) } }
-    result = effect.response == "object" and plain or json.encode(plain)
-  elseif effect.response == "null" then
-    result = "null"
-  end
-  if effect.response == "absent" then result = nil end
-  if effect.job_result == "response" then result = nil end
-  if effect.job_result == "json" or effect.response == "absent" then plain = nil end
-  local code, message = '""', '""'
-  if state == "failed" then
-    code = json.encode(tostring(effect.error_code or task.error_code or 501))
-    message = json.encode(effect.error_message or task.error_message or "Video extension failed")
-  end
+  local result, response = job_results(state, links, effect)
+  local code, message = job_error(task, state, effect)
+  local ended = state ~= "generating"
   return object {
     { "taskId", json.encode(task.id) }, { "model", json.encode(job_models[task.kind]) },
     { "state", effect.job_state ~= "absent" and json.encode(effect.job_state or word_of(task, state)) },
     { "successFlag", effect.flag and flag_text(state, task, effect) or json.encode(JOB_FLAGS[state]) },
     { "param", json.encode(json.encode(task.params or { prompt = task.prompt })) }, { "resultJson", result },
-    { "response", effect.response == "string" and plain and json.encode(plain) or plain },
-    { "failCode", code }, { "failMsg", message }, { "costTime", "null" },
-    { "creditsConsumed", state ~= "generating" and json.encode(effect.consumed or task.consumed or 0) or "null" },
-    { "completeTime", state == "generating" and "null" or time(task.done_at) }, { "createTime", time(task.created_at) },
+    { "response", response }, { "failCode", code }, { "failMsg", message }, { "costTime", "null" },
+    { "creditsConsumed", ended and json.encode(effect.consumed or task.consumed or 0) or "null" },
+    { "completeTime", ended and time(task.done_at) or "null" }, { "createTime", time(task.created_at) },
   }
 end
 
@@ -184,21 +192,36 @@ function M.unknown(form)
   return answer[1], answer[2], answer[3]
 end
 
+local function record_id(task)
+  return json.encode("record-of-" .. task.id)
+end
+
+-- Data that is no object with an id in it; `id` is JSON.
+local accepted = {
+  data_null = function() return "null" end,
+  top = function(id) return 'null,"taskId":' .. id end, -- beside the data instead of in it
+  bare = function(id) return id end,
+  json = function(id) return json.encode('{"taskId":' .. id .. "}") end,
+  list = function(id) return '[{"taskId":' .. id .. "}]" end,
+  record = function(_, task) return object { { "recordId", record_id(task) } } end,
+}
+
+-- The id in it, by name and JSON; no id in any other form.
+local id_pairs = {
+  plain = function(id) return { "taskId", id } end,
+  snake = function(id) return { "task_id", id } end,
+  null = function() return { "taskId", "null" } end,
+  number = function() return { "taskId", "12345" } end,
+  empty = function() return { "taskId", '""' } end,
+}
+
 --- The data of an accepted submit.
 function M.accepted(task, effect)
   local id, form = json.encode(task.id), effect.task_id_form or "plain"
-  if form == "data_null" then return "null" end
-  if form == "top" then return 'null,"taskId":' .. id end -- beside the data instead of in it
-  if form == "bare" then return id end
-  if form == "json" then return json.encode('{"taskId":' .. id .. "}") end
-  if form == "list" then return '[{"taskId":' .. id .. "}]" end
-  if form == "record" then return '{"recordId":' .. json.encode("record-of-" .. task.id) .. "}" end
-  local field = form == "plain" and '"taskId":' .. id or form == "snake" and '"task_id":' .. id
-    or form == "null" and '"taskId":null' or form == "number" and '"taskId":12345' or form == "empty" and '"taskId":""'
-    or ""
-  local extra = effect.extra and '"recordId":"r1","queue":{"place":3}'
-    or task.jobs and '"recordId":' .. json.encode("record-of-" .. task.id) or ""
-  return "{" .. field .. (field ~= "" and extra ~= "" and "," or "") .. extra .. "}"
+  if accepted[form] then return accepted[form](id, task) end
+  local pair = id_pairs[form] and id_pairs[form](id) or {}
+  if effect.extra then return object { pair, { "recordId", '"r1"' }, { "queue", '{"place":3}' } } end
+  return object { pair, { "recordId", task.jobs and record_id(task) } }
 end
 
 return M
