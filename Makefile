@@ -170,7 +170,7 @@ BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-open
 RUN_DEPS := ca-certificates lua-cjson lua-cqueues lua-luaossl
 TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks sqlite3 lua-dbi-sqlite3 lua-dbi-postgresql \
 	nghttp2-server nginx $(if $(ORIGINAL_LUAJIT),,libnginx-mod-http-lua) ffmpeg openssl lua-filesystem \
-	postgresql
+	lua-zlib postgresql
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
 GNUTLS_DEPS := libcurl3-gnutls

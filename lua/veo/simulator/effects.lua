@@ -93,6 +93,11 @@ function M.replaces(effect)
   return false
 end
 
+--- Whether the answer is packed by gzip, which needs a library.
+function M.packs(effect)
+  return effect.gzip or effect.form == "gzip_bomb" or effect.complain == "junk"
+end
+
 --- Whether the request is carried out (and so charged) under this effect.
 function M.carries_out(effect)
   if effect.charge ~= nil then return effect.charge end

@@ -15,6 +15,7 @@
 -- taskId such as "sim.flag-2.list_form-bare" on the call that carries it.
 local checks = require "veo.util.options"
 local effects = require "veo.simulator.effects"
+local gzip = require "veo.simulator.gzip"
 
 local M = {}
 
@@ -41,6 +42,8 @@ function M.rule(given)
       rule.effect[key] = value
     end
   end
+  local obstacle = effects.packs(rule.effect) and gzip.obstacle()
+  if obstacle then return nil, obstacle end
   return rule
 end
 
@@ -99,14 +102,14 @@ local function value_of(text)
 end
 
 --- The rules written into a prompt. `self` is the endpoint that a plain "[sim …]" means.
---- @return table rules
+--- @return table rules, string|nil why one of them is none
 function M.from_prompt(prompt, self)
-  local rules, at = {}, 1
+  local rules, at, why = {}, 1, nil
   while true do
     -- In two steps, and words from their beginnings only: one pattern is quadratic in what anybody may have sent.
     local from, to, target = prompt:find("%[sim:?([%w_]*)", at)
     local stop = from and prompt:find("]", to + 1, true)
-    if not stop then return rules end
+    if not stop then return rules, why end
     local text = prompt:sub(to + 1, stop - 1)
     at = stop + 1
     local given = { on = target == "" and self or target }
@@ -119,7 +122,9 @@ function M.from_prompt(prompt, self)
       local key, value = token:match("^([%w_-]+)=(.*)$")
       given[((key or token):gsub("-", "_"))] = key and value_of(value) or not key
     end
-    rules[#rules + 1] = M.rule(given)
+    local rule, wrong = M.rule(given)
+    rules[#rules + 1] = rule
+    why = why or wrong
   end
 end
 
