@@ -268,7 +268,7 @@ static const char *header_value(const char *line, size_t length, const char *nam
   return line;
 }
 
-/* Keeps a value that fits; one that does not is as good as none. */
+/* Keeps a value that fits; one that does not becomes empty. */
 static void keep(char *out, size_t size, const char *value, size_t length)
 {
   if(length >= size)

@@ -12,7 +12,7 @@
 
 int veo_connections_add(veo_connections *connections, curl_socket_t fd)
 {
-  /* libcurl 7.88 closes one that did not connect in time without a word: its number comes again. */
+  /* libcurl 7.88 closes one that did not connect in time and tells nobody: its number is used again. */
   veo_connections_remove(connections, fd);
   if(connections->count == connections->size) {
     int size = connections->size ? 2 * connections->size : 16;

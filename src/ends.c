@@ -13,7 +13,7 @@ enum { CATCH_UP = 60 }; /* turns that deadlines wait for unread sockets */
 void veo_engine_take_off(veo_engine *engine, veo_exchange *exchange)
 {
   veo_held guard;
-  veo_hold(&guard, SIGPIPE); /* it says goodbye on connections that may be gone */
+  veo_hold(&guard, SIGPIPE); /* it writes to connections that may be gone */
   /* What it meets there is not why the exchange ends. */
   (void)curl_easy_setopt(exchange->easy, CURLOPT_ERRORBUFFER, NULL);
   if(veo_is_stalled(exchange) || veo_is_paused(exchange)) {
@@ -24,7 +24,7 @@ void veo_engine_take_off(veo_engine *engine, veo_exchange *exchange)
   veo_let_go(&guard);
 }
 
-/* It is under way no more. */
+/* It is no longer under way. */
 void veo_engine_leave(veo_engine *engine, const veo_exchange *exchange)
 {
   engine->files -= veo_is_file(exchange);
@@ -43,7 +43,7 @@ void veo_engine_judge_later(veo_engine *engine, const veo_exchange *exchange)
 /* libcurl has let go of the handle. */
 void veo_engine_end(veo_engine *engine, veo_exchange *exchange, CURLcode result)
 {
-  /* Its HTTP/2 session may be spoilt, by a failed allocation for one, and libcurl keeps it all the same. */
+  /* Its HTTP/2 session may be spoilt, by a failed allocation for one, and libcurl keeps it. */
   if(result == CURLE_OUT_OF_MEMORY || result == CURLE_SEND_ERROR || result == CURLE_HTTP2)
     veo_connections_leave(&engine->poller.connections, exchange->easy, 0, 0);
   veo_engine_leave(engine, exchange);
@@ -64,7 +64,7 @@ static void collect_ended(veo_engine *engine)
 static void replace_broken(veo_engine *engine)
 {
   veo_held guard;
-  veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
+  veo_hold(&guard, SIGPIPE); /* TLS writes to connections that may be gone */
   while(engine->active.first) {
     veo_exchange *exchange = veo_exchange_of(engine->active.first);
     veo_multi_remove(&engine->multi, exchange);

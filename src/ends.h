@@ -11,7 +11,7 @@ static inline int veo_is_file(const veo_exchange *exchange)
 
 /* Takes it away from libcurl, in whatever state it is there. */
 void veo_engine_take_off(veo_engine *engine, veo_exchange *exchange);
-/* It is under way no more: its places are free. */
+/* It is no longer under way: its places are free. */
 void veo_engine_leave(veo_engine *engine, const veo_exchange *exchange);
 /* It has ended, and libcurl has let go of its handle. */
 void veo_engine_end(veo_engine *engine, veo_exchange *exchange, CURLcode result);

@@ -89,7 +89,7 @@ void veo_engine_close(veo_engine *engine, int (*orphan)(veo_operation *operation
   veo_held guard;
   if(!engine->multi.poller)
     return;
-  veo_hold(&guard, SIGPIPE); /* TLS says goodbye on connections that may be gone */
+  veo_hold(&guard, SIGPIPE); /* TLS writes to connections that may be gone */
   free_list(engine, &engine->active, orphan);
   free_list(engine, &engine->queued, orphan);
   free_list(engine, &engine->works.queued, orphan);
@@ -256,7 +256,7 @@ static void go_on(veo_engine *engine, veo_exchange *exchange)
     veo_engine_end(engine, exchange, result);
 }
 
-/* Lets downloads go on that a step before had no more time for. */
+/* Downloads go on that an earlier step stopped for want of time. */
 static void resume_stalled(veo_engine *engine)
 {
   veo_operation *operation;

@@ -1,4 +1,4 @@
-/* The data of an engine: its parts, and a list for each state of an operation. Its functions are in engine.h. No Lua. */
+/* The data of an engine: its parts, and a list for each state of an operation. Its functions: engine.h. No Lua. */
 #ifndef VEO_ENGINE_STATE_H
 #define VEO_ENGINE_STATE_H
 

@@ -48,7 +48,7 @@ typedef struct {
 /* What a step without sleep gives to downloads: libcurl reads on and on while a server is fast, up to
  * 50 MiB in one go. One for all exchanges of an engine. */
 typedef struct {
-  double stop; /* no more is taken at this time; VEO_NEVER outside of such a step */
+  double stop; /* from this time on nothing is taken; VEO_NEVER outside of such a step */
   int stalled; /* exchanges that were stopped, and go on in the next step */
 } veo_pace;
 
@@ -163,7 +163,7 @@ void veo_exchange_tell(veo_exchange *exchange);
 veo_sent veo_exchange_sent(const veo_exchange *exchange);
 /* Reads off the handle how it ended. To be called once libcurl has returned. */
 void veo_exchange_finish(veo_exchange *exchange, CURLcode result);
-/* Ends it without libcurl's word. */
+/* Ends it before libcurl has. */
 void veo_exchange_abandon(veo_exchange *exchange, veo_outcome outcome);
 
 #endif

@@ -41,8 +41,8 @@ int veo_hosts_open(veo_hosts *hosts, veo_exchange *exchange)
   return 1;
 }
 
-/* Whatever became of the one that went alone opens the gate: a name that does not resolve must not make
- * the others wait in line. */
+/* Whatever became of the one that went alone opens the gate: a name that does not resolve must not hold
+ * up the others. */
 void veo_hosts_leave(veo_hosts *hosts, const veo_exchange *exchange)
 {
   if(exchange->host >= 0 && hosts->list[exchange->host].probe == exchange)

@@ -14,7 +14,7 @@ static int is_gzip(const z_stream *s)
          s->next_in[2] == Z_DEFLATED;
 }
 
-/* Z_STREAM_END, or what ended it before: Z_BUF_ERROR when it is cut, Z_MEM_ERROR when there is no more room. */
+/* Z_STREAM_END, or what ended it before: Z_BUF_ERROR when it is cut, Z_MEM_ERROR when the room is used up. */
 static int read_member(z_stream *s, veo_buffer *out, size_t most)
 {
   char chunk[CHUNK];

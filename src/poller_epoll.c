@@ -220,7 +220,7 @@ static void act(veo_poller *poller, curl_socket_t fd, int mask)
     poller->broken = curl_multi_socket_action(poller->multi, fd, mask, &running) != CURLM_OK;
 }
 
-/* Lets libcurl see to its time-outs that are due, and tries again what failed. */
+/* Lets libcurl handle the time-outs that are due, and tries again what failed. */
 static void expire(veo_poller *poller)
 {
   double now = veo_now();

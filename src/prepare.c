@@ -32,7 +32,7 @@ static int took_if_known(veo_exchange *exchange, const char *option, CURLcode co
   return code == CURLE_UNKNOWN_OPTION || code == CURLE_NOT_BUILT_IN || took(exchange, option, code);
 }
 
-/* Without a word so far it was memory. */
+/* Where nothing said why, memory was short. */
 static veo_prepared failed(veo_exchange *exchange)
 {
   if(!exchange->error[0])

@@ -32,7 +32,7 @@ static void set_number(lua_State *L, const char *field, double value)
   lua_setfield(L, -2, field);
 }
 
-/* Seconds to wait by the server's word, from either form of the header. libcurl reads both. */
+/* The seconds of Retry-After, a number or a date: libcurl reads both. */
 static void set_retry_after(lua_State *L, const veo_exchange *exchange)
 {
   curl_off_t seconds = 0;
@@ -288,8 +288,8 @@ static int is_decimal(lua_State *L)
   return length <= 24 && strspn(text, " \t\r\n-.0123456789") == length && lua_isnumber(L, -1);
 }
 
-/* Copies the body's code as an integer, from a number, a float or a numeric string; anything else is
- * as good as missing. The envelope is below the reply on the top. */
+/* Copies the body's code as an integer, from a number, a float or a numeric string; anything else
+ * counts as missing. The envelope is below the reply on the top. */
 static void copy_code(lua_State *L)
 {
   lua_getfield(L, -2, "code");

@@ -46,7 +46,7 @@ function M.start(line)
   local about = said and json.decode(said)
   if not about or about.error then
     pipe:close()
-    return nil, about and about.error or "the child ended without a word"
+    return nil, about and about.error or "the child ended and said nothing"
   end
   return pipe, about
 end
