@@ -124,8 +124,7 @@ static void read_extend(lua_State *L, int index, const veo_client *client, reque
 
 static void read_call(lua_State *L, int index, const veo_client *client, request *r)
 {
-  static const char *const known[] = {"method", "path",     "url", "query",
-                                      "body",   "billable", NULL};
+  static const char *const known[] = {"method", "path", "url", "query", "body", "billable", NULL};
   const char *path;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);

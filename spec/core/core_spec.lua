@@ -51,6 +51,33 @@ describe("core", function()
     assert.has_error(function() client:start("digest", {}) end)
   end)
 
+  it("cuts what waits for a thread, not what a thread has begun, and what is left when it is closed", function()
+    local path = folder .. "/file"
+    helper.write(path, "x")
+    local waiting = client:start("digest", { path = path })
+    assert.equal("veo.core.transfer (digest, under way)", tostring(waiting))
+    assert.is_nil(waiting:progress())
+    assert.equal(1, client:under_way())
+    assert.is_true(waiting:cancel())
+    assert.equal("cancelled", select(2, waiting:result()).reason)
+    local sink = core.sink(folder .. "/a.part")
+    local begun = client:start("save", { sink = sink, to = folder .. "/a" })
+    local other = client:start("save", { sink = sink, to = folder .. "/b" })
+    client:step(0)
+    assert.is_false(begun:cancel())
+    local saved, failure = finish(begun)
+    assert.is_truthy(saved or failure.errno)
+    local left = {}
+    for i = 1, 8 do left[i] = client:start("digest", { path = path }) end
+    client:step(0)
+    client:close()
+    left[#left + 1] = other
+    for _, transfer in ipairs(left) do
+      local _, why = transfer:result()
+      assert.same({ "closed", "no" }, { why.reason, why.sent })
+    end
+  end)
+
   it("spells a path from the root in one way", function()
     os.execute(("mkdir %s/a; ln -s a %s/b"):format(folder, folder))
     assert.equal(folder .. "/a/new.mp4", core.absolute(folder .. "/b/../b/./new.mp4"))
