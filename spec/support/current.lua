@@ -8,6 +8,14 @@ for _, name in ipairs { "cqueues", "cqueues.socket", "cqueues.condition", "cqueu
   pcall(require, name)
 end
 
+-- VEO_COLLECTOR=eager: the next cycle of the collector begins where the last one ended; =generational: that of 5.4.
+local collector = os.getenv("VEO_COLLECTOR")
+if collector == "eager" then
+  collectgarbage("setpause", 0)
+elseif collector then
+  collectgarbage(collector)
+end
+
 -- Where VEO_SPEC_NOW names a file, the spec that runs stands in it, so that CI can say which one hung.
 local path = os.getenv("VEO_SPEC_NOW")
 if not path then return end

@@ -1,4 +1,4 @@
-/* Preloaded beside libasan by `make check-memory`, into the process that runs the specs and no other. */
+/* Preloaded beside libasan and libtsan by `make check-asan` and `make check-threads`, into the process that runs the specs and no other. */
 #include <stdlib.h>
 
 int dlclose(void *handle);
@@ -11,7 +11,7 @@ int dlclose(void *handle)
   return 0;
 }
 
-/* What the specs start (servers, shells, curl, which hangs under libasan) is not what is being checked. */
+/* What the specs start (servers, shells, curl, which hangs under libasan, and sh, which libtsan crashes) is not what is being checked. */
 __attribute__((constructor)) static void keep_from_children(void)
 {
   unsetenv("LD_PRELOAD");
