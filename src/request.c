@@ -234,9 +234,10 @@ static void read_upload(lua_State *L, int index, const veo_client *client, reque
   check_transport(client, r->form.url, r);
 }
 
-static void read_save(lua_State *L, int index, request *r)
+static void read_save(lua_State *L, int index, const veo_client *client, request *r)
 {
   static const char *const known[] = {"sink", "to", "overwrite", NULL};
+  (void)client;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_SAVE;
@@ -248,9 +249,10 @@ static void read_save(lua_State *L, int index, request *r)
   r->sink_at = lua_gettop(L);
 }
 
-static void read_digest(lua_State *L, int index, request *r)
+static void read_digest(lua_State *L, int index, const veo_client *client, request *r)
 {
   static const char *const known[] = {"path", NULL};
+  (void)client;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_DIGEST;
@@ -408,40 +410,6 @@ int veo_request_warm(lua_State *L)
   return run(L, client, &r);
 }
 
-/* Reads what follows the operation's name. */
-static void read_operation(lua_State *L, int operation, const veo_client *client, request *r)
-{
-  switch(operation) {
-  case 0:
-    read_look(L, 3, client, r);
-    break;
-  case 1:
-    read_status(L, 3, client, r);
-    break;
-  case 2:
-    read_extend(L, 3, client, r);
-    break;
-  case 3:
-    read_call(L, 3, client, r);
-    break;
-  case 4:
-    read_download(L, 3, client, r);
-    break;
-  case 5:
-    read_save(L, 3, r);
-    break;
-  case 6:
-    read_upload(L, 3, client, r);
-    break;
-  case 7:
-    read_digest(L, 3, r);
-    break;
-  default:
-    read_warm(L, 3, client, r);
-    break;
-  }
-}
-
 /* Binds the transfer on the top; raises when a finalizer closed the client while memory was asked for. */
 static void tie(lua_State *L, veo_transfer *transfer, veo_operation *operation, int tag)
 {
@@ -455,6 +423,9 @@ int veo_request_start(lua_State *L)
 {
   static const char *const operations[] = {"look", "status", "extend", "request", "download",
                                            "save", "upload", "digest", "warm",    NULL};
+  static void (*const readers[])(lua_State *, int, const veo_client *, request *) = {
+      read_look, read_status, read_extend, read_call, read_download,
+      read_save, read_upload, read_digest, read_warm};
   veo_client *client = veo_check_client(L, 1);
   request r = {0};
   veo_transfer *transfer;
@@ -463,7 +434,7 @@ int veo_request_start(lua_State *L)
   problem wrong;
   int tag = lua_gettop(L) > 4 ? 5 : 0;
   luaL_checkstack(L, 30 + 3 * VEO_FORM_FIELDS, "too many arguments");
-  read_operation(L, luaL_checkoption(L, 2, NULL, operations), client, &r);
+  readers[luaL_checkoption(L, 2, NULL, operations)](L, 3, client, &r);
   transfer = new_transfer(L, client, &r);
   if(r.kind == VEO_KIND_SAVE || r.kind == VEO_KIND_DIGEST)
     work = acquire_work(client, &r, &wrong);
