@@ -21,7 +21,7 @@ size_t veo_on_body(char *data, size_t size, size_t count, void *user)
   return veo_buffer_append(&exchange->reply, data, length) ? length : 0;
 }
 
-/* Whether the file is the one that If-Range asked for. A tag may have become a weak one on its way. */
+/* Whether the file is the one that If-Range named. A proxy may have made its tag a weak one. */
 static int is_same_file(const veo_download *download)
 {
   const char *wanted = download->extra ? strchr(download->extra->data, ' ') : NULL;
@@ -59,8 +59,8 @@ static int is_text(const char *data, size_t length)
 }
 
 /* Whether the body begins as XML, HTML or JSON do. A video may begin with such a byte as well: with a first
- * box of 512 MiB or 1 or 2 GiB, which has its name behind the length. What has come of a file is given up for no
- * text, nor for nothing. */
+ * box of 512 MiB or 1 or 2 GiB, whose name follows its length. Once a part of the file is there, any text counts as a
+ * page, also an empty one: the part is kept. */
 static int is_page(const char *data, size_t length, int has_part)
 {
   const char *end = data + length;
@@ -77,8 +77,8 @@ static int is_page(const char *data, size_t length, int has_part)
   return data < end && (*data == '<' || *data == '{');
 }
 
-/* A part of the file, which may begin before the byte asked for: what is here already has to come again as it
- * is, or it is another file. Which one it is some servers only say, and do not heed If-Range. */
+/* A part of the file, which may begin before the byte asked for: bytes that are here already must come again
+ * unchanged, or it is another file. Some servers ignore If-Range and only send the tag of what they have. */
 static int go_on(veo_download *download)
 {
   const veo_file_headers *headers = &download->headers;
@@ -96,8 +96,8 @@ static int go_on(veo_download *download)
   return download->overlap >= 0;
 }
 
-/* 0 when the body is no part of the file: it is then kept as an excerpt. A page is told before what has come
- * of the file is given up for it. */
+/* 0 when the body is no part of the file: it is then kept as an excerpt. A page is recognized before the part
+ * that is here is emptied for it. */
 static int judge_file(veo_exchange *exchange, const char *data, size_t size)
 {
   veo_download *download = exchange->download;
@@ -121,7 +121,7 @@ static int judge_file(veo_exchange *exchange, const char *data, size_t size)
   return 1;
 }
 
-/* Said before the first byte is written, not behind the last that fits. */
+/* Found before the first byte is written, not when the disk is full. */
 static int lacks_room(veo_download *download)
 {
   if(download->total <= 0 || !download->sink || download->io_error)
@@ -338,7 +338,7 @@ size_t veo_on_header(char *data, size_t size, size_t count, void *user)
   if(exchange->header_bytes > VEO_HEADER_CAP)
     return 0;
   if(begins_headers(data, length))
-    exchange->in_headers = 1; /* trailers, which need not end by a line of their own, do not */
+    exchange->in_headers = 1; /* trailers need no empty line at their end */
   else if(ends_headers(data, length))
     exchange->in_headers = 0;
   if(exchange->download)

@@ -76,8 +76,8 @@ static int is_of(curl_socket_t fd, long local_port, long peer_port, const char *
   return strcmp(text, peer_ip) == 0;
 }
 
-/* For half of the time: a new connection brings what belongs to its handshake even when it is dead afterwards.
- * Where the system does not tell, the silence that one exchange met has to do. */
+/* Half of the time counts: a new connection receives its handshake even when it is dead afterwards. Where the
+ * system tells nothing, the silence of one exchange is enough. */
 static int is_silent(curl_socket_t fd, double seconds, int held)
 {
 #ifdef __linux__

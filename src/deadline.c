@@ -8,7 +8,7 @@
 
 /* A crawling file is looked at this many times within the seconds that end it. */
 static const double LOOKS = 10.0;
-/* Seconds after its time at which a deadline is judged when the host was away meanwhile: in a modal dialog, in a
+/* A deadline that is judged so many seconds late means that the host did not step: it was in a modal dialog, in a
  * debugger, stopped. */
 static const double LATE = 0.25;
 

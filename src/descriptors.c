@@ -25,7 +25,7 @@ int veo_descriptors_share(int most)
   return share < most ? share : most;
 }
 
-/* The connection is closed by now, but what lacked beside it lacks still. */
+/* The connection is closed by now; other descriptors are still short. */
 int veo_descriptors_short(void)
 {
   int held[READING];

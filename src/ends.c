@@ -8,8 +8,8 @@
 
 enum { CATCH_UP = 60 }; /* turns that deadlines wait for unread sockets */
 
-/* Takes it away from libcurl. What a paused HTTP/2 stream holds first goes nowhere: libcurl 7.88 would leak
- * it (16 MB a time, measured). */
+/* Takes it away from libcurl. What a paused HTTP/2 stream holds is read and thrown away first: libcurl 7.88 would
+ * leak it (16 MB a time, measured). */
 void veo_engine_take_off(veo_engine *engine, veo_exchange *exchange)
 {
   veo_held guard;
@@ -60,7 +60,7 @@ static void collect_ended(veo_engine *engine)
     veo_engine_end(engine, exchange, result);
 }
 
-/* A multi handle in which libcurl failed goes, with all that is under way in it. */
+/* Replaces a multi handle in which libcurl failed; all that is under way in it ends. */
 static void replace_broken(veo_engine *engine)
 {
   veo_held guard;
@@ -81,9 +81,9 @@ void veo_engine_collect(veo_engine *engine)
     replace_broken(engine);
 }
 
-/* True while libcurl has not read all that is there: a turn looks at so many sockets, and a frame at fewer (of
- * a hundred orders whose host did not step for long, 94 lost answers that lay in their sockets, measured). Not
- * for long, for a host may always be behind. */
+/* True while libcurl has not read all that is there: a turn looks at a limited number of sockets, and a frame at fewer
+ * (of a hundred orders whose host did not step for long, 94 lost answers that lay in their sockets, measured). For
+ * CATCH_UP turns at most, because a slow host is always behind. */
 static int is_behind(veo_engine *engine, double now)
 {
   if(engine->behind < CATCH_UP &&
@@ -110,7 +110,7 @@ static double connecting(const veo_exchange *exchange)
   return (double)microseconds / 1e6;
 }
 
-/* The silence that ends it, as far as others on its connection have to wait for that. */
+/* The silence that others on its connection have to grant it. */
 static double patience(const veo_exchange *exchange)
 {
   double seconds = (double)exchange->timeout_ms / 1000.0;

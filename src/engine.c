@@ -51,7 +51,7 @@ int veo_engine_may_close(const veo_engine *engine)
   return veo_engine_is_ours(engine) && engine->owner == getpid();
 }
 
-/* An exchange in whatever state ends. */
+/* Ends an exchange, whatever its state. */
 static void end_exchange(veo_engine *engine, veo_exchange *exchange)
 {
   if(exchange->op.state == VEO_STATE_ACTIVE)
@@ -136,16 +136,16 @@ static void begin(veo_engine *engine, veo_exchange *exchange)
   veo_engine_judge_later(engine, exchange);
 }
 
-/* Exchanges that may be under way at a time. One that has had no answer for long keeps its place from nobody, or
- * a hundred looks that hang would hold up all the others; up to as many again. */
+/* Exchanges that may be under way at a time. One that has had no answer for long takes no place: a hundred looks that
+ * hang would hold up all others. That doubles the number at most. */
 static int places(const veo_engine *engine)
 {
   return engine->max_in_flight +
          (engine->slow < engine->max_in_flight ? engine->slow : engine->max_in_flight);
 }
 
-/* Starts what may start, at most so many, in the order of submission. Behind a closed
- * host others are looked for, but not through the whole of a long queue. */
+/* Starts at most `most` exchanges, in the order of submission. Those whose host is not known yet are passed over, but a
+ * long queue is not searched to its end. */
 static void pump(veo_engine *engine, int most)
 {
   veo_operation *operation = engine->queued.first;

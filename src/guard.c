@@ -1,8 +1,8 @@
 /* A limit for a library that waits on a socket without one. libpq, behind LuaDBI, waits for ever for a server whose kernel
  * still acknowledges what is sent although its processes are stopped. So a thread ends the connection when its time is
- * over, and the library sees a server that is gone. It keeps a duplicate of the descriptor: whatever else gets the number
- * of a closed one is never touched. A forked child has the connection as well, and whatever the library says there, if only
- * goodbye, the server takes for its parent's: so a fork takes it from the child.
+ * over, and the library sees a server that is gone. It keeps a duplicate of the descriptor, so that a number that is
+ * used again is never touched. A forked child has the connection too, and the server would take what the library sends
+ * there, if only at its end, for its parent's: so a fork takes the connection from the child.
  *
  *   local guard = core.guard()   before the library connects
  *   guard:locate() -> whether the one new socket was found
@@ -56,8 +56,8 @@ static void in_parent(void)
   pthread_mutex_unlock(&lock);
 }
 
-/* Puts nothing in the place of each connection that the library still has, and forgets the threads, which a child has not:
- * to wait for one would be for ever. Only calls that are allowed after a fork. */
+/* Replaces each connection that the library still has by /dev/null, and forgets the threads: a child has none
+ * of them, and would wait for one for ever. Only calls that are allowed after a fork. */
 static void in_child(void)
 {
   int nothing = guards ? open("/dev/null", O_RDWR | O_CLOEXEC) : -1;

@@ -1,6 +1,6 @@
 /* gzip data, by zlib; see inflate.h. libcurl decides by Content-Encoding, and ends an exchange for good at one that it
- * does not know or that is not true ("utf-8", "gzip, aws-chunked", gzip before plain text): of an order's answer nothing
- * was left then. So it is not asked to decode, and the bytes decide. */
+ * does not know or that is not true ("utf-8", "gzip, aws-chunked", gzip before plain text): nothing was left of an
+ * order's answer then. So libcurl is not asked to decode, and the bytes decide. */
 #define ZLIB_CONST
 #include "inflate.h"
 
@@ -35,7 +35,7 @@ static int read_member(z_stream *s, veo_buffer *out, size_t most)
   return how;
 }
 
-/* Of a member that is damaged nothing stays: it might name another task. Of one that is cut, what came. */
+/* Nothing of a damaged member is kept: it might name another task. What came of one that is cut is kept. */
 static int read_members(z_stream *s, veo_buffer *out, size_t most)
 {
   size_t begun;

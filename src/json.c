@@ -10,7 +10,7 @@ static void configure(lua_State *L, const char *option, int boolean, int number)
 {
   lua_getfield(L, -1, option);
   if(!lua_isfunction(L, -1)) {
-    lua_pop(L, 1); /* a flavour without the option behaves as we want by itself */
+    lua_pop(L, 1); /* a lua-cjson without the option needs none */
     return;
   }
   if(boolean >= 0)

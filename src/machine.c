@@ -29,8 +29,8 @@ int veo_machine_identity(lua_State *L)
 }
 
 /* core.keep_log(path) -> whether, from here on and until this process ends, nobody takes the log of that SQLite database in
- * and removes it: a shared lock where SQLite's readers have theirs. Never let go: to close a file lets the locks of the whole
- * process on it go, and SQLite's are such. */
+ * and removes it: a shared lock where SQLite's readers have theirs. It is never given back: closing a file gives up all
+ * locks that the process has on it, SQLite's too. */
 int veo_machine_keep_log(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1);

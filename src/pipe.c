@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Where there is pipe2, no other thread's child can slip in between: a program that had inherited an end
- * kept another one's open, and that one was waited for four seconds too long (2 of 1,500 times). */
+/* pipe2 leaves no moment in which another thread's child inherits an end: such a child kept a pipe open, and its
+ * reader waited four seconds too long (2 of 1,500 times). */
 int veo_pipe(int ends[2])
 {
 #ifndef __APPLE__

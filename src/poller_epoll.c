@@ -36,8 +36,8 @@ static veo_socket *entry(veo_poller *poller, int fd)
   return &poller->sockets[fd];
 }
 
-/* Puts into the set what should be in there. What fails is tried again: told of it, libcurl would give
- * up the whole multi handle, or crash (7.88, seen). */
+/* Puts into the set what should be in there. A failure is hidden from libcurl, which would give up the whole multi
+ * handle or crash (7.88, seen), and tried again. */
 static void enter(veo_poller *poller, int fd, veo_socket *socket)
 {
   struct epoll_event event;

@@ -81,7 +81,7 @@ static int is_https(const char *url)
  * multi handle. */
 static int set_common(veo_exchange *exchange, const veo_settings *settings, const char *url)
 {
-  /* Plain http to this machine, the key in it, is no proxy's to see, whatever names one. */
+  /* Plain http to this machine shows the key: it goes through no proxy, whoever named one. */
   int direct = settings->direct || (!is_https(url) && veo_is_loopback(url));
   curl_easy_cleanup(exchange->easy);
   exchange->op.kind = VEO_KIND_NONE;
@@ -247,7 +247,7 @@ static int set_billable(veo_exchange *exchange, const veo_call *call)
   exchange->call.billable = 1;
   exchange->call.without_alpn = call->without_alpn;
 #if LIBCURL_VERSION_NUM >= 0x075000
-  /* Not to be had of an older one that it runs with, which sends in any case. */
+  /* An older libcurl at run time does not have it, and sends in any case. */
   if(!curl_easy_setopt(exchange->easy, CURLOPT_PREREQFUNCTION, veo_on_ready) &&
      !(SET(exchange, CURLOPT_PREREQDATA, exchange) && SET(exchange, CURLOPT_VERBOSE, 1L) &&
        SET(exchange, CURLOPT_DEBUGFUNCTION, veo_on_debug) &&
@@ -304,7 +304,7 @@ static int set_range(veo_exchange *exchange, const veo_fetch *fetch)
   return set_header(exchange, text);
 }
 
-/* libcurl decodes what it was told to ask for, and is not to ask: some servers encode all the same. */
+/* libcurl decodes only what it asks for. The header that asks is taken out again; some servers encode all the same. */
 static int set_decoding(veo_exchange *exchange, const veo_fetch *fetch)
 {
   if(!fetch->decode || fetch->offset > 0)

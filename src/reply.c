@@ -22,7 +22,7 @@ static void set_text(lua_State *L, const char *field, const char *value)
   lua_setfield(L, -2, field);
 }
 
-/* A server may claim any number: what no file and no pause has is cut to what an integer holds. */
+/* A server may claim any number: it is cut to what an integer holds. */
 static void set_number(lua_State *L, const char *field, double value)
 {
   static const double most = 9007199254740992.0; /* 2^53 */
@@ -169,9 +169,9 @@ static void set_excerpt(lua_State *L, const veo_exchange *exchange)
   set_text(L, "excerpt", text);
 }
 
-/* A connection in use ended before a byte of the answer: the server closes those that have served enough, and
- * libcurl gives up after five. (GOAWAY after 100 requests: 4 % of looks with a hundred under way, measured.) One
- * made for this exchange alone had served nothing: its server is in trouble. */
+/* A connection in use ended before a byte of the answer: servers close a connection after so many requests, and
+ * libcurl gives up after five tries. (GOAWAY after 100 requests: 4 % of looks with a hundred under way, measured.) A
+ * connection made for this exchange had served nothing: its server is in trouble. */
 static int is_unanswered(const veo_exchange *exchange)
 {
   long made = 0;
@@ -183,7 +183,7 @@ static int is_unanswered(const veo_exchange *exchange)
   case CURLE_GOT_NOTHING:
   case CURLE_HTTP2:
   case CURLE_HTTP2_STREAM:
-  case CURLE_PARTIAL_FILE: /* over HTTP/2 also of nothing */
+  case CURLE_PARTIAL_FILE: /* over HTTP/2 also where nothing came */
     curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &made);
     return !made;
   default:
@@ -200,7 +200,7 @@ static void set_body(lua_State *L, const veo_buffer *reply)
   lua_setfield(L, -2, "text");
 }
 
-/* What a proxy answered that made no tunnel. */
+/* The answer of a proxy that refused a tunnel. */
 static void set_proxy_status(lua_State *L, const veo_exchange *exchange)
 {
   long status = 0;
@@ -215,7 +215,7 @@ static void set_true(lua_State *L, const char *field)
   lua_setfield(L, -2, field);
 }
 
-/* What only a download has to say of its failure. */
+/* What only the failure of a download has. */
 static void set_download_failure(lua_State *L, veo_outcome outcome, veo_download *download)
 {
   if(download->page)
@@ -316,7 +316,7 @@ static void copy_message(lua_State *L)
     lua_pop(L, 1);
 }
 
-/* The object came whole, and libcurl complains all the same: the last chunk is missing, the length was
+/* The object came whole, but libcurl reports an error: the last chunk is missing, the length was
  * too long, the connection was reset or kept open behind the body, junk follows compressed data. */
 static void set_complaint(lua_State *L, veo_exchange *exchange)
 {
