@@ -226,16 +226,13 @@ function M.is_watched(ctx, taskId)
   return false
 end
 
----So many more waits are under way, which share the rate of looks.
----@param ctx table
+---Counts the waits under way, which share the rate of looks.
 ---@param more integer
 function M.count(ctx, more)
   ctx.watching = ctx.watching + more
 end
 
----This client knows when a task was made: how soon a look makes sense, and how long the service may not know it yet.
----@param ctx table
----@param taskId string
+---Notes when a task was made: how soon a look makes sense, and how long the service may not know it yet.
 ---@param at number  on the clock of `now`
 function M.made(ctx, taskId, at)
   ctx.created[taskId] = at
@@ -266,8 +263,7 @@ end
 
 local function look(ctx, watch)
   -- A look begun at the deadline still gets a little time.
-  local due, least = watch.deadline, ctx.now() + 1
-  local status, err = query.look(ctx, watch.taskId, due > least and due or least)
+  local status, err = query.look(ctx, watch.taskId, max(watch.deadline, ctx.now() + 1))
   if err and ends.is(err.code) then return nil, err end
   return M.judge(ctx, watch, status, err)
 end
