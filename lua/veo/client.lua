@@ -2,12 +2,13 @@
 
 local error, getmetatable, ipairs, pairs = error, getmetatable, ipairs, pairs
 local require, setmetatable, tostring, type = require, setmetatable, tostring, type
-local find, match = string.find, string.match
+local find, format, match = string.find, string.format, string.match
 
 local contexts = require "veo.client.context"
 local core = require "veo.core"
 local errors = require "veo.errors"
 local options = require "veo.client.options"
+local texts = require "veo.util.text"
 
 local M = {}
 
@@ -17,17 +18,6 @@ Client.__index = Client
 
 -- What a client works with stands under a key that only this file has.
 local CONTEXT = {}
-
----@param given table
----@return veo.Client|nil, string|nil problem
-function M.new(given)
-  local all, problem = options.of_client(given)
-  if not all then return nil, problem end
-  local client = setmetatable({}, Client)
-  client[CONTEXT], problem = contexts.new(all, client)
-  if problem then return nil, problem end
-  return client
-end
 
 -- Checking -------------------------------------------------------------------------------------------------------------
 
@@ -53,10 +43,46 @@ local function context(client, call)
   return ctx
 end
 
--- A taskId, or the table of a task or status that has one.
-local function task_id_of(value)
-  if type(value) == "table" and not errors.is(value) then return value.taskId end
+-- A taskId, or that of a task or status. An error in its place is raised as itself: that of the call whose result was
+-- handed on, as in client:wait(client:extend { … }).
+local function task_id_of(value, given)
+  if errors.is(value) then error(value, 0) end
+  if value == nil and errors.is(given) then error(given, 0) end
+  if type(value) == "table" then return value.taskId end
   return value
+end
+
+-- Nil, or why a video cannot be saved to a target, whatever it is for.
+local function unusable_target(target)
+  if type(target) == "function" then return nil end
+  local unusable = texts.path_problem(target)
+  if unusable and type(target) ~= "string" then unusable = "a non-empty file name, or a function, expected" end
+  return unusable and "path: " .. unusable
+end
+
+local function is_field(ctx, operation, name)
+  for _, rule in ipairs(ctx.api.operations[operation].fields) do
+    if rule.name == name then return true end
+  end
+  return name == "extra"
+end
+
+-- An option among the parameters.
+local function misplaced(ctx, operation, params)
+  for name in pairs(params) do
+    if (options.submit[name] or options.GROUPS[name] or name == "retry") and not is_field(ctx, operation, name) then
+      return errors.new { code = "invalid", operation = operation, field = name, sent = "no",
+        expected = "it among the options", message = format("%s: %s is an option: give it in the second table",
+          operation, name) }
+    end
+  end
+end
+
+-- A parameter among the options.
+local function parameter_among(ctx, operation, given)
+  for name in pairs(type(given) == "table" and given or {}) do
+    if is_field(ctx, operation, name) then return format("%s is a parameter: give it in the first table", name) end
+  end
 end
 
 local function defaults_of(ctx, groups, with_retry)
@@ -66,8 +92,13 @@ local function defaults_of(ctx, groups, with_retry)
   return out
 end
 
-local function split(ctx, groups, given, with_retry)
-  if given ~= nil then return options.split(groups, defaults_of(ctx, groups, with_retry), given) end
+-- `operation`: of a call that takes a table of parameters before its options.
+local function split(ctx, groups, given, with_retry, operation)
+  if given ~= nil then
+    local out, problem = options.split(groups, defaults_of(ctx, groups, with_retry), given)
+    if not out and operation then problem = parameter_among(ctx, operation, given) or problem end
+    return out, problem
+  end
   -- Nobody changes a call's options, so that all plain calls can share theirs.
   local plain = ctx.plain[groups]
   if not plain then
@@ -91,8 +122,9 @@ end
 -- A room adds its methods to the class: `return function(Client, tools) … end`. What raises does so at the caller's line
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
-local tools = { context = context, misuse = misuse, split = split, begin = begin, task_id_of = task_id_of }
-for _, room in ipairs { "tasks", "jobs", "media", "orders", "callbacks", "batch" } do
+local tools = { context = context, misuse = misuse, split = split, begin = begin, task_id_of = task_id_of,
+  unusable_target = unusable_target, misplaced = misplaced }
+for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "callbacks", "batch", "gone" } do
   require("veo.client." .. room)(Client, tools)
 end
 
@@ -112,6 +144,18 @@ function Client:__tostring()
   local ctx = self[CONTEXT]
   if not ctx or ctx.closed then return "veo.client (closed)" end
   return "veo.client" .. match(tostring(ctx.core), " %(.*%)$")
+end
+
+---@param given table
+---@return veo.Client|nil, string|nil problem
+function M.new(given)
+  local all, problem = options.of_client(given)
+  if not all then return nil, problem end
+  local client = setmetatable({}, Client)
+  client[CONTEXT], problem = contexts.new(all, client)
+  if problem then return nil, problem end
+  client.loop = tools.loop(client)
+  return client
 end
 
 return M

@@ -2,7 +2,7 @@
 --- its host. Documentation of the service: docs.kie.ai, "Extend Veo 3.1 AI Video".
 
 local error, ipairs, pairs, pcall, require = error, ipairs, pairs, pcall, require
-local setmetatable, tostring, type = setmetatable, tostring, type
+local rawget, setmetatable, tostring, type = rawget, setmetatable, tostring, type
 local getenv = os and os.getenv
 
 local core = require "veo.core"
@@ -20,6 +20,9 @@ end
 ---@field now fun(): number     seconds of a clock that nobody sets: from no date, for how long something takes
 ---@field errors table  every code, what it means and what to do next
 ---@field prices table  what calls cost, and of which day that is
+---@field webhook table  signatures and bodies of callbacks
+---@field receiver table  receives callbacks (cqueues)
+---@field simulator table  the service on loopback (cqueues)
 local M = { _VERSION = core.version, curl_version = core.curl_version, now = core.now }
 
 local lacks = stdlib.missing()
@@ -32,17 +35,17 @@ end
 local lazy = require("veo.util.lazy")
 local clients = lazy.room "veo.client"
 
--- The rooms are compiled when the first client is made, so that a host which may never need one starts without (4 ms).
+-- What is loaded at first use: a host that may never need it starts without (4 ms).
+local ROOMS = { errors = "veo.errors", webhook = "veo.webhook", receiver = "veo.receiver", simulator = "veo.simulator" }
+
 setmetatable(M, {
   __index = function(self, name)
-    if name == "errors" then
-      self.errors = require "veo.errors"
-    elseif name == "prices" then
+    if name == "prices" then
       self.prices = require("veo.policy.budget").prices
-    else
-      return nil
+    elseif ROOMS[name] then
+      self[name] = require(ROOMS[name])
     end
-    return self[name]
+    return rawget(self, name)
   end,
 })
 

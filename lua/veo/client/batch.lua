@@ -13,7 +13,7 @@ local EACH = { wait = options.wait, many = options.many }
 ---@param tools veo.client.Tools
 return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
-  local task_id_of = tools.task_id_of
+  local task_id_of, handle = tools.task_id_of, tools.handle
 
   ---Calls `fn(item, index)` for every item of a list, each call as a job, and waits for all of them.
   ---@param list any[]
@@ -46,6 +46,10 @@ return function(Client, tools)
       local id = task_id_of(task)
       ids[i] = id == nil and "" or id -- refused as such, in its turn
     end
-    return batch.wait_each(ctx, ids, opts.wait, opts.many.limit or 20)
+    local each = batch.wait_each(ctx, ids, opts.wait, opts.many.limit or 20)
+    return function()
+      local taskId, status, err = each()
+      return taskId, handle(self, status, err)
+    end
   end
 end

@@ -51,34 +51,4 @@ return function(Client, tools)
   function Client:run()
     return context(self, "run").scheduler:run()
   end
-
-  ---The one descriptor to watch for reading; nil on systems that have none. cqueues.poll(client) works as is.
-  ---@return integer|nil
-  function Client:pollfd()
-    return context(self, "pollfd").core:pollfd()
-  end
-
-  ---@return "r"
-  function Client:events()
-    return context(self, "events").core:events()
-  end
-
-  ---Seconds until step wants to be called, or nil. Where there is no descriptor, 0.02 at most while anybody waits.
-  ---@return number|nil
-  function Client:timeout()
-    local ctx = context(self, "timeout")
-    return ctx.core:timeout(ctx.scheduler:is_waiting())
-  end
-
-  ---Connects ahead of time, and reads certificates (3 ms of CPU, or 22 for a bundle) outside of any frame.
-  ---@return true|nil, veo.Error|nil
-  function Client:warm()
-    local ctx = context(self, "warm")
-    local ready, busy = begin(ctx, "warm", true)
-    if not ready then return nil, busy end
-    local reply, failure = ctx.scheduler:exchange(nil, "warm")
-    if reply then return true end
-    return nil, errors.new { code = failure.reason == "network" and "network" or "malformed", operation = "warm",
-      curl_code = failure.curl_code, timed_out = failure.timed_out, message = "warm: " .. failure.message }
-  end
 end

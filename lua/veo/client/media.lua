@@ -1,6 +1,7 @@
 --- The calls around extend: generation, upgrades, links, uploads.
 
-local type = type
+local pairs, type = pairs, type
+local lower = string.lower
 
 local lazy = require("veo.util.lazy").room
 local checks = require "veo.util.options"
@@ -17,65 +18,72 @@ local UPGRADE = { upgrade = options.upgrade }
 local UPLOAD = { upload = options.upload }
 local UPLOADED = { path = true, url = true, uploadPath = true, fileName = true }
 
--- The parameters of an upgrade: its own, or the taskId of a task or status.
-local function upgrade_params(task)
-  if type(task) ~= "table" then return { taskId = task } end
-  if task.source then return { taskId = task.source } end -- of a 1080P version that is a task of its own
-  if task.upgrade == "1080P" then return { taskId = task.taskId, index = task.index } end
-  if task.state ~= nil or task.raw ~= nil then return { taskId = task.taskId } end
-  return task
+-- The video that is upgraded: a task's own, or the source of an upgrade.
+local function upgrade_params(task, given)
+  local index = given.index
+  if index == nil and not task.source and task.version then index = task.index end
+  return { taskId = task.source or task.taskId, index = index, callBackUrl = given.callBackUrl }
 end
 
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
+  local Task = tools.Task
 
   ---Generates a video. Billable, under the same rules as extend.
   ---Documentation: POST /api/v1/veo/generate; jobs: the model veo-3-1, which takes no `model`.
   ---@param params { prompt: string, imageUrls: string[]|nil, model: string|nil, generationType: string|nil, aspect_ratio: string|nil, resolution: string|nil, duration: integer|nil, seeds: integer|nil, watermark: string|nil, enableTranslation: boolean|nil, callBackUrl: string|nil, extra: table|nil }
   ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; `path` as for extend
-  ---@return { taskId: string, raw: table }|nil task
+  ---@return veo.Task|nil task  { taskId, raw }, with methods
   ---@return veo.Error|nil err
   function Client:generate(params, given)
     local ctx = context(self, "generate")
     if type(params) ~= "table" then misuse("generate", "a table of parameters expected, got " .. type(params)) end
-    local opts, busy = begin(ctx, "generate", split(ctx, SUBMIT, given, true))
+    local opts, busy = begin(ctx, "generate", split(ctx, SUBMIT, given, true, "generate"))
     if not opts then return nil, busy end
-    return submits.submit(ctx, "generate", params, opts)
+    local err = tools.misplaced(ctx, "generate", params)
+    if err then return nil, err end
+    return tools.handle(self, submits.submit(ctx, "generate", params, opts))
   end
 
-  ---The 1080P version of a finished video. The first call orders it (and costs once); this one asks until it is there.
-  ---The video can no longer be extended afterwards. The result can be given to download. In the jobs family it is an order
-  ---like extend, with a task of its own: `taskId` is that, `source` the video's. With a ledger one that was asked for over
-  ---the other family is not ordered again; its state there is returned.
-  ---Documentation: GET /api/v1/veo/get-1080p-video; jobs: the model veo/get-1080p-video.
-  ---@param task string|{ taskId: string, index: integer|nil, callBackUrl: string|nil }|veo.Status  `index` not in the jobs family, `callBackUrl` only there
-  ---@param given { timeout: number|nil, interval: number|nil, retry: table|nil }|nil  seconds; 600 and 25 unless given
-  ---@return { taskId: string, url: string, video_url: string, source: string|nil, ref: string|nil, joined: boolean|nil, creditsConsumed: number|nil, raw: table }|nil result
-  ---@return veo.Error|nil err  timeout, …
-  function Client:get_1080p(task, given)
-    local ctx = context(self, "get_1080p")
-    local opts, busy = begin(ctx, "get_1080p", split(ctx, UPGRADE, given, true))
-    if not opts then return nil, busy end
-    return upgrades.get_1080p(ctx, upgrade_params(task), opts)
-  end
-
-  ---Orders the 4K version of a finished video. Billable. The task it returns is waited for like any other; where the
-  ---service has it ready already, `video_url` is there at once. The video can no longer be extended afterwards.
-  ---Documentation: POST /api/v1/veo/get-4k-video; jobs: the model veo/get-4k-video, which takes no `index`.
-  ---@param task string|{ taskId: string, index: integer|nil, callBackUrl: string|nil }|veo.Status
-  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; `path` as for extend
-  ---@return { taskId: string, video_url: string|nil, resultUrls: string[]|nil, processing: boolean|nil, raw: table }|nil task
-  ---@return veo.Error|nil err
-  function Client:get_4k(task, given)
-    local ctx = context(self, "get_4k")
-    local opts, busy = begin(ctx, "get_4k", split(ctx, SUBMIT, given, true))
-    if not opts then return nil, busy end
-    local params = upgrade_params(task)
+  local function order_4k(ctx, params, opts)
     local order, err = submits.submit(ctx, "get_4k", params, opts)
     upgrades.after_4k(ctx, params.taskId, order, err)
     return order, err
+  end
+
+  local UPGRADES = { ["1080p"] = { options = UPGRADE, call = upgrades.get_1080p },
+    ["4k"] = { options = SUBMIT, call = order_4k } }
+
+  ---A better version of this finished video, which can no longer be extended afterwards. Both can be saved.
+  ---"1080p": the first call orders it (and costs once); this one asks until it is there. In the jobs family it is an order
+  ---like extend, with a task of its own: `taskId` is that, `source` the video's. With a ledger one that was asked for over
+  ---the other family is not ordered again; its state there is returned.
+  ---"4k": an order, billable, whose task is waited for like any other; where the service has it ready already, `video_url`
+  ---is there at once.
+  ---Documentation: GET /api/v1/veo/get-1080p-video, POST /api/v1/veo/get-4k-video; jobs: the models veo/get-1080p-video and
+  ---veo/get-4k-video, which take no `index`.
+  ---@param which "1080p"|"4k"
+  ---@param given { index: integer|nil, callBackUrl: string|nil, timeout: number|nil, interval: number|nil, retry: table|nil, deadline: number|nil, key: string|nil, on_duplicate: string|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  `index`, `callBackUrl`: the service's. 1080p: `timeout` 600 s, `interval` 25 s, `retry`; 4k: as extend
+  ---@return veo.Task|nil result  1080p: { taskId, url, video_url, source, ref, joined, creditsConsumed, raw }; 4k: { taskId, video_url, resultUrls, processing, raw }
+  ---@return veo.Error|nil err  timeout, …
+  function Task:upgrade(which, given)
+    local client = tools.owner(self, "upgrade")
+    local ctx = context(client, "upgrade")
+    local upgrade = type(which) == "string" and UPGRADES[lower(which)]
+    if not upgrade then misuse("upgrade", 'which: "1080p" or "4k" expected') end
+    local fields, rest = {}, given
+    if type(given) == "table" then
+      rest = {}
+      for name, value in pairs(given) do
+        local part = (name == "index" or name == "callBackUrl") and fields or rest
+        part[name] = value
+      end
+    end
+    local opts, busy = begin(ctx, "upgrade", split(ctx, upgrade.options, rest, true))
+    if not opts then return nil, busy end
+    return tools.handle(client, upgrade.call(ctx, upgrade_params(self, fields), opts))
   end
 
   ---A link to a result that works for 20 minutes. Free.
@@ -110,11 +118,5 @@ return function(Client, tools)
     local opts, busy = begin(ctx, "upload", split(ctx, UPLOAD, given, true))
     if not opts then return nil, busy end
     return uploads.upload(ctx, params, opts)
-  end
-
-  ---@deprecated `veo preview VIDEO` makes the contact sheet; examples/preview.lua does from a script.
-  function Client:preview()
-    context(self, "preview")
-    misuse("preview", "is gone: the command `veo preview` makes contact sheets, and examples/preview.lua shows how")
   end
 end

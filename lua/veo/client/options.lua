@@ -136,29 +136,59 @@ function M.retry(defaults, given)
   return retry.policy(given, defaults)
 end
 
----Sorts a call's options into groups; an option may belong to several. `retry` belongs to every call that has it.
+---What veo.new and the calls take in tables of their own.
+M.GROUPS = { rate = M.rate, wait = M.wait, download = M.download, upgrade = M.upgrade, upload = M.upload }
+
+-- The group that a flat option is meant for: the call's own, or the only shared one that has it.
+local function group_of(groups, name)
+  local own, shared, other
+  for group, kinds in pairs(groups) do
+    if kinds[name] then
+      if not M.GROUPS[group] then own = group else shared, other = group, shared end
+    end
+  end
+  if own or not other then return own or shared end
+  return nil, format("%s: say whose it is: wait = { %s = … } or download = { %s = … }", name, name, name)
+end
+
+-- Lays the groups that are given as tables over the defaults.
+local function with_groups(groups, defaults, given)
+  local out = {}
+  for group, kinds in pairs(groups) do
+    local problem
+    out[group], problem = M.overlay(kinds, defaults[group], M.GROUPS[group] and given[group])
+    if not out[group] then return nil, group .. ": " .. problem end
+  end
+  return out
+end
+
+---Sorts a call's options into groups. A group that veo.new has may be given as a table, or its options flat; `retry`
+---belongs to every call that has it.
 ---@param groups table<string, table>    group → kinds
 ---@param defaults table<string, table>  group → defaults; `retry` → the client's policy
 ---@param given table|nil
 ---@return table<string, table>|nil out  a table a group, and `retry`
 ---@return string|nil problem
 function M.split(groups, defaults, given)
-  local all, out = {}, {}
-  for group, kinds in pairs(groups) do
-    for name, kind in pairs(kinds) do all[name] = kind end
-    out[group] = M.overlay(kinds, defaults[group])
-  end
   if given == nil then given = {} end
   if type(given) ~= "table" then return nil, "options: given " .. checks.show(given) .. ", expected a table" end
-  local problem = checks.unknown("option", given, all, { retry = defaults.retry })
+  local all, beside = {}, { retry = defaults.retry }
+  for group, kinds in pairs(groups) do
+    for name, kind in pairs(kinds) do all[name] = kind end
+    beside[group] = M.GROUPS[group]
+  end
+  local problem = checks.unknown("option", given, all, beside)
   if problem then return nil, problem end
+  local out
+  out, problem = with_groups(groups, defaults, given)
+  if not out then return nil, problem end
   for name, value in pairs(given) do
-    if name ~= "retry" or not defaults.retry then
-      problem = checks.problem(all, name, value)
+    if beside[name] == nil then
+      local group
+      group, problem = group_of(groups, name)
+      problem = problem or checks.problem(groups[group], name, value)
       if problem then return nil, problem end
-      for group, kinds in pairs(groups) do
-        if kinds[name] then out[group][name] = value end
-      end
+      out[group][name] = value
     end
   end
   if not defaults.retry then return out end
@@ -167,9 +197,8 @@ function M.split(groups, defaults, given)
   return out
 end
 
-local GROUPS = { rate = M.rate, wait = M.wait, download = M.download, upgrade = M.upgrade, upload = M.upload }
 local WITH_RETRY = { retry = retry.defaults }
-for name, kinds in pairs(GROUPS) do WITH_RETRY[name] = kinds end
+for name, kinds in pairs(M.GROUPS) do WITH_RETRY[name] = kinds end
 
 ---Checks the options of veo.new: the flat ones and the groups.
 ---@param given table
@@ -189,7 +218,7 @@ function M.of_client(given)
   end
   for name, value in pairs(M.defaults) do out[name] = value end
   for name, value in pairs(flat) do out[name] = value end
-  for group, kinds in pairs(GROUPS) do
+  for group, kinds in pairs(M.GROUPS) do
     out[group], problem = M.overlay(kinds, M.defaults[group], given[group])
     if not out[group] then return nil, group .. ": " .. problem end
   end

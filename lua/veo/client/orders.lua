@@ -1,6 +1,6 @@
 --- The client's calls around the ledger: what is open, what became of it, and chains, whose hops all stand in it.
 
-local ipairs, next, pairs, type = ipairs, next, pairs, type
+local pairs, type = pairs, type
 
 local lazy = require("veo.util.lazy").room
 local chains = lazy "veo.task.chain"
@@ -15,9 +15,9 @@ local settle = lazy "veo.task.settle"
 local texts = require "veo.util.text"
 local usual = lazy "veo.task.extend_and_save"
 
-local RESUME = { resume = options.resume }
-local SAVE = { save = options.save }
-local CHAIN = { chain = options.chain }
+local RESUME = { resume = options.resume, wait = options.wait, download = options.download }
+local SAVE = { save = options.save, wait = options.wait, download = options.download }
+local CHAIN = { chain = options.chain, wait = options.wait, download = options.download }
 local SETTLE = { free = options.free, settle = options.settle }
 -- What a chain's table may hold for the service; everything else in it is an option.
 local CHAIN_FIELDS = { taskId = true, prompts = true, model = true, seeds = true, watermark = true, callBackUrl = true,
@@ -40,29 +40,17 @@ end
 return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
 
-  -- Options of a call that has groups of its own in tables: `wait` and `download`.
-  local function with_groups(ctx, kinds, given)
-    local flat, groups = {}, {}
-    if given ~= nil and type(given) ~= "table" then return nil, "options: a table expected, got " .. type(given) end
-    for name, value in pairs(given or {}) do
-      if name ~= "wait" and name ~= "download" then flat[name] = value end
-    end
-    local out, problem = split(ctx, kinds, flat, true)
+  -- The options of a call that waits and saves: its own ones flat, `wait`, `download` and `retry` as tables.
+  local function with_groups(ctx, own, groups, given, operation)
+    local out, problem = split(ctx, groups, given, true, operation)
     if not out then return nil, problem end
-    for _, group in ipairs { "wait", "download" } do
-      groups[group], problem = options.overlay(options[group], ctx.defaults[group], given and given[group])
-      if not groups[group] then return nil, group .. ": " .. problem end
-    end
-    local _, own = next(kinds) -- the one group's kinds, by which its options are found
-    local merged = { wait = groups.wait, download = groups.download, retry = out.retry }
-    for name in pairs(own) do
-      for group in pairs(kinds) do merged[name] = out[group][name] end
-    end
+    local merged = { wait = out.wait, download = out.download, retry = out.retry }
+    for name, value in pairs(out[own]) do merged[name] = value end
     return merged
   end
 
   local function resume_options(ctx, given)
-    local opts, problem = with_groups(ctx, RESUME, given)
+    local opts, problem = with_groups(ctx, "resume", RESUME, given)
     problem = problem or opts.path and filenames.problem(opts.path)
     if problem then return nil, problem end
     return opts
@@ -175,8 +163,10 @@ return function(Client, tools)
     end
     local unusable = texts.path_problem(path)
     if unusable then misuse("extend_and_save", "path: " .. unusable) end
-    local opts, busy = begin(ctx, "extend_and_save", with_groups(ctx, SAVE, given))
+    local opts, busy = begin(ctx, "extend_and_save", with_groups(ctx, "save", SAVE, given, "extend"))
     if not opts then return nil, busy end
+    local err = tools.misplaced(ctx, "extend", params)
+    if err then return nil, err end
     opts.deadline = opts.deadline or ctx.defaults.submit.deadline
     opts.timeout = opts.timeout or ctx.defaults.submit.timeout
     return usual.extend_and_save(ctx, params, path, opts)
@@ -212,7 +202,7 @@ return function(Client, tools)
     for name, value in pairs(params) do
       if CHAIN_FIELDS[name] then fields[name] = value else given[name] = value end
     end
-    local opts, busy = begin(ctx, "chain", with_groups(ctx, CHAIN, given))
+    local opts, busy = begin(ctx, "chain", with_groups(ctx, "chain", CHAIN, given))
     if not opts then return nil, busy end
     opts.deadline = opts.deadline or ctx.defaults.submit.deadline
     opts.timeout = opts.timeout or ctx.defaults.submit.timeout

@@ -1,6 +1,6 @@
 --- The client's main calls: extend, status, credits, wait, download.
 
-local type = type
+local error, type = error, type
 
 local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
@@ -16,28 +16,28 @@ local FREE = { free = options.free }
 local WAIT = { wait = options.wait }
 local DOWNLOAD = { download = options.download }
 local CHECK_PATH = { download = { overwrite = options.download.overwrite, mkdir = options.download.mkdir } }
-local ALL = { wait = options.wait, submit = { deadline = options.submit.deadline, key = options.submit.key,
-  on_duplicate = options.submit.on_duplicate } }
 
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
-  local task_id_of = tools.task_id_of
+  local task_id_of, handle, misplaced = tools.task_id_of, tools.handle, tools.misplaced
 
   ---Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
   ---With a ledger an identical order is joined until its video is saved, and a `duplicate` for 24 hours from its end.
   ---Documentation: POST /api/v1/veo/extend.
   ---@param params { taskId: string, prompt: string, seeds: integer|nil, model: string|nil, watermark: string|nil, callBackUrl: string|nil, extra: table|nil }
   ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, key: string|nil, on_duplicate: "refuse"|"join"|"allow"|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; one exchange 60, the whole call 300. `path`: where the video is going to be saved; what cannot be is not ordered
-  ---@return { taskId: string, raw: table|nil, ref: string|nil, joined: boolean|nil, already: boolean|nil }|nil task  `already`: the same order's video is at `path`
+  ---@return veo.Task|nil task  { taskId, raw, ref, joined, already }, with methods. `already`: the same order's video is at `path`
   ---@return veo.Error|nil err  exists, busy, io, invalid, uncertain, insufficient_credits, rejected, duplicate, budget, ledger, …
   function Client:extend(params, given)
     local ctx = context(self, "extend")
     if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
-    local opts, busy = begin(ctx, "extend", split(ctx, SUBMIT, given, true))
+    local opts, busy = begin(ctx, "extend", split(ctx, SUBMIT, given, true, "extend"))
     if not opts then return nil, busy end
-    return submits.submit(ctx, "extend", params, opts)
+    local err = misplaced(ctx, "extend", params)
+    if err then return nil, err end
+    return handle(self, submits.submit(ctx, "extend", params, opts))
   end
 
   ---Asks for a task's state, now. Free; repeated on passing errors.
@@ -48,9 +48,10 @@ return function(Client, tools)
   ---@return veo.Error|nil err  not_found, expired, unauthorized, network, server, malformed, …
   function Client:status(task, given)
     local ctx = context(self, "status")
+    local id = task_id_of(task, given)
     local opts, busy = begin(ctx, "status", split(ctx, FREE, given, true))
     if not opts then return nil, busy end
-    return query.status(ctx, task_id_of(task), opts)
+    return query.status(ctx, id, opts)
   end
 
   ---The account's credits; may be fractional. Free.
@@ -71,29 +72,10 @@ return function(Client, tools)
   ---@return veo.Error|nil err  timeout, failed, no_result, not_found, … with the taskId
   function Client:wait(task, given)
     local ctx = context(self, "wait")
+    local id = task_id_of(task, given)
     local opts, busy = begin(ctx, "wait", split(ctx, WAIT, given))
     if not opts then return nil, busy end
-    return waits.wait(ctx, task_id_of(task), opts.wait)
-  end
-
-  ---extend, then wait. Options of both; `timeout` is the wait's.
-  ---@param params table
-  ---@param given table|nil
-  ---@return veo.Status|nil status
-  ---@return veo.Error|nil err
-  function Client:extend_and_wait(params, given)
-    local ctx = context(self, "extend_and_wait")
-    if type(params) ~= "table" then
-      misuse("extend_and_wait", "a table of parameters expected, got " .. type(params))
-    end
-    local opts, busy = begin(ctx, "extend_and_wait", split(ctx, ALL, given, true))
-    if not opts then return nil, busy end
-    local task, err = submits.submit(ctx, "extend", params, opts)
-    if not task then return nil, err end
-    local status
-    status, err = waits.wait(ctx, task.taskId, opts.wait)
-    if err and not task.joined then errors.paid(err) end
-    return status, err
+    return handle(self, waits.wait(ctx, id, opts.wait))
   end
 
   ---Saves a finished video. Until it is whole it stands in `target .. ".part"`; a later download goes on from there.
@@ -105,12 +87,12 @@ return function(Client, tools)
   ---@return veo.Error|nil err  exists, busy, io, expired, not_video, too_large, changed, network, …; of a task `timeout`: it has not ended, and failed, no_result, not_found, …
   function Client:download(source, target, given)
     local ctx = context(self, "download")
+    if errors.is(source) then error(source, 0) end
     if type(source) ~= "string" and type(source) ~= "table" then
       misuse("download", "a status, a task or a URL expected, got " .. type(source))
     end
-    local unusable = type(target) ~= "function" and texts.path_problem(target)
-    if unusable and type(target) ~= "string" then unusable = "a non-empty file name, or a function, expected" end
-    if unusable then misuse("download", "path: " .. unusable) end
+    local unusable = tools.unusable_target(target)
+    if unusable then misuse("download", unusable) end
     local opts, busy = begin(ctx, "download", split(ctx, DOWNLOAD, given))
     if not opts then return nil, busy end
     return downloads.download(ctx, source, target, opts.download)

@@ -38,7 +38,7 @@ local function tell(run, state, more)
 end
 
 local function failed(n, task)
-  return problem { code = "failed", taskId = task.taskId, ref = task.ref, status = task.status,
+  return problem { code = "failed", taskId = task.taskId, ref = task.ref, status = task.last_status or task.status,
     message = format("hop %d, task %s, has failed", n, task.taskId),
     hint = "with {repeat_failed} it is ordered again" }
 end

@@ -19,7 +19,7 @@ local function joined(row)
   local record = ledgers.record(row)
   local status = record.status or {}
   return { taskId = record.taskId, ref = record.ref, key = record.key, joined = true, state = record.state,
-    status = record.status, path = record.path, video_url = status.video_url, resultUrls = status.resultUrls }
+    last_status = record.status, path = record.path, video_url = status.video_url, resultUrls = status.resultUrls }
 end
 
 -- What became of it, and what to do about that.

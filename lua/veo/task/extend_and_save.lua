@@ -3,19 +3,11 @@
 
 local as_job = require "veo.async.as_job"
 local destinations = require "veo.task.download.destination"
-local downloads = require "veo.task.download"
 local errors = require "veo.errors"
+local saves = require "veo.task.save"
 local submits = require "veo.task.submit"
-local waits = require "veo.task.wait"
 
 local M = {}
-
--- Waits for the task, and saves it under the name that this call holds.
-local function finish(ctx, task, path, options)
-  local status, err = waits.wait(ctx, task.taskId, options.wait)
-  if not status then return nil, err end
-  return downloads.download(ctx, status, path, options.download)
-end
 
 local function run(ctx, params, path, options, destination)
   options.path, options.overwrite, options.mkdir = path, options.download.overwrite, options.download.mkdir
@@ -23,9 +15,12 @@ local function run(ctx, params, path, options, destination)
   local task, err = submits.submit(ctx, "extend", params, { submit = options, retry = options.retry })
   if not task or task.already then return task, err, true end
   local file
-  file, err = finish(ctx, task, path, options)
+  file, err = saves.fetch(ctx, task, path, options)
   -- What goes wrong behind an order of this call does so behind a paid one.
-  if not file then return nil, task.joined and err or errors.paid(err) end
+  if not file then
+    err.ref = err.ref or task.ref
+    return nil, task.joined and err or errors.paid(err)
+  end
   file.ref, file.key, file.joined = task.ref, task.key, task.joined
   return file, nil, true
 end

@@ -36,7 +36,7 @@ end
 -- What the caller gets: enough for download, which asks for a fresh link by the same call when this one has died.
 local function result(fields, found)
   return { taskId = fields.taskId, index = fields.index, url = found.url, video_url = found.url, resolution = "1080p",
-    state = "succeeded", done = true, upgrade = "1080P", raw = found.raw }
+    state = "succeeded", done = true, version = "1080P", raw = found.raw }
 end
 
 -- One look. Returns what was found, or an error, or the seconds until the next look and why it is needed.

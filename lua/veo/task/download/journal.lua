@@ -25,7 +25,7 @@ M.class = Journal
 function M.new(ctx, source, path, options)
   if not ctx.ledger or not source.taskId then return nil end
   return setmetatable({ ctx = ctx, taskId = source.taskId, path = path, take = options.overwrite and "replace" or nil,
-    beats = true, other = source.upgrade ~= nil }, Journal) -- another form of the video: the task's own file stays the noted one
+    beats = true, other = source.version ~= nil }, Journal) -- another form of the video: the task's own file stays the noted one
 end
 
 ---What is noted of the task's video, when the file under this name is that.

@@ -25,8 +25,9 @@ function M.named(given)
   return given.taskId
 end
 
--- The task's own file, which is there; or why it cannot be written. Asks nobody.
-local function at_target(ctx, taskId, target, options)
+---The task's own file, which is there; or why it cannot be written. Asks nobody.
+---@return table|nil file, veo.Error|nil err
+function M.at_target(ctx, taskId, target, options)
   local journal = journals.new(ctx, { taskId = taskId }, target, options)
   local there = journal and journal:there()
   if there then return there end
@@ -44,8 +45,9 @@ local function ask(ctx, taskId)
   return status, err
 end
 
--- Why a task's video is not this caller's to save.
-local function refusal(taskId, given)
+---Why a task's video is not this caller's to save.
+---@return veo.Error|nil
+function M.refusal(taskId, given)
   local ok, err = wire.task_id(taskId, "download")
   if not ok then return err end
   if type(given) ~= "table" or given.state ~= "uncertain" then return nil end
@@ -65,11 +67,11 @@ end
 function M.look(ctx, given, target, options)
   local taskId = M.named(given)
   if not taskId then return nil end
-  local err = refusal(taskId, given)
+  local err = M.refusal(taskId, given)
   if err then return nil, err end
   if type(target) == "string" then
     local file
-    file, err = at_target(ctx, taskId, target, options)
+    file, err = M.at_target(ctx, taskId, target, options)
     if file or err then return nil, err, file end
   end
   return ask(ctx, taskId)

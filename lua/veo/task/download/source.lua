@@ -20,7 +20,7 @@ end
 -- Which file a link means, however the link changes.
 local function name_of(given, url)
   if type(given) == "table" and given.taskId then
-    return format("task %s %s %s", given.taskId, given.upgrade or "", given.index or 0)
+    return format("task %s %s %s", given.taskId, given.version or "", given.index or 0)
   end
   -- A query may sign the link, and be another one every day; it may name the file as well: see `identified`.
   return "url " .. match(url, "^[^?#]*")
@@ -47,13 +47,13 @@ function M.new(given)
   ---@class veo.download.Source
   local source = { url = url, origin = url, taskId = taskId, name = name_of(given, url), renewals = 0,
     identified = taskId ~= nil or not find(url, "?", 1, true) }
-  if type(given) == "table" then source.upgrade, source.index = given.upgrade, given.index end
+  if type(given) == "table" then source.version, source.index = given.version, given.index end
   return setmetatable(source, Source)
 end
 
 -- The service's record names the link anew; that of a 1080P version has a call of its own.
 local function from_record(ctx, source, options)
-  if source.upgrade then
+  if source.version then
     local spec = wire.veo.operations.get_1080p -- of the family whose result it is; in the other one the call would order
     local request = { method = spec.method, path = spec.path,
       query = { taskId = source.taskId, index = source.index } }

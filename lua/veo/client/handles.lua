@@ -1,0 +1,127 @@
+--- Tasks as handles: plain tables, which encode as JSON and whose fields are the service's, with methods. Whose they are
+--- stands in a weak table, so that no field shows it. On Lua 5.1 and LuaJIT a handle that is held keeps its client.
+
+local getmetatable, pairs, setmetatable, tostring, type = getmetatable, pairs, setmetatable, tostring, type
+local error, format = error, string.format
+
+local errors = require "veo.errors"
+local options = require "veo.client.options"
+local saves = require "veo.task.save"
+local texts = require "veo.util.text"
+
+local SAVE = { wait = options.wait, download = options.download }
+
+---@class veo.Task
+---@field taskId string
+local Task = {}
+
+local clients = setmetatable({}, { __mode = "k" }) -- handle → its client
+local decoders = setmetatable({}, { __mode = "k" }) -- handle of a status → what decodes its `raw` when that is read
+
+local Handle = { __name = "veo.task" }
+
+function Handle.__index(task, name)
+  local method = Task[name]
+  if method ~= nil then return method end
+  local decode = decoders[task]
+  return decode and decode(task, name)
+end
+
+function Handle.__tostring(task)
+  return format("veo task %s (%s)", texts.printable(tostring(task.taskId), 80),
+    task.state or task.joined and "joined" or "ordered")
+end
+
+---@param Client veo.Client   the class
+---@param tools veo.client.Tools
+return function(Client, tools)
+  local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
+
+  -- Makes what a call returned a handle: a task or a status, or nil and whatever follows.
+  function tools.handle(client, task, ...)
+    if task == nil then return nil, ... end
+    local meta = getmetatable(task)
+    if meta ~= Handle then
+      decoders[task] = meta and meta.__index
+      setmetatable(task, Handle)
+    end
+    clients[task] = client
+    return task, ...
+  end
+  local handle = tools.handle
+  tools.Task = Task
+
+  -- The client and its context, for a method that begins here.
+  local function owner(task, call)
+    local client = clients[task]
+    if not client then error("call it with a colon, on a task: task:" .. call .. "(…)", 3) end
+    return client
+  end
+  tools.owner = owner
+
+  ---A handle on a task, known by its id. Nothing is asked of the service.
+  ---@param task string|table  a taskId, or a table that has one: a status, a ledger's record
+  ---@return veo.Task
+  function Client:task(task)
+    context(self, "task")
+    if errors.is(task) then error(task, 0) end
+    local fields = type(task) == "table" and task or { taskId = task }
+    if type(fields.taskId) ~= "string" or fields.taskId == "" then
+      misuse("task", "a taskId, or a table that has one, expected, got " .. type(task))
+    end
+    local copy = {}
+    for name, value in pairs(fields) do
+      if Task[name] == nil then copy[name] = value end -- a ledger's record has its last status under that name
+    end
+    decoders[copy] = getmetatable(fields) and function(_, name) return name == "raw" and fields.raw or nil end
+    return handle(self, copy)
+  end
+
+  ---Asks for the task's state, now, as `client:status` does.
+  ---@param given table|nil
+  ---@return veo.Status|nil status
+  ---@return veo.Error|nil err
+  function Task:status(given)
+    return owner(self, "status"):status(self, given)
+  end
+
+  ---Waits until the task has succeeded, as `client:wait` does.
+  ---@param given table|nil
+  ---@return veo.Status|nil status  a handle too
+  ---@return veo.Error|nil err
+  function Task:wait(given)
+    return owner(self, "wait"):wait(self, given)
+  end
+
+  ---Orders an extension of this video, as `client:extend` does. Billable.
+  ---@param params table        without the taskId
+  ---@param given table|nil
+  ---@return veo.Task|nil task  the new one
+  ---@return veo.Error|nil err
+  function Task:extend(params, given)
+    local client = owner(self, "extend")
+    if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
+    if params.taskId ~= nil and params.taskId ~= self.taskId then
+      misuse("extend", "taskId: it is this task that is extended; client:extend takes another one")
+    end
+    local all = {}
+    for name, value in pairs(params) do all[name] = value end
+    all.taskId = self.taskId
+    return client:extend(all, given)
+  end
+
+  ---Saves the task's video under a name, or hands it to a function; waits for it first where it has not ended. What stands
+  ---in the way of the name is said before anything is waited for.
+  ---@param target string|fun(chunk: string): false|nil
+  ---@param given table|nil  the options of wait and of download, in these groups or flat; one that both have, as `on_progress`, in its group
+  ---@return { path: string|nil, bytes: integer, taskId: string, requests: integer, already: boolean|nil, verified: boolean|nil }|nil file
+  ---@return veo.Error|nil err  exists, busy, io, timeout, failed, no_result, not_found, …
+  function Task:save(target, given)
+    local ctx = context(owner(self, "save"), "save")
+    local unusable = tools.unusable_target(target)
+    if unusable then misuse("save", unusable) end
+    local opts, busy = begin(ctx, "save", split(ctx, SAVE, given))
+    if not opts then return nil, busy end
+    return saves.save(ctx, self, target, opts)
+  end
+end

@@ -1,0 +1,56 @@
+--- A task's video, saved: its name is taken and looked at first, then the task is waited for, then its video is fetched.
+
+local type = type
+
+local as_job = require "veo.async.as_job"
+local destinations = require "veo.task.download.destination"
+local downloads = require "veo.task.download"
+local lookup = require "veo.task.download.lookup"
+local waits = require "veo.task.wait"
+
+local M = {}
+
+-- A ledger's `done` is older than a look.
+local function has_video(task)
+  return task.video_url ~= nil and (task.state == nil or task.state == "succeeded")
+end
+
+---Waits for a task, unless its video is known, and fetches that.
+---@param ctx veo.Context
+---@param task table
+---@param target string|function
+---@param options { wait: table, download: table }
+---@return table|nil file, veo.Error|nil err
+function M.fetch(ctx, task, target, options)
+  local status, err = task, nil
+  if not has_video(task) then status, err = waits.wait(ctx, task.taskId, options.wait) end
+  if not status then return nil, err end
+  return downloads.download(ctx, status, target, options.download)
+end
+
+local function under_name(ctx, task, path, options)
+  local destination, err = destinations.take(ctx, path, options.download.mkdir)
+  if not destination then
+    err.operation, err.taskId = "save", task.taskId
+    return nil, err
+  end
+  options.download.destination = destination
+  local file
+  file, err = lookup.at_target(ctx, task.taskId, path, options.download)
+  if not file and not err then file, err = M.fetch(ctx, task, path, options) end
+  destinations.leave(destination, true)
+  return file, err
+end
+
+---@param ctx veo.Context
+---@param task table
+---@param target string|function
+---@param options { wait: table, download: table }
+---@return table|nil file, veo.Error|nil err
+function M.save(ctx, task, target, options)
+  local err = lookup.refusal(task.taskId, task)
+  if err then return nil, err end
+  return as_job(ctx, type(target) == "string" and under_name or M.fetch, ctx, task, target, options)
+end
+
+return M
