@@ -90,9 +90,9 @@ describe("the queue before exchanges", function()
     helper.step_until(client, function() return sim:count "GET" == 1 end)
     local second = looker()
     for _ = 1, 5 do client:step(0) end
-    assert.is_true(client:timeout() > 0)
+    assert.is_true(client.loop:timeout() > 0)
     first:cancel()
-    assert.equal(0, client:timeout())
+    assert.equal(0, client.loop:timeout())
     assert.equal("succeeded", assert(second:wait(3)).state)
   end)
 

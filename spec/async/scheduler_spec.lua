@@ -138,7 +138,7 @@ describe("the scheduler", function()
 
   it("does not burn the processor while a plain call waits and others are done", function()
     sim:script { { on = "status", task = "slow", delay = 0.4 } }
-    client:pollfd()
+    client.loop:pollfd()
     for _ = 1, 3 do client:spawn(function() return client:status(sim.source) end) end
     local began = os.clock()
     client:status("slow")
@@ -146,6 +146,8 @@ describe("the scheduler", function()
   end)
 
   describe("in a foreign loop", function()
+    local function pause(it) cqueues.poll(it.loop) end
+
     -- No pcall around what waits: Lua 5.1 cannot yield across one. The loop hands on what is raised.
     local function run(...)
       local loop = cqueues.new()
@@ -155,7 +157,7 @@ describe("the scheduler", function()
       assert.is_true(loop:empty(), "a coroutine still sleeps")
     end
 
-    it("cqueues.poll(client) is woken for answers and for sleeps", function()
+    it("cqueues.poll(client.loop) is woken for answers and for sleeps", function()
       sim:script { { on = "status", delay = 0.1 } }
       local job = client:spawn(function()
         client:sleep(0.05)
@@ -163,7 +165,7 @@ describe("the scheduler", function()
       end)
       local began = helper.now()
       run(function()
-        while client:step(0) > 0 do cqueues.poll(client) end
+        while client:step(0) > 0 do cqueues.poll(client.loop) end
       end)
       local took = helper.now() - began
       assert.is_true(took >= 0.14 and took < 0.5, "took " .. took)
@@ -171,7 +173,7 @@ describe("the scheduler", function()
     end)
 
     it("wakes every one of several coroutines that watch it", function()
-      local polling = helper.client(sim, { pause = cqueues.poll })
+      local polling = helper.client(sim, { pause = pause })
       sim:script { { on = "status", task = "a", delay = 0.1 }, { on = "status", task = "b", delay = 0.1 },
         { on = "status", task = "c", delay = 0.2 } }
       local took = {}
@@ -194,7 +196,7 @@ describe("the scheduler", function()
 
     it("wakes a coroutine whose answer another one collected", function()
       -- The other's step reads the answer off the socket, so nothing is left to make the descriptor readable by itself.
-      local polling = helper.client(sim, { pause = cqueues.poll })
+      local polling = helper.client(sim, { pause = pause })
       -- Late enough that libcurl's timers of a connection's first 200 ms do not wake it by chance.
       sim:script { { on = "status", delay = 0.5 } }
       local took
@@ -213,7 +215,7 @@ describe("the scheduler", function()
     end)
 
     it("a plain call leaves room for others", function()
-      local polling = helper.client(sim, { pause = cqueues.poll })
+      local polling = helper.client(sim, { pause = pause })
       sim:script { { on = "status", delay = 0.3 } }
       local ticks = 0
       run(function() polling:status(sim.source) end, function()
@@ -229,12 +231,12 @@ describe("the scheduler", function()
     end)
 
     it("jobs and plain calls go together", function()
-      local polling = helper.client(sim, { pause = cqueues.poll })
+      local polling = helper.client(sim, { pause = pause })
       local results = {}
       run(function()
         local job = polling:spawn(function()
           polling:sleep(0.05)
-          return assert(polling:extend_and_wait { taskId = sim.source, prompt = "x" })
+          return assert(helper.extend_and_wait(polling, { taskId = sim.source, prompt = "x" }))
         end)
         results[1] = job:wait()
       end, function() results[2] = polling:wait(sim.source) end)

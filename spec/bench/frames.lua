@@ -28,7 +28,7 @@ out:close()
 
 local client = veo.new { base_url = sim.url, api_key = sim.api_key, ca_file = bundle,
   rate = { count = 1000000, window = 1, polls = 200 }, wait = { first = 0.5, interval = 0.5, max_interval = 1 } }
-if warm then assert(client:warm()) end
+if warm then assert(client.loop:warm()) end
 
 -- By the wall and by this thread's CPU: on a shared machine the wall also counts what others did meanwhile, and the
 -- process's CPU the threads that write files to the disk.

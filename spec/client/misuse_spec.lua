@@ -141,10 +141,10 @@ describe("misuse", function()
     line = here() + 1
     assert_raised(line, function() client:extend({}, { retry = { attempts = "x" } }) end, "^extend: retry: attempts")
     line = here() + 1
-    assert_raised(line, function() client:extend_and_wait("x") end, "^extend_and_wait: a table of parameters")
+    assert_raised(line, function() client:extend_and_save("x", "x.mp4") end, "^extend_and_save: a table of parameters")
     line = here() + 1
-    assert_raised(line, function() client:extend_and_wait({}, { growth = 0.5 }) end,
-      "^extend_and_wait: growth: given 0.5")
+    assert_raised(line, function() client:extend_and_save({}, "x.mp4", { growth = 0.5 }) end,
+      "^extend_and_save: growth: given 0.5")
     line = here() + 1
     assert_raised(line, function() client:status("t", { timeout = -1 }) end, "^status: timeout: given %-1")
     line = here() + 1
@@ -184,10 +184,15 @@ describe("misuse", function()
     local closed = veo.new { api_key = KEY, base_url = "http://127.0.0.1:9" }
     closed:close()
     closed:close()
-    for _, method in ipairs { "extend", "status", "credits", "wait", "extend_and_wait", "download", "sleep", "spawn",
-      "step", "run", "pollfd", "events", "timeout", "warm" } do
+    for _, method in ipairs { "extend", "status", "credits", "wait", "task", "download", "sleep", "spawn",
+      "step", "run" } do
       local line = here() + 1
       local function call() local _ = closed[method](closed, {}, {}) end
+      assert_raised(line, call, "^" .. method .. ": the client is closed")
+    end
+    for _, method in ipairs { "pollfd", "events", "timeout", "warm" } do
+      local line = here() + 1
+      local function call() local _ = closed.loop[method](closed.loop) end
       assert_raised(line, call, "^" .. method .. ": the client is closed")
     end
     assert.equal("veo.client (closed)", tostring(closed))

@@ -107,10 +107,28 @@ describe("options", function()
     local groups = { submit = options.submit, wait = options.wait }
     local defaults = { submit = { timeout = 60, deadline = 300 }, wait = { timeout = 1200 }, retry = retry.policy() }
 
-    it("go to every group that knows them", function()
+    it("go to the call's own group first, and else to the one that knows them", function()
       local out = assert(options.split(groups, defaults, { timeout = 5, interval = 1, retry = { attempts = 2 } }))
-      assert.same({ 5, 5, 1, 300, 2 }, { out.submit.timeout, out.wait.timeout, out.wait.interval, out.submit.deadline,
-        out.retry.attempts })
+      assert.same({ 5, 1200, 1, 300, 2 }, { out.submit.timeout, out.wait.timeout, out.wait.interval,
+        out.submit.deadline, out.retry.attempts })
+    end)
+
+    it("may be given as the groups that veo.new takes, and flat ones count before these", function()
+      local out = assert(options.split(groups, defaults, { wait = { timeout = 7, interval = 2 }, interval = 1 }))
+      assert.same({ 60, 7, 1 }, { out.submit.timeout, out.wait.timeout, out.wait.interval })
+      local _, problem = options.split(groups, defaults, { wait = { every = 2 } })
+      assert.equal("wait: unknown option every", problem)
+      _, problem = options.split(groups, defaults, { wait = 5 })
+      assert.equal("wait: options: given 5, expected a table", problem)
+      _, problem = options.split(groups, defaults, { submit = {} })
+      assert.matches("unknown option submit", problem)
+    end)
+
+    it("are refused where two shared groups know them and neither is named", function()
+      local both = { wait = options.wait, download = options.download }
+      local _, problem = options.split(both, { wait = {}, download = {} }, { on_progress = print })
+      assert.matches("on_progress: say whose it is", problem)
+      assert(options.split(both, { wait = {}, download = {} }, { wait = { on_progress = print }, attempts = 3 }))
     end)
 
     it("are refused when no group knows them", function()

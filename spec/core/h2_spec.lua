@@ -64,7 +64,7 @@ describe("over HTTP/2", function()
   it("orders go by HTTP/1.1, looks and videos by HTTP/2, and every video is saved", function()
     local n = 8
     local files = at_once(n, function(i)
-      local status = assert(client:extend_and_wait { taskId = sim.source, prompt = "boat " .. i })
+      local status = assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "boat " .. i }))
       return client:download(status, path_of(i))
     end)
     local clip = helper.read "lua/veo/simulator/clips/hop1.mp4"

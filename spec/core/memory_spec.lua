@@ -114,7 +114,7 @@ describe("memory", function()
       local jobs = {}
       for i = 1, 10 do
         jobs[i] = client:spawn(function()
-          local status = assert(client:extend_and_wait { taskId = sim.source, prompt = "boat " .. i })
+          local status = assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "boat " .. i }))
           return assert(client:download(status, folder .. "/" .. i .. ".mp4"))
         end)
       end
@@ -158,8 +158,8 @@ describe("memory", function()
     local function work()
       local client = helper.client(sim)
       local folder = helper.folder()
-      client:pollfd()
-      assert(client:extend_and_wait { taskId = sim.source, prompt = "x" })
+      client.loop:pollfd()
+      assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "x" }))
       assert(client:download(sim.media_url .. "/media/blob/1000.mp4", folder .. "/x.mp4"))
       client:spawn(function() client:status("nobody") end)
       client:step(0)
@@ -206,7 +206,7 @@ describe("memory", function()
       local slow = handle:start("status", "slow")
       client:step(50)
       handle:step(50)
-      client:pollfd()
+      client.loop:pollfd()
       local text, status = native.fork(function()
         local out = {}
         for _, call in ipairs {
@@ -246,7 +246,8 @@ describe("memory", function()
           wait = { first = 0.01, interval = 0.02, max_interval = 0.05 } }
         for i = 1, 10 do
           local job = client:spawn(function()
-            return assert(client:extend_and_wait { taskId = "@SOURCE", prompt = "thread " .. n .. "." .. i })
+            local task = assert(client:extend { taskId = "@SOURCE", prompt = "thread " .. n .. "." .. i })
+            return assert(task:wait())
           end)
           local status, err = job:wait()
           if not status then return tostring(err) end
@@ -268,7 +269,7 @@ describe("memory", function()
           local veo = require "veo"
           local function open(url)
             local client = veo.new { base_url = url, api_key = "spec-key-0123456789" }
-            client:pollfd()
+            client.loop:pollfd()
             client:spawn(function() client:status("t") end)
             client:spawn(function() client:extend { taskId = "a", prompt = "b" } end)
             client:spawn(function() client:download(url .. "/x.mp4", name .. url:match("[^/]*$")) end)

@@ -31,6 +31,12 @@ local function tell(value, err)
   if value then print "good" else print("bad", err.code, tostring(err)) end
 end
 
+local function ordered(n)
+  local task, err = client:extend(shot(n), { key = key(n) })
+  if not task then return nil, err end
+  return task:wait()
+end
+
 local work = {}
 
 function work.submit()
@@ -38,7 +44,7 @@ function work.submit()
 end
 
 function work.wait()
-  for n = 1, 3 do client:spawn(function() tell(client:extend_and_wait(shot(n), { key = key(n) })) end) end
+  for n = 1, 3 do client:spawn(function() tell(ordered(n)) end) end
   client:run()
 end
 
@@ -46,7 +52,7 @@ function work.save()
   for n = 1, 3 do
     client:spawn(function()
       local path = settings.folder .. "/" .. key(n) .. ".mp4"
-      local status, err = client:extend_and_wait(shot(n), { key = key(n) })
+      local status, err = ordered(n)
       if not status then return tell(nil, err) end
       local found = client:tasks { key = key(n) }
       if found and found[1] and found[1].state == "saved" then return tell(true) end

@@ -36,7 +36,7 @@ local function suite(where)
 
   local function shot(prompt) return { taskId = sim.source, prompt = prompt } end
   local function saved(prompt, key)
-    local status = assert(client:extend_and_wait(shot(prompt), { key = key }))
+    local status = assert(helper.extend_and_wait(client, shot(prompt), { key = key }))
     assert(client:download(status, folder .. "/" .. prompt .. ".mp4"))
     return status.taskId
   end
@@ -45,7 +45,7 @@ local function suite(where)
   it("makes no key and no request payable again", function()
     local keyed, plain = saved("keyed", "k"), saved "plain"
     sim:script { { on = "extend", fail = 2 } }
-    local _, failed = client:extend_and_wait(shot "failed", { key = "f" })
+    local _, failed = helper.extend_and_wait(client, shot "failed", { key = "f" })
     assert.equal("failed", failed.code)
     sim:script {}
     local before = charged()
@@ -67,7 +67,7 @@ local function suite(where)
   it("leaves alone what is open, uncertain or younger", function()
     saved "young"
     assert(client:extend(shot "accepted"))
-    assert(client:extend_and_wait(shot "done"))
+    assert(helper.extend_and_wait(client, shot "done"))
     sim:script { { on = "extend", close = "unanswered", charge = true, times = 1 } }
     client:extend(shot "uncertain")
     local function bodies()
@@ -88,7 +88,7 @@ local function suite(where)
     local task = saved "upgraded"
     local function upgrade()
       local other = new()
-      assert(other:get_1080p(task, { timeout = 30, interval = 0.05 }))
+      assert(other:task(task):upgrade("1080p", { timeout = 30, interval = 0.05 }))
       other:close()
     end
     upgrade()

@@ -172,27 +172,27 @@ describe("a budget", function()
     local a, b = new(limited), new(limited)
     for i = 1, 3 do sim:add { taskId = "hd" .. i } end
     sim:script { { on = "get_1080p", task = "hd1", code = 402, times = 1 } }
-    assert.equal("insufficient_credits", select(2, a:get_1080p("hd1")).code) -- nothing ordered
-    for _, client in ipairs { a, b, a } do assert(client:get_1080p("hd1", { interval = 0.02 })) end
+    assert.equal("insufficient_credits", select(2, a:task("hd1"):upgrade("1080p")).code) -- nothing ordered
+    for _, client in ipairs { a, b, a } do assert(client:task("hd1"):upgrade("1080p", { interval = 0.02 })) end
     assert(a:extend(shot()))
     assert(b:extend(shot()))
-    assert(a:get_1080p("hd2", { interval = 0.02 }))
+    assert(a:task("hd2"):upgrade("1080p", { interval = 0.02 }))
     local asked = sim:count("GET", "/api/v1/veo/get-1080p-video")
-    local _, err = b:get_1080p("hd3")
+    local _, err = b:task("hd3"):upgrade("1080p")
     assert.same({ "budget", 130, 130, "no" }, { err.code, err.spent, err.limit, err.sent })
     assert.equal(asked, sim:count("GET", "/api/v1/veo/get-1080p-video"))
-    assert(new(limited):get_1080p("hd2", { interval = 0.02 })) -- a client that knows of it by the ledger alone
+    assert(new(limited):task("hd2"):upgrade("1080p", { interval = 0.02 })) -- a client that knows of it by the ledger alone
     ledgers.query(place, "UPDATE veo_charges SET day = day - 1")
-    assert(b:get_1080p("hd3", { interval = 0.02 }))
+    assert(b:task("hd3"):upgrade("1080p", { interval = 0.02 }))
   end)
 
   it("of a day keeps the price of a 1080P version that may have been ordered", function()
     local client = new { max_credits = { day = 5 }, ledger = place, retry = { attempts = 1 } }
     for i = 1, 2 do sim:add { taskId = "hd" .. i } end
     sim:script { { on = "get_1080p", task = "hd1", close = "unanswered", times = 1 } }
-    assert.equal("network", select(2, client:get_1080p("hd1")).code)
-    assert.equal("budget", select(2, client:get_1080p("hd2")).code)
-    assert(client:get_1080p("hd1", { interval = 0.02 }))
+    assert.equal("network", select(2, client:task("hd1"):upgrade("1080p")).code)
+    assert.equal("budget", select(2, client:task("hd2"):upgrade("1080p")).code)
+    assert(client:task("hd1"):upgrade("1080p", { interval = 0.02 }))
   end)
 
   it("of a day keeps it too when a later try is refused, or the client is closed meanwhile", function()
@@ -201,9 +201,9 @@ describe("a budget", function()
     sim:script { { on = "get_1080p", task = "hd1", close = "unanswered", times = 1 },
       { on = "get_1080p", task = "hd1", code = 401, times = 1 } }
     local client = new(limited)
-    assert.equal("unauthorized", select(2, client:get_1080p("hd1")).code)
-    assert.equal("budget", select(2, client:get_1080p("hd2")).code)
-    assert.equal("budget", select(2, new(limited):get_1080p("hd2")).code)
+    assert.equal("unauthorized", select(2, client:task("hd1"):upgrade("1080p")).code)
+    assert.equal("budget", select(2, client:task("hd2"):upgrade("1080p")).code)
+    assert.equal("budget", select(2, new(limited):task("hd2"):upgrade("1080p")).code)
     ledgers.query(place, "DELETE FROM veo_charges")
     sim:script { { on = "get_1080p", delay = 0.3 } }
     local closing = new(limited)
@@ -211,8 +211,8 @@ describe("a budget", function()
       closing:sleep(0.1)
       closing:close()
     end)
-    assert.equal("closed", select(2, closing:get_1080p("hd1")).code)
-    assert.equal("budget", select(2, new(limited):get_1080p("hd2")).code)
+    assert.equal("closed", select(2, closing:task("hd1"):upgrade("1080p")).code)
+    assert.equal("budget", select(2, new(limited):task("hd2"):upgrade("1080p")).code)
   end)
 
   it("of a day takes nothing from a client that asked the same and was not refused", function()
@@ -220,11 +220,11 @@ describe("a budget", function()
     local limited = { max_credits = { day = 5 }, ledger = place }
     local a, b = new(limited), new(limited)
     sim:script { { on = "get_1080p", task = "hd1", code = 402, delay = 0.3, times = 1 } }
-    local job = a:spawn(a.get_1080p, a, "hd1")
+    local job = a:spawn(function() return a:task("hd1"):upgrade("1080p") end)
     helper.step_until(a, function() return sim:count("GET", "/api/v1/veo/get-1080p-video") == 1 end)
-    assert(b:get_1080p("hd1", { interval = 0.02 }))
+    assert(b:task("hd1"):upgrade("1080p", { interval = 0.02 }))
     assert.equal("insufficient_credits", select(2, job:wait()).code)
-    assert.equal("budget", select(2, b:get_1080p("hd2")).code)
+    assert.equal("budget", select(2, b:task("hd2"):upgrade("1080p")).code)
     assert.equal(1, #ledgers.query(place, "SELECT ref FROM veo_charges"))
   end)
 
@@ -232,28 +232,28 @@ describe("a budget", function()
     for i = 1, 2 do sim:add { taskId = "hd" .. i } end
     local a, b = new { ledger = place }, new { max_credits = 5, ledger = place }
     sim:script { { on = "get_1080p", task = "hd1", code = 402, delay = 0.3, times = 1 } }
-    local job = a:spawn(a.get_1080p, a, "hd1")
+    local job = a:spawn(function() return a:task("hd1"):upgrade("1080p") end)
     helper.step_until(a, function() return sim:count("GET", "/api/v1/veo/get-1080p-video") == 1 end)
-    assert(b:get_1080p("hd1", { interval = 0.02 }))
+    assert(b:task("hd1"):upgrade("1080p", { interval = 0.02 }))
     job:wait()
-    assert.equal("budget", select(2, b:get_1080p("hd2")).code)
+    assert.equal("budget", select(2, b:task("hd2"):upgrade("1080p")).code)
     local c = new { max_credits = 5, ledger = place }
-    assert(c:get_1080p("hd1", { interval = 0.02 })) -- known to be ordered: it costs nothing more
-    assert(c:get_1080p("hd2", { interval = 0.02 }))
+    assert(c:task("hd1"):upgrade("1080p", { interval = 0.02 })) -- known to be ordered: it costs nothing more
+    assert(c:task("hd2"):upgrade("1080p", { interval = 0.02 }))
   end)
 
   it("of a day gives the price of a 1080P version back that was never asked for", function()
     for i = 1, 2 do sim:add { taskId = "hd" .. i } end
     local client = new { max_credits = { day = 5 }, ledger = place, retry = { attempts = 2 } }
     sim:script { { on = "get_1080p", task = "hd1", code = 429 } }
-    assert.equal("rate_limited", select(2, client:get_1080p("hd1")).code)
-    assert(client:get_1080p("hd2", { interval = 0.02 }))
+    assert.equal("rate_limited", select(2, client:task("hd1"):upgrade("1080p")).code)
+    assert(client:task("hd2"):upgrade("1080p", { interval = 0.02 }))
   end)
 
   it("of a day lets no 1080P version be ordered while the ledger cannot say", function()
     local client = new { max_credits = { day = 5 }, ledger = helper.folder() .. "/no/such/folder.db" }
-    assert.same({ "ledger", "no" }, { select(2, client:get_1080p(sim.source)).code,
-      select(2, client:get_1080p(sim.source)).sent })
+    assert.same({ "ledger", "no" }, { select(2, client:task(sim.source):upgrade("1080p")).code,
+      select(2, client:task(sim.source):upgrade("1080p")).sent })
     assert.equal(0, sim:count("GET", "/api/v1/veo/get-1080p-video"))
   end)
 

@@ -225,14 +225,14 @@ describe("an order sent again after its answer was lost", function()
   it("is none of the kind that a 1080P version is: asked again, it says that it may have been charged", function()
     sim:script { { on = "get_1080p", close = "unanswered", charge = true, times = 1 },
       { on = "get_1080p", code = 402 } }
-    local _, err = new():get_1080p(sim.source)
+    local _, err = new():task(sim.source):upgrade("1080p")
     assert.same({ "insufficient_credits", "maybe", 1 }, { err.code, err.charged, charged() })
     assert.matches("asking again costs nothing more", err:explain(), 1, true)
   end)
 
   it("extend_and_wait: what fails behind the order does not make it free", function()
     sim:script { { on = "status", code = 401 } }
-    local _, err = new():extend_and_wait { taskId = sim.source, prompt = "x" }
+    local _, err = helper.extend_and_wait(new(), { taskId = sim.source, prompt = "x" })
     assert.same({ "unauthorized", "yes", 1 }, { err.code, err.charged, charged() })
     assert.is_nil(err:explain():find("costs nothing", 1, true))
   end)
@@ -248,7 +248,7 @@ describe("an order sent again after its answer was lost", function()
     local accepted
     local client = new { log = function(event) accepted = accepted or event.event == "reply" and event.taskId end }
     local job = client:spawn(function()
-      return client:extend_and_wait { taskId = sim.source, prompt = "[sim render=100000]" }
+      return helper.extend_and_wait(client, { taskId = sim.source, prompt = "[sim render=100000]" })
     end)
     helper.step_until(client, function() return accepted end)
     client:step(20)

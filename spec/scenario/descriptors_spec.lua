@@ -65,7 +65,7 @@ describe("descriptors", function()
       local veo = require "veo"
       local before = inherited()
       local client = veo.new { api_key = "spec-key-0123456789", base_url = "http://127.0.0.1:9", deadline = 0.1 }
-      client:pollfd()
+      client.loop:pollfd()
       client:status("t")
       print(before == inherited() and "same" or inherited() - before)]]))
   end)
@@ -155,7 +155,7 @@ describe("descriptors", function()
           if event.event == "retry" then tries = tries + 1 end
           if tries == 2 then free() end
         end }
-      client:pollfd()
+      client.loop:pollfd()
       hold(1)
       local task, err = client:extend { taskId = source, prompt = "p" }
       print(tries > 1 and "tried again" or tries, task and "ordered" or err.message)]])

@@ -45,10 +45,12 @@ local calls = {
   extend = function(client, world)
     return client:extend({ taskId = world.source, prompt = "p" }, { key = world.key })
   end,
-  extend_and_wait = function(client, world) return client:extend_and_wait { taskId = world.source, prompt = "w" } end,
+  save = function(client, world) return client:task(world.source):save(world.folder .. "/saved.mp4") end,
   generate = function(client) return client:generate { prompt = "g" } end,
-  get_1080p = function(client) return client:get_1080p("veo_task_upgraded", { timeout = 0.2, interval = 0.05 }) end,
-  get_4k = function(client) return client:get_4k "veo_task_upgraded" end,
+  get_1080p = function(client)
+    return client:task("veo_task_upgraded"):upgrade("1080p", { timeout = 0.2, interval = 0.05 })
+  end,
+  get_4k = function(client) return client:task("veo_task_upgraded"):upgrade("4k") end,
   chain = function(client, world) return client:chain { taskId = world.source, prompts = { "a", "b" } } end,
   resume = function(client) return client:resume() end,
   settle = function(client, world) return client:settle("ref", world.source) end,
@@ -63,7 +65,7 @@ local calls = {
   map = function(client) return client:map({ 1 }, function(item) return item end) end,
   sleep = function(client) return client:sleep(0.001) end,
   job_wait = function(_, world) return world.idle:wait() end,
-  warm = function(client) return client:warm() end,
+  warm = function(client) return client.loop:warm() end,
   download_path = function(client, world)
     return client:download(world.url, world.folder .. "/a.mp4", { overwrite = true })
   end,
@@ -211,7 +213,7 @@ describe("a host that calls", function()
       return one:wait(world.source, { on_progress = fn })
     end },
     ["the on_progress of extend_and_wait"] = { charged = 1, call = function(one, world, fn)
-      return one:extend_and_wait({ taskId = world.source, prompt = world.key }, { on_progress = fn })
+      return helper.extend_and_wait(one, { taskId = world.source, prompt = world.key }, { on_progress = fn })
     end },
     ["wait_each's on_progress"] = { harmless = true, call = function(one, world, fn)
       for _, _, err in one:wait_each({ world.source }, { on_progress = fn }) do assert(err) end

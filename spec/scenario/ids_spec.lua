@@ -86,7 +86,7 @@ describe("a task's id", function()
           local status = assert(client:wait(task))
           assert.equal(id, status.taskId)
           assert.equal(id, assert(client:status(id)).taskId)
-          assert.equal("succeeded", assert(client:extend_and_wait { taskId = id, prompt = "on from " .. name }).state)
+          assert.equal("succeeded", assert(assert(task:extend { prompt = "on from " .. name }):wait()).state)
           local file = assert(client:download(status, helper.folder() .. "/x.mp4"))
           assert.is_true(file.bytes > 1000)
         end
@@ -131,10 +131,10 @@ describe("a task's id", function()
       local client = new { webhook_key = "whsec" }
       for name, id in pairs(IDS) do
         give(id)
-        assert(client:extend_and_wait { taskId = sim.source, prompt = name })
-        local next_task = assert(client:extend_and_wait { taskId = id, prompt = "on from " .. name })
+        assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = name }))
+        local next_task = assert(helper.extend_and_wait(client, { taskId = id, prompt = "on from " .. name }))
         assert.equal(id, client:tasks({ taskId = next_task.taskId })[1].params.taskId, name)
-        assert(client:get_1080p(id, { timeout = 30, interval = 0.02 }))
+        assert(client:task(id):upgrade("1080p", { timeout = 30, interval = 0.02 }))
         local other = new { webhook_key = "whsec" }
         assert.equal("invalid", select(2, other:extend { taskId = id, prompt = "more" }).code)
 

@@ -39,6 +39,14 @@ describe("input", function()
     get_1080p = function(extra) return { taskId = sim.source, extra = extra } end,
   }
 
+  local UPGRADES = { get_4k = "4k", get_1080p = "1080p" }
+  local function ask(call, params, given)
+    if not UPGRADES[call] then return client[call](client, params, given) end
+    local options = { extra = params.extra }
+    for name, value in pairs(given or {}) do options[name] = value end
+    return client:task(params.taskId):upgrade(UPGRADES[call], options)
+  end
+
   -- Nothing of it is left: no row, no reservation, no request, and the key goes to whoever is next.
   local function untouched()
     assert.same({}, client:tasks())
@@ -83,7 +91,7 @@ describe("input", function()
       it(name, function()
         for call, params in pairs(CALLS) do
           local given = call ~= "get_1080p" and { key = "shot-12" } or nil
-          local result, err = client[call](client, params { v = case[1] }, given)
+          local result, err = ask(call, params { v = case[1] }, given)
           refused(case[2] or err.field, case[3], result, err)
         end
         untouched()
@@ -96,7 +104,7 @@ describe("input", function()
     end)
 
     it("a table in the address of a call that has no body", function()
-      refused("extra.v", "a table", client:get_1080p(CALLS.get_1080p { v = { 1 } }))
+      refused("extra.v", "a table", client:task(sim.source):upgrade("1080p", { extra = { v = { 1 } } }))
       untouched()
     end)
 
@@ -121,7 +129,7 @@ describe("input", function()
     local body = sim:requests({ endpoint = "extend" })[1].body
     assert.matches('"v":{"deep":[' .. table.concat(texts, ",") .. "]}", body, 1, true)
     assert.matches([["text":"a\u0000\u0001\"\\/]] .. "\127\195\164\"", body, 1, true)
-    assert(client:get_1080p(CALLS.get_1080p { n = 1e14, flag = true }, { interval = 0.01 }))
+    assert(client:task(sim.source):upgrade("1080p", { extra = { n = 1e14, flag = true }, interval = 0.01 }))
     local query = sim:requests({ endpoint = "get_1080p" })[1].query
     assert.equal("100000000000000", query.n)
     assert.equal("true", query.flag)
@@ -146,7 +154,7 @@ describe("input", function()
         for call, params in pairs(CALLS) do
           if call ~= "get_1080p" then
             local given = { key = "shot-12", [name] = 1e16 }
-            local _, _, message = helper.raised(client[call], client, params(), given)
+            local _, _, message = helper.raised(ask, call, params(), given)
             assert.matches(name .. ": given 1e+16", message, 1, true)
           end
         end

@@ -33,7 +33,7 @@ for api, paths in pairs(PATHS) do
 
     it("extends, waits and saves, over its own paths only", function()
       local path = helper.folder() .. "/a.mp4"
-      local status = assert(client:extend_and_wait { taskId = sim.source, prompt = "the boat turns" })
+      local status = assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "the boat turns" }))
       assert.same({ "succeeded", true }, { status.state, status.done })
       assert(client:download(status, path))
       for _, request in ipairs(sim:requests { listener = "api" }) do
@@ -108,7 +108,7 @@ for api, paths in pairs(PATHS) do
     for _, code_form in ipairs { "float", "string" } do
       it("reads a code as " .. code_form, function()
         sim:script { { on = { "extend", "status" }, code_form = code_form, extra = true, msg_form = "message" } }
-        assert(client:extend_and_wait { taskId = sim.source, prompt = "x" })
+        assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "x" }))
       end)
     end
 
@@ -156,7 +156,7 @@ for api, paths in pairs(PATHS) do
 
     it("reads gzip and chunked", function()
       sim:script { { on = "*", gzip = true, chunked = true } }
-      assert(client:extend_and_wait { taskId = sim.source, prompt = "x" })
+      assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "x" }))
     end)
 
     it("sends callBackUrl, seeds and watermark where they belong", function()
@@ -199,8 +199,8 @@ describe('api = "jobs"', function()
   end)
 
   it("refuses an index, which it cannot express either", function()
-    for _, call in ipairs { "get_1080p", "get_4k" } do
-      local _, err = client[call](client, { taskId = sim.source, index = 1 })
+    for _, which in ipairs { "1080p", "4k" } do
+      local _, err = client:task(sim.source):upgrade(which, { index = 1 })
       assert.same({ "invalid", "index" }, { err.code, err.field })
     end
     local _, err = client:generate { prompt = "x", model = "veo3" }

@@ -37,10 +37,10 @@ describe("orders of the jobs family", function()
         seeds = 12345 }, options)
     end },
     get_4k = { model = "veo/get-4k-video", credits = 120, call = function(options)
-      return client:get_4k(sim.source, options)
+      return client:task(sim.source):upgrade("4k", options)
     end },
     get_1080p = { model = "veo/get-1080p-video", credits = 5, call = function()
-      return client:get_1080p(sim.source, { interval = 0.02 })
+      return client:task(sim.source):upgrade("1080p", { interval = 0.02 })
     end },
   }
 
@@ -178,18 +178,18 @@ describe("orders of the jobs family", function()
   it("get_1080p that takes too long is paid, and asked for again for nothing", function()
     open()
     sim:script { { on = "get_1080p", render = 5000, times = 1 } }
-    local _, err = client:get_1080p(sim.source, { interval = 0.02, timeout = 0.05 })
+    local _, err = client:task(sim.source):upgrade("1080p", { interval = 0.02, timeout = 0.05 })
     assert.same({ "timeout", "get_1080p", charges()[1].taskId }, { err.code, err.operation, err.taskId })
-    local result = assert(client:get_1080p(sim.source, { interval = 0.05 }))
+    local result = assert(client:task(sim.source):upgrade("1080p", { interval = 0.05 }))
     assert.same({ err.taskId, sim.source, "1080p", 1 }, { result.taskId, result.source, result.resolution, #charges() })
     assert.equal(5, result.creditsConsumed)
-    assert.equal(result.taskId, assert(client:get_1080p(result)).taskId)
+    assert.equal(result.taskId, assert(client:task(result):upgrade("1080p")).taskId)
     assert.equal(1, #charges())
   end)
 
   it("a 1080P version whose link has died is fetched by its own record", function()
     open()
-    local result = assert(client:get_1080p(sim.source, { interval = 0.02 }))
+    local result = assert(client:task(sim.source):upgrade("1080p", { interval = 0.02 }))
     sim:script { { on = "media", http = 403, times = 2 } }
     assert(client:download(result, folder .. "/hd.mp4"))
     assert.same({ 1, 1 }, { posts(), #charges() })
@@ -198,7 +198,7 @@ describe("orders of the jobs family", function()
   it("a dead link of the other family's 1080P version orders nothing", function()
     open()
     local veo = helper.client(sim)
-    local result = assert(veo:get_1080p(sim.source, { interval = 0.02 }))
+    local result = assert(veo:task(sim.source):upgrade("1080p", { interval = 0.02 }))
     veo:close()
     sim:script { { on = "media", http = 403 } }
     local _, err = client:download(result, folder .. "/hd.mp4")
@@ -208,8 +208,8 @@ describe("orders of the jobs family", function()
   it("counts in max_credits, where a generation needs a price", function()
     open { max_credits = 124 }
     assert.equal("budget", select(2, client:generate { prompt = "x" }).code)
-    assert(client:get_4k(sim.source))
-    assert.equal("budget", select(2, client:get_1080p(sim.source)).code)
+    assert(client:task(sim.source):upgrade("4k"))
+    assert.equal("budget", select(2, client:task(sim.source):upgrade("1080p")).code)
     assert.same({ 1, 1 }, { posts(), #charges() })
   end)
 
@@ -227,7 +227,7 @@ describe("orders of the jobs family", function()
     local place = folder .. "/l.db"
     open { ledger = place }
     sim:script { { on = "get_1080p", render = 1000, times = 1 } }
-    local _, err = client:get_1080p(sim.source, { interval = 0.02, timeout = 0.05 })
+    local _, err = client:task(sim.source):upgrade("1080p", { interval = 0.02, timeout = 0.05 })
     assert.equal("timeout", err.code)
     client:close()
     open { ledger = place }

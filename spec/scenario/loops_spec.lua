@@ -84,7 +84,7 @@ describe("in a foreign loop", function()
 
   -- Has libuv call `step` until it answers true: by the client's descriptor, by a timer where there is none.
   local function step_by_uv(step)
-    local fd = client:pollfd()
+    local fd = client.loop:pollfd()
     local watcher = fd and uv.new_poll(fd) or uv.new_timer()
     local function watch() if step() then watcher:close() end end
     if fd then watcher:start("r", watch) else watcher:start(0, 20, watch) end
@@ -206,7 +206,7 @@ describe("in a foreign loop", function()
       end)
       loop:wrap(function()
         cqueues.sleep(0.1)
-        cqueues.cancel(client:pollfd()) -- the next client most often gets the same number
+        cqueues.cancel(client.loop:pollfd()) -- the next client most often gets the same number
         client:close()
         new(pause)
         assert(client:sleep(0.1))

@@ -20,7 +20,7 @@ local ORDERS = {
   ["extend by jobs"] = { api = "jobs",
     call = function(client, options) return client:extend({ taskId = SOURCE, prompt = "turn" }, options) end },
   generate = { call = function(client, options) return client:generate({ prompt = "turn" }, options) end },
-  get_4k = { call = function(client, options) return client:get_4k({ taskId = SOURCE }, options) end },
+  get_4k = { call = function(client, options) return client:task(SOURCE):upgrade("4k", options) end },
 }
 
 describe("an id that was read", function()
@@ -592,7 +592,7 @@ describe("an id that was read", function()
       } do
         open()
         told(nil, { text = text:format(url), how = "length" })
-        assert.equal(url, assert(client:get_1080p { taskId = SOURCE }).video_url, text)
+        assert.equal(url, assert(client:task(SOURCE):upgrade("1080p")).video_url, text)
       end
       assert.equal(5, server:count("plain", "GET"))
     end)
@@ -602,11 +602,11 @@ describe("an id that was read", function()
     with_ledger { prices = { get_4k = 120 } }
     for n, data in ipairs { '{"taskId":"k%d"}', '"{\\"taskId\\":\\"k%d\\"}"' } do
       told('{"code":422,"msg":"4k is processing","data":' .. data:format(n) .. "}")
-      local task = assert(client:get_4k { taskId = SOURCE .. n })
+      local task = assert(client:task(SOURCE .. n):upgrade("4k"))
       assert.same({ "k" .. n, true }, { task.taskId, task.processing })
     end
     told('{"code":422,"msg":"done before","data":{"resultUrls":["https://files.example/k.mp4"]}}')
-    local task = assert(client:get_4k { taskId = "source-9" })
+    local task = assert(client:task("source-9"):upgrade("4k"))
     assert.same({ "source-9", "https://files.example/k.mp4" }, { task.taskId, task.video_url })
     assert.equal("refused", row().state)
   end)

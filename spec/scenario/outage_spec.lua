@@ -364,7 +364,7 @@ describe("an outage", function()
   it("ends neither the asking for a 1080P version, nor an upload", function()
     new { upload_url = line.url }
     mend_after(0.3)
-    assert(client:get_1080p(sim.source, { interval = 0.05 }))
+    assert(client:task(sim.source):upgrade("1080p", { interval = 0.05 }))
     line:cut()
     mend_after(0.3)
     local path = helper.folder() .. "/a.png"

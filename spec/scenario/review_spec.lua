@@ -47,7 +47,7 @@ describe("a client in rough hands", function()
       raise = false
       assert.equal("succeeded", assert(client:status(sim.source)).state)
       assert(client:download(media, folder .. "/a.mp4"))
-      helper.step_until(client, function() return client:timeout() == nil end)
+      helper.step_until(client, function() return client.loop:timeout() == nil end)
     end)
 
     it("writes down what an order brought that nobody waits for any more", function()
@@ -72,7 +72,7 @@ describe("a client in rough hands", function()
           left = left - 1
           if left == 0 and inside then error("interrupted!", 0) end
         end, "", 1)
-        client:extend_and_wait(order("shot " .. n))
+        helper.extend_and_wait(client, order("shot " .. n))
         inside = false
       end)
       debug.sethook()
@@ -83,7 +83,7 @@ describe("a client in rough hands", function()
     end
     assert.is_true(ordered >= #select(2, sim:charges()))
     for _ = 1, 5 do assert(client:status(sim.source, { deadline = 5 })) end
-    assert(client:extend_and_wait(order("the last one")))
+    assert(helper.extend_and_wait(client, order("the last one")))
   end)
 
   it("interrupted at any instruction of a call outside of jobs keeps its place for the next one", function()
@@ -208,7 +208,7 @@ describe("a client in rough hands", function()
 
   it("says of a cancelled wait which task goes on", function()
     client = helper.client(sim, { wait = { first = 60 } })
-    local job = client:spawn(function() return client:extend_and_wait(order()) end)
+    local job = client:spawn(function() return helper.extend_and_wait(client, order()) end)
     helper.step_until(client, function() return sim:count("POST", helper.EXTEND) == 1 end)
     client:step(50)
     client:step(50)

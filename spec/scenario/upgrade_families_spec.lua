@@ -46,8 +46,10 @@ local function suite(sim, where)
       -- Where the first order is a question, it has no task, no row of its own and no end.
       local is_question = operation == "get_1080p" and first == "veo"
       local function order(api, params, options)
-        local client = over(api)
-        return client[operation](client, params or sim().source, options)
+        if type(params) ~= "table" then params = { taskId = params or sim().source } end
+        local all = { index = params.index, callBackUrl = params.callBackUrl, extra = params.extra }
+        for name, value in pairs(options or {}) do all[name] = value end
+        return over(api):task(params.taskId):upgrade(size, all)
       end
       local function saved(task, name)
         local client = over(first)
@@ -58,7 +60,7 @@ local function suite(sim, where)
       local function is_the_same(task, again)
         assert.same({ 1, is_question and 0 or 1 }, { charges(), posts() })
         if is_question then
-          assert.same({ sim().source, "1080P" }, { again.taskId, again.upgrade })
+          assert.same({ sim().source, "1080P" }, { again.taskId, again.version })
         else
           assert.same({ task.taskId, true }, { again.taskId, again.joined })
         end
@@ -112,7 +114,7 @@ local function suite(sim, where)
         assert.equal(is_question and "network" or "uncertain", err.code)
         local again, problem = order(second)
         if is_question then
-          assert.same({ 1, 0, "1080P" }, { charges(), posts(), again.upgrade })
+          assert.same({ 1, 0, "1080P" }, { charges(), posts(), again.version })
           return
         end
         assert.same({ "uncertain", err.ref, "no", 1 }, { problem.code, problem.ref, problem.sent, posts() })
@@ -250,8 +252,8 @@ local function suite(sim, where)
 
   it("an upgrade to 1080P is none to 4K", function()
     for _, api in ipairs { "veo", "jobs" } do
-      assert(over(api):get_1080p(sim().source))
-      assert(over(OTHER[api]):get_4k(sim().source))
+      assert(over(api):task(sim().source):upgrade("1080p"))
+      assert(over(OTHER[api]):task(sim().source):upgrade("4k"))
     end
     assert.equal(2, charges())
     assert.is_not.matches("uncertain", state())

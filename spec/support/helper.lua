@@ -39,6 +39,24 @@ function M.client(sim, more)
   }, more))
 end
 
+-- Options of the order; all others are the wait's.
+local OF_ORDER = { deadline = true, key = true, on_duplicate = true, retry = true }
+
+---Orders an extension and waits for it.
+function M.extend_and_wait(client, params, options)
+  local order, wait = {}, {}
+  for name, value in pairs(options or {}) do
+    local part = OF_ORDER[name] and order or wait
+    part[name] = value
+  end
+  local task, err = client:extend(params, order)
+  if not task then return nil, err end
+  local status
+  status, err = task:wait(wait)
+  if err and not task.joined then veo.errors.paid(err) end
+  return status, err
+end
+
 ---Steps a client until `check` says so; fails after `seconds`.
 function M.step_until(client, check, seconds)
   local deadline = core.now() + (seconds or 5)

@@ -117,7 +117,7 @@ return function(sim, where, busted)
 
     it("is done, then saved", function()
       local client, folder = new(), helper.folder()
-      local status = assert(client:extend_and_wait(shot()))
+      local status = assert(helper.extend_and_wait(client, shot()))
       assert.equal("done", states())
       local path = folder .. "/boat.mp4"
       assert(client:download(status, path))
@@ -135,7 +135,7 @@ return function(sim, where, busted)
 
     it("is failed when its task fails", function()
       sim():script { { on = "extend", fail = 2, error_message = "no luck" } }
-      local _, err = new():extend_and_wait(shot())
+      local _, err = helper.extend_and_wait(new(), shot())
       assert.equal("failed", err.code)
       assert.equal("failed", states())
       assert.truthy(row().error:find("no luck", 1, true))
@@ -181,7 +181,7 @@ return function(sim, where, busted)
 
   it("keeps a file's name of whatever bytes", function()
     local client, path = new(), helper.folder() .. "/\233t\233.mp4"
-    local status = assert(client:extend_and_wait(shot()))
+    local status = assert(helper.extend_and_wait(client, shot()))
     assert(client:download(status, path))
     assert(client:extend(shot("another")))
     assert.equal("saved accepted", states())
@@ -450,8 +450,8 @@ return function(sim, where, busted)
   end)
 
   it("refuses to extend a video that another client upgraded", function()
-    local task = assert(new():extend_and_wait(shot()))
-    assert(new():get_1080p(task.taskId, { timeout = 30, interval = 0.05 }))
+    local task = assert(helper.extend_and_wait(new(), shot()))
+    assert(new():task(task.taskId):upgrade("1080p", { timeout = 30, interval = 0.05 }))
     local count = sim():count("POST", helper.EXTEND)
     local function refuses(_, err) -- in the same words, whoever finds it
       assert.is_true(errors.is(err))
@@ -482,7 +482,7 @@ return function(sim, where, busted)
       { on = "extend", close = "unanswered", charge = true, times = 1 } }
     client:extend(shot("refused"))
     client:extend(shot("uncertain"))
-    assert(client:get_1080p(first, { timeout = 30, interval = 0.05 }))
+    assert(client:task(first):upgrade("1080p", { timeout = 30, interval = 0.05 }))
 
     local function without(list, name)
       local out = {}
@@ -506,27 +506,27 @@ return function(sim, where, busted)
   it("counts a day's credits in thousandths", function()
     local limited = { max_credits = { day = 0.3 }, prices = { extend = 0.1, get_1080p = 0.1 } }
     local a, b = new(limited), new(limited)
-    local status = assert(a:extend_and_wait(shot("a")))
+    local status = assert(helper.extend_and_wait(a, shot("a")))
     assert(b:extend(shot("b")))
-    assert(a:get_1080p(status, { timeout = 30, interval = 0.05 }))
+    assert(a:task(status):upgrade("1080p", { timeout = 30, interval = 0.05 }))
     local _, err = b:extend(shot("c"))
     assert.same({ "budget", 0.1, 0.3, 0.3 }, { err.code, err.price, err.spent, err.limit })
     assert.equal(2, sim():count("POST", helper.EXTEND))
   end)
 
   it("counts a 1080P version once, in the day of all clients", function()
-    local task = assert(new():extend_and_wait(shot()))
+    local task = assert(helper.extend_and_wait(new(), shot()))
     local limited = { max_credits = { day = 65 } }
-    for _ = 1, 2 do assert(new(limited):get_1080p(task.taskId, { timeout = 30, interval = 0.05 })) end
-    local _, err = new(limited):get_1080p { taskId = task.taskId, index = 1 }
+    for _ = 1, 2 do assert(new(limited):task(task.taskId):upgrade("1080p", { timeout = 30, interval = 0.05 })) end
+    local _, err = new(limited):task(task):upgrade("1080p", { index = 1 })
     assert.same({ "budget", 65, "no" }, { err.code, err.spent, err.sent })
   end)
 
   it("joins a repeated 4K order", function()
     local client = new()
-    local status = assert(client:extend_and_wait(shot()))
-    local first = assert(client:get_4k(status.taskId))
-    local again = assert(client:get_4k(status.taskId))
+    local status = assert(helper.extend_and_wait(client, shot()))
+    local first = assert(client:task(status.taskId):upgrade("4k"))
+    local again = assert(client:task(status.taskId):upgrade("4k"))
     assert.equal(first.taskId, again.taskId)
     assert.is_true(again.joined)
     assert.equal(1, sim():count("POST", "/api/v1/veo/get-4k-video"))

@@ -73,7 +73,7 @@ return function(sim, where, busted)
       local pipe = living.run(there, sim(), place, ([[
         for i = 1, 3 do
           client:spawn(function()
-            local status = assert(client:extend_and_wait { taskId = source, prompt = "shot " .. i })
+            local status = assert(helper.extend_and_wait(client, { taskId = source, prompt = "shot " .. i }))
             assert(client:download(status, "%s/" .. i .. ".mp4"))
           end)
         end

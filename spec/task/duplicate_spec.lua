@@ -30,12 +30,12 @@ describe("duplicates", function()
     end)
 
     it("another process joins too, and is told what became of it", function()
-      local status = assert(client:extend_and_wait(shot(), { key = "shot-12" }))
+      local status = assert(helper.extend_and_wait(client, shot(), { key = "shot-12" }))
       client:close()
       client = helper.client(sim, { ledger = place })
       local again = assert(client:extend(shot(), { key = "shot-12" }))
       assert.same({ "done", status.video_url }, { again.state, again.video_url })
-      assert.equal(status.video_url, assert(client:extend_and_wait(shot(), { key = "shot-12" })).video_url)
+      assert.equal(status.video_url, assert(helper.extend_and_wait(client, shot(), { key = "shot-12" })).video_url)
       assert.equal(1, posts())
     end)
 
@@ -126,7 +126,7 @@ describe("duplicates", function()
     end)
 
     it("that is saved is refused, and points to task and file", function()
-      local status = assert(client:extend_and_wait(shot()))
+      local status = assert(helper.extend_and_wait(client, shot()))
       local path = helper.folder() .. "/boat.mp4"
       assert(client:download(status, path))
       local _, err = client:extend(shot())
@@ -164,7 +164,7 @@ describe("duplicates", function()
 
     it("may be ordered again after it failed or was refused", function()
       sim:script { { on = "extend", fail = 3, times = 1 } }
-      local _, err = client:extend_and_wait(shot())
+      local _, err = helper.extend_and_wait(client, shot())
       assert.equal("failed", err.code)
       sim:script { { on = "extend", code = 400, times = 1 } }
       _, err = client:extend(shot())
@@ -194,7 +194,7 @@ describe("duplicates", function()
     end)
 
     it("is joined a day after its end when nobody has saved its video", function()
-      local first = assert(client:extend_and_wait(shot()))
+      local first = assert(helper.extend_and_wait(client, shot()))
       ledgers.query(place, "UPDATE veo_tasks SET created = created - 90000, updated = updated - 90000, "
         .. "ended = ended - 90000, day = day - 1")
       local path = helper.folder() .. "/boat.mp4"

@@ -180,7 +180,7 @@ describe("a free call of a server in trouble", function()
 
   it("goes out again at once when a connection in use is closed unanswered", function()
     client = helper.client(server.url.closing, { ca_file = server.ca_file, retry = { attempts = 1 } })
-    client:warm()
+    client.loop:warm()
     assert.equal(1, server:connections "closing")
     client:status("a")
     assert.equal(2, server:connections "closing")

@@ -56,14 +56,14 @@ describe("resume", function()
 
   it("saves what was finished and not yet saved", function()
     local client = new()
-    assert(client:extend_and_wait { taskId = sim.source, prompt = "a" })
+    assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "a" }))
     client:close()
     assert.equal(1, assert(new():resume { path = folder .. "/{taskId}.mp4" }).saved)
   end)
 
   it("knows its own file after a crash between its name and the ledger's word", function()
     local client = new()
-    local status = assert(client:extend_and_wait { taskId = sim.source, prompt = "a" })
+    local status = assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "a" }))
     local path = folder .. "/boat.mp4"
     assert(client:download(status, path))
     client:close()

@@ -332,16 +332,4 @@ describe("extend", function()
     assert.is_truthy(client:credits())
     assert.same({}, sim:violations())
   end)
-
-  it("extend_and_wait does both, with the options of both", function()
-    client = helper.client(sim)
-    local looks = 0
-    local status = assert(client:extend_and_wait({ taskId = sim.source, prompt = "x" },
-      { deadline = 5, timeout = 5, retry = { attempts = 2 }, on_progress = function() looks = looks + 1 end }))
-    assert.equal("succeeded", status.state)
-    assert.is_true(looks > 0)
-    sim:script { { on = "extend", code = 402 } }
-    local _, err = client:extend_and_wait { taskId = sim.source, prompt = "x" }
-    assert.same({ "insufficient_credits", "extend" }, { err.code, err.operation })
-  end)
 end)

@@ -16,13 +16,14 @@ local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
 local UPGRADE = { upgrade = options.upgrade }
 local UPLOAD = { upload = options.upload }
+local OF_SERVICE = { index = true, callBackUrl = true, extra = true } -- what an upgrade's options hold for it
 local UPLOADED = { path = true, url = true, uploadPath = true, fileName = true }
 
 -- The video that is upgraded: a task's own, or the source of an upgrade.
 local function upgrade_params(task, given)
   local index = given.index
   if index == nil and not task.source and task.version then index = task.index end
-  return { taskId = task.source or task.taskId, index = index, callBackUrl = given.callBackUrl }
+  return { taskId = task.source or task.taskId, index = index, callBackUrl = given.callBackUrl, extra = given.extra }
 end
 
 ---@param Client veo.Client   the class
@@ -65,7 +66,7 @@ return function(Client, tools)
   ---Documentation: GET /api/v1/veo/get-1080p-video, POST /api/v1/veo/get-4k-video; jobs: the models veo/get-1080p-video and
   ---veo/get-4k-video, which take no `index`.
   ---@param which "1080p"|"4k"
-  ---@param given { index: integer|nil, callBackUrl: string|nil, timeout: number|nil, interval: number|nil, retry: table|nil, deadline: number|nil, key: string|nil, on_duplicate: string|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  `index`, `callBackUrl`: the service's. 1080p: `timeout` 600 s, `interval` 25 s, `retry`; 4k: as extend
+  ---@param given { index: integer|nil, callBackUrl: string|nil, extra: table|nil, timeout: number|nil, interval: number|nil, retry: table|nil, deadline: number|nil, key: string|nil, on_duplicate: string|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  `index`, `callBackUrl`, `extra`: the service's. 1080p: `timeout` 600 s, `interval` 25 s, `retry`; 4k: as extend
   ---@return veo.Task|nil result  1080p: { taskId, url, video_url, source, ref, joined, creditsConsumed, raw }; 4k: { taskId, video_url, resultUrls, processing, raw }
   ---@return veo.Error|nil err  timeout, …
   function Task:upgrade(which, given)
@@ -77,7 +78,7 @@ return function(Client, tools)
     if type(given) == "table" then
       rest = {}
       for name, value in pairs(given) do
-        local part = (name == "index" or name == "callBackUrl") and fields or rest
+        local part = OF_SERVICE[name] and fields or rest
         part[name] = value
       end
     end

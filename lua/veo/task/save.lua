@@ -1,6 +1,6 @@
 --- A task's video, saved: its name is taken and looked at first, then the task is waited for, then its video is fetched.
 
-local type = type
+local pairs, type = pairs, type
 
 local as_job = require "veo.async.as_job"
 local destinations = require "veo.task.download.destination"
@@ -29,15 +29,17 @@ function M.fetch(ctx, task, target, options)
 end
 
 local function under_name(ctx, task, path, options)
-  local destination, err = destinations.take(ctx, path, options.download.mkdir)
+  local download = {} -- those given may be shared with other calls
+  for name, value in pairs(options.download) do download[name] = value end
+  local destination, err = destinations.take(ctx, path, download.mkdir)
   if not destination then
     err.operation, err.taskId = "save", task.taskId
     return nil, err
   end
-  options.download.destination = destination
+  download.destination = destination
   local file
-  file, err = lookup.at_target(ctx, task.taskId, path, options.download)
-  if not file and not err then file, err = M.fetch(ctx, task, path, options) end
+  file, err = lookup.at_target(ctx, task.taskId, path, download)
+  if not file and not err then file, err = M.fetch(ctx, task, path, { wait = options.wait, download = download }) end
   destinations.leave(destination, true)
   return file, err
 end

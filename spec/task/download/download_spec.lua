@@ -48,7 +48,7 @@ describe("download", function()
   end)
 
   it("saves the whole video of a status", function()
-    local status = assert(client:extend_and_wait { taskId = sim.source, prompt = "x" })
+    local status = assert(helper.extend_and_wait(client, { taskId = sim.source, prompt = "x" }))
     local file = assert(client:download(status, path))
     assert.equal(status.taskId, file.taskId)
     local content = helper.read(path)
