@@ -2,6 +2,7 @@
 --- those that were noted before it got its name. Methods of the ledger.
 
 local ipairs, type = ipairs, type
+local floor = math.floor
 
 local clocks = require "veo.ledger.clock"
 local processes = require "veo.ledger.process"
@@ -84,7 +85,8 @@ function M.methods(Ledger)
         .. " ORDER BY digest IS NULL", taskId)[1] or {}
       local other = db:select("SELECT task_id FROM veo_tasks WHERE path = ? AND task_id <> ? AND state IN " .. HELD
         .. " AND (state = 'saved' OR digest IS NOT NULL)", path, taskId)[1]
-      return { size = known.size, digest = known.digest, state = known.state, held = other }
+      -- A database's column of doubles holds the length: 5.3 and later would print it as 13682.0.
+      return { size = known.size and floor(known.size), digest = known.digest, state = known.state, held = other }
     end)
   end
 

@@ -3,6 +3,7 @@
 local ipairs, pairs, type = ipairs, pairs, type
 local find, format = string.find, string.format
 local concat = table.concat
+local floor = math.floor
 local unpack = table.unpack or unpack -- luacheck: ignore
 
 local cjson = require "cjson.safe"
@@ -62,7 +63,7 @@ function M.record(row)
     key = row.intent_key, taskId = row.task_id, price = row.price,
     consumed = row.consumed, created = row.created, updated = row.updated,
     status = status, video_url = status and status.video_url,
-    path = row.path, size = row.size, digest = row.digest, err = clean(decode(row.error)),
+    path = row.path, size = row.size and floor(row.size), digest = row.digest, err = clean(decode(row.error)),
     repeats = row.repeats, evidence = clean(decode(row.evidence)), owner = row.owner, lease = row.lease,
   }
 end
