@@ -72,7 +72,7 @@ function M.new(given)
     loop = given.loop or cqueues.new(), pending = 0, steps = 0,
     stepped = require("cqueues.condition").new(), -- signalled whenever the client has made a step
     spawned = require("cqueues.condition").new(), -- ... and whenever it is to make one
-    cqueues = cqueues, requests = require "veo.receiver.http", fd = given.client:pollfd(),
+    cqueues = cqueues, requests = require "veo.receiver.http", fd = given.client.loop:pollfd(),
   }, Receiver)
   self.loop:wrap(function() self:drive() end)
   self.loop:wrap(function() listener:run(self.loop, function(sock) self:serve(sock) end) end)
@@ -90,7 +90,7 @@ function Receiver:drive()
   while not self.closed do
     step(self)
     if self.closed then return end
-    self.cqueues.poll(self.client, self.spawned, not self.fd and LOOK_AGAIN or math.huge)
+    self.cqueues.poll(self.client.loop, self.spawned, not self.fd and LOOK_AGAIN or math.huge)
   end
 end
 

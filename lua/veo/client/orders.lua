@@ -40,9 +40,10 @@ end
 return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
 
-  -- The options of a call that waits and saves: its own ones flat, `wait`, `download` and `retry` as tables.
+  -- The options of a call that waits and saves: its own ones flat, `wait`, `download` and `retry` as tables. Tables of this
+  -- call alone, never those that all plain calls share: it notes there which name it holds.
   local function with_groups(ctx, own, groups, given, operation)
-    local out, problem = split(ctx, groups, given, true, operation)
+    local out, problem = split(ctx, groups, given or {}, true, operation)
     if not out then return nil, problem end
     local merged = { wait = out.wait, download = out.download, retry = out.retry }
     for name, value in pairs(out[own]) do merged[name] = value end
