@@ -1,5 +1,5 @@
--- Extends a video three times, each time what the last one made, and saves the whole. Run again after a crash it goes on
--- at the first hop that is not finished, and pays for none twice.
+-- examples/3_chain.lua with progress: extends a video three times, each time what the last one made, and saves the whole.
+-- Run again after a crash it goes on at the first hop that is not finished, and pays for none twice.
 --
 --   KIE_API_KEY=… lua5.4 examples/chain.lua long.mp4 TASK_ID "the boat turns" "it enters the harbour" …
 --   VEO_SIMULATE=1 lua5.4 examples/chain.lua long.mp4
@@ -13,18 +13,18 @@ local prompts = {}
 for i = 3, #arg do prompts[#prompts + 1] = arg[i] end
 if #prompts == 0 then prompts = { "The boat turns", "It enters the harbour", "Night falls" } end
 
-local options, simulator, wait = { ledger = path .. ".db" }, nil, nil
+local options, simulator = { ledger = path .. ".db" }, nil
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 200 }
+  simulator = veo.simulator.start { speed = 200 }
   options.base_url, options.api_key = simulator.url, simulator.api_key
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
   task_id = task_id or simulator.source
 end
 if not task_id then error("usage: chain.lua OUT.mp4 TASK_ID [PROMPT …]", 0) end
 
 local client = veo.new(options)
 local result, err = client:chain {
-  taskId = task_id, prompts = prompts, path = path, model = "fast", wait = wait,
+  taskId = task_id, prompts = prompts, path = path, model = "fast",
   on_progress = function(info)
     print(("%3.0f %%   hop %d of %d: %s"):format(info.fraction * 100, info.hop, info.hops, info.state))
   end,

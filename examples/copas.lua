@@ -14,11 +14,11 @@ local veo = require "veo"
 local path, task_id = arg[1] or "out.mp4", arg[2]
 local prompts = { "The boat turns towards the harbour", "The sun goes down" }
 
-local simulator, options, wait
+local simulator, options
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 100 }
+  simulator = veo.simulator.start { speed = 100 }
   options = { base_url = simulator.url, api_key = simulator.api_key }
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 } -- a render of five minutes takes three seconds
   task_id = task_id or simulator.source
 end
 if not task_id then error("usage: copas.lua OUT.mp4 TASK_ID", 0) end
@@ -26,17 +26,15 @@ if not task_id then error("usage: copas.lua OUT.mp4 TASK_ID", 0) end
 local client = veo.new(options)
 local jobs = {}
 for i, prompt in ipairs(prompts) do
-  jobs[i] = client:spawn(function()
-    local status = assert(client:extend_and_wait({ taskId = task_id, prompt = prompt, model = "fast" }, wait))
-    local target = path:gsub("%.mp4$", "") .. "-" .. i .. ".mp4"
-    return assert(client:download(status, target, { overwrite = true }))
-  end)
+  local params = { taskId = task_id, prompt = prompt, model = "fast" }
+  local target = path:gsub("%.mp4$", "") .. "-" .. i .. ".mp4"
+  jobs[i] = client:spawn(client.extend_and_save, client, params, target, { overwrite = true })
 end
 
 -- To Copas a socket whose first read would block and whose second one succeeds.
 local blocked = false
 local descriptor = {
-  getfd = function() return client:pollfd() end,
+  getfd = function() return client.loop:pollfd() end,
   dirty = function() return false end,
   settimeout = function() return 1 end,
   receive = function()
@@ -50,7 +48,7 @@ local descriptor = {
 local open = true
 copas.addthread(function()
   while client:step(0) > 0 do
-    if client:pollfd() then copas.receive(descriptor) else copas.sleep(client:timeout() or 0.1) end
+    if client.loop:pollfd() then copas.receive(descriptor) else copas.sleep(client.loop:timeout() or 0.1) end
   end
   open = false
 end)

@@ -1,5 +1,5 @@
--- Inside cqueues: plain calls from several coroutines share one client, and nobody holds anybody up. A client can be
--- polled as it is; `pause` says to do so wherever a call would sleep.
+-- Inside cqueues: plain calls from several coroutines share one client, and none blocks another. cqueues can poll
+-- `client.loop`; `pause` does so wherever a call would sleep.
 --
 --   KIE_API_KEY=… lua5.4 examples/cqueues.lua out.mp4 TASK_ID       saves out-1.mp4, out-2.mp4, out-3.mp4
 --   VEO_SIMULATE=1 lua5.4 examples/cqueues.lua out.mp4              the same against the simulator on loopback
@@ -12,16 +12,16 @@ local veo = require "veo"
 local path, task_id = arg[1] or "out.mp4", arg[2]
 local prompts = { "The boat turns towards the harbour", "The sun goes down", "A gull lands on the mast" }
 
-local options, simulator, wait = {}, nil, nil
+local options, simulator = {}, nil
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 100 }
+  simulator = veo.simulator.start { speed = 100 }
   options = { base_url = simulator.url, api_key = simulator.api_key }
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
   task_id = task_id or simulator.source
 end
 if not task_id then error("usage: cqueues.lua OUT.mp4 TASK_ID", 0) end
 
-options.pause = function(client) cqueues.poll(client) end
+options.pause = function(client) cqueues.poll(client.loop) end
 local client = veo.new(options)
 
 local loop = cqueues.new()
@@ -29,9 +29,9 @@ local left, ticks = #prompts, 0
 
 for i, prompt in ipairs(prompts) do
   loop:wrap(function()
-    local status = assert(client:extend_and_wait({ taskId = task_id, prompt = prompt, model = "fast" }, wait))
+    local params = { taskId = task_id, prompt = prompt, model = "fast" }
     local target = path:gsub("%.mp4$", "") .. "-" .. i .. ".mp4"
-    local file = assert(client:download(status, target, { overwrite = true }))
+    local file = assert(client:extend_and_save(params, target, { overwrite = true }))
     print(("saved:   %s, %d bytes"):format(file.path, file.bytes))
     left = left - 1
   end)
@@ -48,6 +48,7 @@ end)
 assert(loop:loop())
 print("ticks:   " .. ticks)
 
--- A loop that goes on should forget the descriptor, where there is one, before it is closed: cqueues.cancel(client:pollfd()).
+-- A loop that goes on must forget the descriptor, where there is one, before it is closed:
+-- cqueues.cancel(client.loop:pollfd()).
 client:close()
 if simulator then simulator:stop() end

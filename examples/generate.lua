@@ -8,11 +8,11 @@ local veo = require "veo"
 local path, picture = arg[1] or "out.mp4", arg[2]
 local first, second = arg[3] or "A boat in the mist", arg[4] or "The boat turns towards the harbour"
 
-local options, simulator, wait = nil, nil, nil
+local options, simulator
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 100 }
+  simulator = veo.simulator.start { speed = 100 }
   options = { base_url = simulator.url, upload_url = simulator.upload_url, api_key = simulator.api_key }
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
 end
 
 local client = veo.new(options)
@@ -27,13 +27,13 @@ end
 
 local task = assert(client:generate(params))
 print("accepted:  task " .. task.taskId)
-local made = assert(client:wait(task, wait))
-local longer = assert(client:extend_and_wait({ taskId = made.taskId, prompt = second, model = "fast" }, wait))
+assert(task:wait()) -- the service extends only what is finished
+local longer = assert(task:extend { prompt = second, model = "fast" })
 print("extended:  task " .. longer.taskId)
 
-local file = assert(client:download(longer, path, { overwrite = true, on_progress = function(bytes, total, info)
+local file = assert(longer:save(path, { overwrite = true, download = { on_progress = function(bytes, total, info)
   print(("%9d of %s bytes, %.0f KiB/s"):format(bytes, total or "?", (info.rate or 0) / 1024))
-end }))
+end } }))
 print("saved:     " .. file.path .. ", " .. file.bytes .. " bytes")
 
 client:close()

@@ -1,4 +1,6 @@
--- Orders shots that are paid once, however often this runs, and picks up what a crash left.
+-- Orders shots that are paid once, however often this runs, and picks up what a crash left: examples/4_again.lua with
+-- keys, a budget, and a crash to look at. Orders and resume are two steps here, because a crash comes between them; a
+-- script that does one after the other has extend_and_save.
 --
 --   KIE_API_KEY=… lua5.4 examples/ledger.lua renders.db TASK_ID      the ledger is made when it is not there
 --   VEO_SIMULATE=1 lua5.4 examples/ledger.lua                        the same against the simulator, with a crash
@@ -10,17 +12,17 @@ local veo = require "veo"
 local ledger, task_id = arg[1] or os.tmpname(), arg[2]
 local options = { ledger = ledger, max_credits = { day = 500 } }
 
-local simulator, wait
+local simulator
 local simulated = os.getenv "VEO_SIMULATE"
 if simulated then
   if simulated:find("^http") then
     options.base_url, options.api_key = simulated, arg[3] -- the child below
   else
-    simulator = require("veo.simulator").start { speed = 200 }
+    simulator = veo.simulator.start { speed = 200 }
     options.base_url, options.api_key = simulator.url, simulator.api_key
     task_id = simulator.source
   end
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
 end
 if not task_id then error("usage: ledger.lua RENDERS.db TASK_ID", 0) end
 
@@ -52,7 +54,6 @@ end
 order()
 local summary = assert(client:resume {
   path = "{key}.mp4",
-  wait = wait,
   on_result = function(_, task, err, file)
     print(("resumed:  %s, %s"):format(task.key or task.taskId, file and "saved as " .. file.path or tostring(err)))
   end,

@@ -12,27 +12,25 @@ local veo = require "veo"
 
 local path, task_id, prompt = arg[1] or "out.mp4", arg[2], arg[3] or "The boat turns towards the harbour"
 
-local simulator, options, wait
+local simulator, options
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 100 }
+  simulator = veo.simulator.start { speed = 100 }
   options = { base_url = simulator.url, api_key = simulator.api_key }
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 } -- a render of five minutes takes three seconds
   task_id = task_id or simulator.source
 end
 if not task_id then error("usage: luv.lua OUT.mp4 TASK_ID [PROMPT]", 0) end
 
 local client = veo.new(options)
-local job = client:spawn(function()
-  local status = assert(client:extend_and_wait({ taskId = task_id, prompt = prompt, model = "fast" }, wait))
-  return assert(client:download(status, path, { overwrite = true }))
-end)
+local params = { taskId = task_id, prompt = prompt, model = "fast" }
+local job = client:spawn(client.extend_and_save, client, params, path, { overwrite = true })
 
 -- Something else that wants to run all the time.
 local ticks, ticker = 0, uv.new_timer()
 ticker:start(100, 100, function() ticks = ticks + 1 end)
 
 -- luv ends the whole program when a callback raises: step hands the errors of jobs to whoever asks for their result.
-local fd = client:pollfd()
+local fd = client.loop:pollfd()
 local watcher = fd and uv.new_poll(fd) or uv.new_timer()
 local function step()
   if client:step(0) > 0 then return end

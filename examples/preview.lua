@@ -1,4 +1,4 @@
--- A contact sheet of a saved video by ffmpeg, with the library's own download before it.
+-- A contact sheet of a video by ffmpeg, after the library has saved it.
 --
 --   KIE_API_KEY=… lua5.4 examples/preview.lua boat.mp4 TASK_ID
 --   VEO_SIMULATE=1 lua5.4 examples/preview.lua boat.mp4          the same against the simulator on loopback
@@ -6,17 +6,18 @@
 local veo = require "veo"
 
 local path, task_id = arg[1], arg[2]
-if not path then error("usage: preview.lua OUT.mp4 TASK_ID", 0) end
 
 local simulator, options
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 100 }
+  simulator = veo.simulator.start { speed = 100 }
   options = { base_url = simulator.url, api_key = simulator.api_key }
   task_id = task_id or simulator.source
 end
 
+if not path or not task_id then error("usage: preview.lua OUT.mp4 TASK_ID", 0) end
+
 local client = veo.new(options)
-local file = assert(client:download(task_id, path, { overwrite = true }))
+local file = assert(client:task(task_id):save(path, { overwrite = true }))
 client:close()
 if simulator then simulator:stop() end
 

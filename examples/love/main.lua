@@ -15,33 +15,33 @@ local simulating = os.getenv "VEO_SIMULATE"
 local client, simulator, job, path
 local view = { phase = "extending", began = 0, elapsed = 0, frames = {}, steps = {} }
 
--- The whole work, written as if nothing else ran. Every call of the client yields until its answer is there.
-local function work(params, wait)
+-- The whole work, written as if nothing else ran. Every call of the client yields until its answer is there. In three
+-- calls, because the scene shows which of them it is at; extend_and_save is all of them.
+local function work(params)
   local task = assert(client:extend(params))
   view.phase, view.task = "rendering", task.taskId
-  function wait.on_progress(_, info) view.looks = info.looks end
-  local status = assert(client:wait(task, wait))
+  local status = assert(task:wait { on_progress = function(_, info) view.looks = info.looks end })
   view.phase = "saving"
-  return assert(client:download(status, path, {
+  return assert(status:save(path, {
     overwrite = true,
-    on_progress = function(bytes, total) view.bytes, view.total = bytes, total end,
+    download = { on_progress = function(bytes, total) view.bytes, view.total = bytes, total end },
   }))
 end
 
 function love.load(args)
   path = args[1] or "out.mp4"
   local params = { taskId = args[2], prompt = args[3] or "The boat turns towards the harbour", model = "fast" }
-  local options, wait = nil, {}
+  local options
   if simulating then
-    simulator = require("veo.simulator").start { speed = 60 }
+    simulator = veo.simulator.start { speed = 60 }
     options = { base_url = simulator.url, api_key = simulator.api_key }
-    wait = { first = 0.3, interval = 0.5, max_interval = 0.5 }
+    options.wait = { first = 0.3, interval = 0.5, max_interval = 0.5 }
     params.taskId = params.taskId or simulator.source
   end
   if not params.taskId then error("usage: love examples/love OUT.mp4 TASK_ID [PROMPT]", 0) end
   client = veo.new(options)
-  client:warm() -- the one call that may take longer than a frame: it connects and reads the CA bundle
-  job = client:spawn(work, params, wait)
+  client.loop:warm() -- the one call that may take longer than a frame: it connects and reads the CA bundle
+  job = client:spawn(work, params)
   view.prompt, view.began = params.prompt, love.timer.getTime()
 end
 

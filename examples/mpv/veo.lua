@@ -13,11 +13,11 @@ local veo = require "veo"
 local settings = { task = "", prompt = "The boat turns towards the harbour", out = "extended.mp4" }
 require("mp.options").read_options(settings, "veo")
 
-local simulator, options, wait = nil, nil, {}
+local simulator, options
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 100 }
+  simulator = veo.simulator.start { speed = 100 }
   options = { base_url = simulator.url, api_key = simulator.api_key }
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
   if settings.task == "" then settings.task = simulator.source end
 end
 
@@ -28,16 +28,16 @@ local function say(text)
   mp.osd_message("veo: " .. text, 4)
 end
 
-function wait.on_progress(status, info)
+local function on_progress(status, info)
   say(("%s, %.0f s"):format(status.state, info.elapsed))
 end
 
--- Written as if nothing else ran; every call of the client yields until its answer is there.
+-- Written as if nothing else ran; every call of the client yields until its answer is there. In two calls, because the
+-- taskId is shown in between.
 local function extend()
   local task = assert(client:extend { taskId = settings.task, prompt = settings.prompt, model = "fast" })
   say("accepted as " .. task.taskId)
-  local status = assert(client:wait(task, wait))
-  local file = assert(client:download(status, settings.out, { overwrite = true }))
+  local file = assert(task:save(settings.out, { overwrite = true, wait = { on_progress = on_progress } }))
   settings.task = task.taskId -- the next one goes on from here
   return file
 end

@@ -9,15 +9,15 @@
 
 local veo = require "veo"
 
-local simulator, options, wait = nil, nil, {}
+local simulator, options
 if os.getenv "VEO_SIMULATE" then
-  simulator = require("veo.simulator").start { speed = 100 }
+  simulator = veo.simulator.start { speed = 100 }
   options = { base_url = simulator.url, api_key = simulator.api_key }
-  wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
+  options.wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
 end
 
 local client = veo.new(options)
-local fd = client:pollfd()
+local fd = client.loop:pollfd()
 local watcher = fd and vim.loop.new_poll(fd) or vim.loop.new_timer()
 
 -- A libuv callback may not touch the editor; what is scheduled may.
@@ -25,14 +25,12 @@ local function say(text, level)
   vim.schedule(function() vim.notify("veo: " .. text, level or vim.log.levels.INFO) end)
 end
 
-function wait.on_progress(status, info)
+local function on_progress(status, info)
   say(("%s, %.0f s"):format(status.state, info.elapsed))
 end
 
 local function extend(path, params)
-  local status, err = client:extend_and_wait(params, wait)
-  local file
-  if status then file, err = client:download(status, path, { overwrite = true }) end
+  local file, err = client:extend_and_save(params, path, { overwrite = true, wait = { on_progress = on_progress } })
   if not file then return say(err:explain(), vim.log.levels.ERROR) end
   say(("saved %s, %d bytes"):format(file.path, file.bytes))
 end

@@ -41,7 +41,7 @@ end
 
 function love.load(args)
   folder = args[1]
-  simulator = require("veo.simulator").start { tls = true, speed = 100, rate = false, render_spread = 0.3 }
+  simulator = veo.simulator.start { tls = true, speed = 100, rate = false, render_spread = 0.3 }
   -- What a user has: the system's bundle, with the simulator's CA at its end.
   local bundle = folder .. "/bundle.pem"
   local file = assert(io.open(bundle, "wb"))
@@ -49,20 +49,18 @@ function love.load(args)
   file:close()
   client = veo.new {
     base_url = simulator.url, api_key = simulator.api_key, ca_file = bundle, rate = { count = 1000 },
+    wait = { first = 0.2, interval = 0.3, max_interval = 0.5 },
     log = function(event) events[#events + 1] = event.event .. " " .. (event.operation or event.state or "") end,
   }
   local began = core.now()
-  assert(client:warm())
+  assert(client.loop:warm())
   print(("warm      %.2f ms"):format((core.now() - began) * 1000))
   phase_began = core.now()
 end
 
-local wait = { first = 0.2, interval = 0.3, max_interval = 0.5 }
-
 local function task(i)
   local params = { taskId = simulator.source, prompt = "take " .. i, model = "fast" }
-  local status = assert(client:extend_and_wait(params, wait))
-  assert(client:download(status, folder .. "/take-" .. i .. ".mp4"))
+  assert(client:extend_and_save(params, folder .. "/take-" .. i .. ".mp4"))
 end
 
 local function big(i)
