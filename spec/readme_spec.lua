@@ -3,6 +3,7 @@
 local errors = require "veo.errors"
 local helper = require "spec.support.helper"
 local options = require "veo.client.options"
+local simulators = require "veo.simulator"
 local veo = require "veo"
 
 local load = loadstring or load -- luacheck: ignore
@@ -44,6 +45,37 @@ describe("the README", function()
     client:close()
   end)
 
+  it("says what each old name says", function()
+    local client = veo.new { api_key = "not-a-real-key" }
+    local methods, count = getmetatable(client).__index, 0
+    for name, said in text:gmatch "\n| `client:([%w_]+)%([^|]*%)` | (is gone: [^|]*) |" do
+      count = count + 1
+      local ok, message = pcall(methods[name], client)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(message):find(name .. ": " .. said:gsub(" +$", ""), 1, true), message)
+    end
+    client:close()
+    assert.equal(8, count)
+    assert.is_truthy(text:find(select(2, pcall(require, "veo.money")):match "veo.money: (.*)$", 1, true))
+  end)
+
+  -- What may be nil stands in assert(…), or is one call; and no old name is left.
+  it("and the examples show no call that breaks at the first error", function()
+    local shown = { README = text:gsub("### Names of earlier versions.-\n## ", "") }
+    for name in helper.output("find examples -name '*.lua'"):gmatch "%S+" do shown[name] = helper.read(name) end
+    for name, code in pairs(shown) do
+      for _, call in ipairs { "extend", "generate", "wait", "save", "upgrade", "status", "download", "chain" } do
+        for _, arguments in ipairs { "%b()", "%s*%b{}", '%s*%b""' } do
+          assert.is_nil(code:match("[:.]" .. call .. arguments .. ":%w+"), name)
+        end
+      end
+      for _, old in ipairs { "extend_and_wait", "client:get_", "client:pollfd", "client:events", "client:timeout",
+        "client:warm", "poll%(client%)" } do
+        assert.is_nil(code:find(old), name .. " has " .. old)
+      end
+    end
+  end)
+
   it("names only files that are there", function()
     for path in text:gmatch("%f[%w](examples/[%w_/.]*[%w])") do
       assert.is_truthy(require("veo.core").kind(path), path)
@@ -51,6 +83,32 @@ describe("the README", function()
     for name in text:gmatch("`([%w_]+_spec)`") do
       assert.matches("%S", helper.output("find spec -name " .. name .. ".lua"), name)
     end
+  end)
+
+  it("begins with jobs that save their videos", function()
+    local sim, new, folder = simulators.start { speed = 3000, rate = false }, veo.new, nil
+    finally(function()
+      veo.new = new
+      sim:stop()
+      helper.sweep()
+    end)
+    local function quick(given)
+      veo.new = new
+      return helper.client(sim, { ledger = folder .. "/" .. given.ledger, upgrade = { interval = 0.02 } })
+    end
+    local function run(code)
+      folder, veo.new = helper.folder(), quick
+      code = "local print = function() end " .. code:gsub('"([%w-]+%.mp4)"', '"' .. folder .. '/%1"')
+      assert(load(code))()
+      return helper.list(folder)
+    end
+    local blocks = text:gmatch "```lua\n(.-)```"
+    local whole, steps = blocks(), blocks()
+    sim:add { taskId = whole:match '"(veo_task_%w+)"' }
+    assert.same({ "boat.mp4", "renders.db" }, run(whole .. "client:close()"))
+    local names = run(whole:gsub("local file.*", "") .. steps .. "client:close()")
+    assert.same({ "boat.mp4", "night-1080p.mp4", "night.mp4", "renders.db" }, names)
+    for i = 1, 3 do assert.equal("ftyp", assert(helper.boxes(helper.read(folder .. "/" .. names[i])))[1]) end
   end)
 
   it("holds Lua that parses", function()
