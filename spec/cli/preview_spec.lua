@@ -123,7 +123,7 @@ describe("veo preview", function()
 
   it("is what client:preview names, which is gone", function()
     local client = veo.new { api_key = "k" }
-    assert.error_matches(function() client:preview(CLIP) end, "preview: is gone: the command `veo preview`")
+    assert.error_matches(function() client:preview(CLIP) end, "preview: is gone: write the command `veo preview`")
     client:close()
   end)
 

@@ -100,7 +100,7 @@ describe("in a foreign loop", function()
   describe("of cqueues", function()
     if not has_cqueues then return pending("cqueues is not installed for this Lua") end
 
-    local function pause(it) cqueues.poll(it) end
+    local function pause(it) cqueues.poll(it.loop) end
 
     it("wakes each of many sleepers in time and idles meanwhile", function()
       new(pause)
@@ -177,7 +177,7 @@ describe("in a foreign loop", function()
         order[#order + 1] = "job"
       end)
       loop:wrap(function()
-        while client:step(0) > 0 do cqueues.poll(client) end
+        while client:step(0) > 0 do cqueues.poll(client.loop) end
         order[#order + 1] = "stepper"
       end)
       loop:wrap(function()
