@@ -33,7 +33,7 @@ describe("a task", function()
     local status = assert(task:wait())
     assert.equal("veo task " .. task.taskId .. " (succeeded)", tostring(status))
     assert.equal(200, status.raw.code)
-    assert.equal("veo task \\x1Bx (ordered)", tostring(client:task "\27x"))
+    assert.equal("veo task \\x1Bx", tostring(client:task "\27x"))
   end)
 
   it("is waited for, looked at, saved and extended", function()

@@ -28,8 +28,8 @@ function Handle.__index(task, name)
 end
 
 function Handle.__tostring(task)
-  return format("veo task %s (%s)", texts.printable(tostring(task.taskId), 80),
-    task.state or task.joined and "joined" or "ordered")
+  local what = task.state or task.joined and "joined" or task.raw and "ordered"
+  return format(what and "veo task %s (%s)" or "veo task %s", texts.printable(tostring(task.taskId), 80), what)
 end
 
 ---@param Client veo.Client   the class
