@@ -5,7 +5,7 @@
 
 #include "compat.h"
 #include "engine.h"
-#include "env.h"
+#include "user_value.h"
 
 typedef struct {
   int open; /* settings and engine are in use */

@@ -1,7 +1,7 @@
 /* Sets an exchange up; see prepare.h. */
 #include "prepare.h"
 
-#include "callbacks.h"
+#include "curl_callbacks.h"
 #include "defaults.h"
 #include "process.h"
 

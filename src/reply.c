@@ -2,9 +2,9 @@
 #include "reply.h"
 
 #include "defaults.h"
-#include "env.h"
 #include "json.h"
 #include "status_record.h"
+#include "user_value.h"
 
 #include <errno.h>
 #include <math.h>

@@ -29,7 +29,7 @@ local M = {}
 ---@field shielded boolean|nil     it is in a critical section; async.critical writes it, and the two below
 ---@field last_error veo.Error|nil what it ends with that was cancelled in one
 ---@field ordered string|nil       the task that it ordered last
----@field failed_at number|nil     when, on the client's clock; async.failures writes it
+---@field failed_at number|nil     when, on the client's clock; async.unhandled writes it
 ---@field driven boolean|nil       its caller does nothing but wait; async.loop writes it
 local Job = { __name = "veo.job " .. core.version }
 Job.__index = Job

@@ -8,11 +8,11 @@ local admission = require "veo.async.admission"
 local cleanup = require "veo.async.cleanup"
 local critical = require "veo.async.critical"
 local errors = require "veo.errors"
-local failures = require "veo.async.failures"
 local heaps = require "veo.util.heap"
 local jobs = require "veo.async.job"
 local loop = require "veo.async.loop"
 local recovery = require "veo.async.recovery"
+local unhandled = require "veo.async.unhandled"
 local waiting = require "veo.async.waiting"
 local yieldable = require "veo.async.yieldable"
 
@@ -31,7 +31,7 @@ local M = {}
 ---@field closed boolean          written here
 ---@field jobs table<veo.Job, true>  those that have not ended; async.job writes it, and `count`, how many
 ---@field count integer
----@field failed veo.Job[]        those nobody has asked about; async.failures writes it
+---@field failed veo.Job[]        those nobody has asked about; async.unhandled writes it
 ---@field ready table             waiters of jobs to resume, from `first` to `last`, false elsewhere; async.waiting writes all
 ---@field first integer
 ---@field last integer
@@ -44,7 +44,7 @@ local M = {}
 local Scheduler = {}
 Scheduler.__index = Scheduler
 
-for _, part in ipairs { cleanup, critical, failures, loop, recovery, waiting } do
+for _, part in ipairs { cleanup, critical, loop, recovery, unhandled, waiting } do
   for name, method in pairs(part) do Scheduler[name] = method end
 end
 Scheduler.exchange = admission.exchange

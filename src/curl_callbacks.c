@@ -1,5 +1,5 @@
-/* libcurl's callbacks for one exchange; see callbacks.h. */
-#include "callbacks.h"
+/* libcurl's callbacks for one exchange; see curl_callbacks.h. */
+#include "curl_callbacks.h"
 
 #include "clock.h"
 #include "defaults.h"

@@ -1,6 +1,6 @@
 /* libcurl's callbacks for one exchange. They fill C memory and files; none touches Lua. */
-#ifndef VEO_CALLBACKS_H
-#define VEO_CALLBACKS_H
+#ifndef VEO_CURL_CALLBACKS_H
+#define VEO_CURL_CALLBACKS_H
 
 #include "exchange.h"
 

@@ -1,6 +1,6 @@
 /* What a client keeps of Lua. */
-#ifndef VEO_ENV_H
-#define VEO_ENV_H
+#ifndef VEO_USER_VALUE_H
+#define VEO_USER_VALUE_H
 
 /* Places in the table that is the client's user value. */
 enum {
