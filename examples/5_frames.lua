@@ -5,7 +5,7 @@
 local veo = require "veo"
 local client = veo.new { ledger = "renders.db" }
 local job = client:spawn(client.extend_and_save, client, { taskId = arg[1], prompt = "The boat turns" }, arg[2])
-job:on_end(function() print(assert(job:result()).path) end)
+job:on_end(function() local file, err = job:result() print(file and file.path or err) end)
 while job:status() == "pending" do
   client:step(0) -- and here the host updates, draws, and waits for its next frame
 end

@@ -26,19 +26,21 @@ local function misuse(call, problem)
   error(call .. ": " .. problem, 3)
 end
 
-local function context(client, call)
+-- `level`: where the caller's line is, as for `error`.
+local function context(client, call, level)
+  level = level or 3
   local ctx = getmetatable(client) == Client and client[CONTEXT]
   if not ctx then
     local class = getmetatable(client)
     local name = type(class) == "table" and class.__name
     if type(name) == "string" and find(name, "^veo%.client ") then
-      error(call .. ": this is a client of another lua-veo (" .. name .. "), and this one is " .. core.version, 3)
+      error(call .. ": this is a client of another lua-veo (" .. name .. "), and this one is " .. core.version, level)
     end
-    error(call .. ": call it with a colon, as client:" .. call .. "(…)", 3)
+    error(call .. ": call it with a colon, as client:" .. call .. "(…)", level)
   end
-  if ctx.closed then error(call .. ": the client is closed", 3) end
+  if ctx.closed then error(call .. ": the client is closed", level) end
   if ctx.pid ~= core.pid() then
-    error(call .. ": this client was made before a fork: make a new one in this process", 3)
+    error(call .. ": this client was made before a fork: make a new one in this process", level)
   end
   return ctx
 end
@@ -68,9 +70,11 @@ local function is_field(ctx, operation, name)
 end
 
 -- An option among the parameters.
-local function misplaced(ctx, operation, params)
+local function misplaced(ctx, operation, params, more)
   for name in pairs(params) do
-    if (options.submit[name] or options.GROUPS[name] or name == "retry") and not is_field(ctx, operation, name) then
+    local kind = options.submit[name] or options.GROUPS[name] or name == "retry"
+      or more and (more.wait[name] or more.download[name])
+    if kind and not is_field(ctx, operation, name) then
       return errors.new { code = "invalid", operation = operation, field = name, sent = "no",
         expected = "it among the options", message = format("%s: %s is an option: give it in the second table",
           operation, name) }
@@ -122,7 +126,17 @@ end
 -- A room adds its methods to the class: `return function(Client, tools) … end`. What raises does so at the caller's line
 -- only when it is called straight from the method.
 ---@class veo.client.Tools
+-- An order's path is looked at with the client's own options of download, where it has none.
+local function of_path(ctx, submit)
+  local own = ctx.defaults.download
+  if not submit.path then return submit end
+  if submit.overwrite == nil then submit.overwrite = own.overwrite end
+  if submit.mkdir == nil then submit.mkdir = own.mkdir end
+  return submit
+end
+
 local tools = { context = context, misuse = misuse, split = split, begin = begin, task_id_of = task_id_of,
+  of_path = of_path,
   unusable_target = unusable_target, misplaced = misplaced }
 for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "callbacks", "batch", "gone" } do
   require("veo.client." .. room)(Client, tools)

@@ -66,6 +66,17 @@ describe("a function given to on_end", function()
     assert.matches("on_end_spec.lua:%d+: on_end: a function expected, got string", message)
   end)
 
+  it("tells the log when it raises, and a failure that only it has read is told as well", function()
+    local events, failed = {}, {}
+    local own = helper.client("http://127.0.0.1:9", { log = function(event) events[#events + 1] = event end,
+      on_job_error = function(err) failed[#failed + 1] = err end })
+    own:spawn(function() error("a leak") end):on_end(function(job) print(assert(job:result()).path) end)
+    own:run()
+    own:close()
+    assert.matches("given to on_end raised: .*a leak", events[1].message)
+    assert.matches("a leak", failed[1].message)
+  end)
+
   it("cannot raise into the step, nor keep others from being told", function()
     local job = client:spawn(function() return 7 end)
     job:on_end(function() error("a nail in the boat") end):on_end(tell)

@@ -63,6 +63,62 @@ describe("a task", function()
     assert.equal(2, posts())
   end)
 
+  it("takes of a table no more than its id, for what else it says may be of another video", function()
+    local task = extend()
+    assert(task:wait())
+    local note = { taskId = task.taskId, source = sim.source, video_url = "http://127.0.0.1:9/x.mp4", version = "v2" }
+    assert.same({ taskId = task.taskId }, client:task(note))
+    local before = #select(2, sim:charges())
+    assert(client:task(note):save(folder .. "/a.mp4"))
+    assert.equal(before, #select(2, sim:charges()))
+    assert(client:task(note):upgrade "4k")
+    local _, charges = sim:charges()
+    assert.equal(task.taskId, charges[#charges].source)
+    assert.equal(task, client:task(task))
+  end)
+
+  it("that nobody has confirmed as the order's is used for nothing", function()
+    local stranger = extend "another's"
+    local record = { taskId = stranger.taskId, ref = "r1", state = "uncertain" }
+    local handle = client:task(record)
+    for _, call in ipairs {
+      function() return handle:save(folder .. "/a.mp4") end,
+      function() return handle:wait() end,
+      function() return handle:upgrade "4k" end,
+      function() return handle:extend { prompt = "x" } end,
+    } do
+      local value, err = call()
+      assert.same({ nil, "uncertain" }, { value, err.code })
+    end
+    local value, err = client:task { ref = "r2", state = "uncertain" }
+    assert.same({ nil, "invalid", "r2" }, { value, err.code, err.ref })
+    assert.equal(1, posts())
+  end)
+
+  it("with a ledger, says that its name is another order's before it is waited for", function()
+    local keeper = helper.client(sim, { ledger = folder .. "/renders.db" })
+    assert(keeper:extend({ taskId = sim.source, prompt = "first" }, { path = folder .. "/a.mp4" }))
+    local second = assert(keeper:extend { taskId = sim.source, prompt = "second" })
+    local _, err = second:save(folder .. "/a.mp4")
+    assert.is_true(err.code == "exists" or err.code == "busy", err.code)
+    assert.equal(0, looks())
+    keeper:close()
+  end)
+
+  it("that is cancelled while it is saved takes no other order's name away", function()
+    local keeper = helper.client(sim, { ledger = folder .. "/renders.db" })
+    local path = folder .. "/a.mp4"
+    local first = assert(keeper:extend({ taskId = sim.source, prompt = "first" }, { path = path }))
+    local second = assert(keeper:extend { taskId = sim.source, prompt = "second" })
+    local job = keeper:spawn(second.save, second, path, { overwrite = true })
+    keeper:step(5)
+    keeper:step(5)
+    job:cancel()
+    assert.equal(path, keeper:tasks({ taskId = first.taskId })[1].path)
+    assert.equal(path, assert(first:save(path)).path)
+    keeper:close()
+  end)
+
   it("says what stands in the way of its file before it is waited for", function()
     helper.write(folder .. "/a.mp4", "mine")
     local task = extend()
@@ -137,6 +193,46 @@ describe("a task", function()
       assert.equal("saved", assert(keeper:tasks { key = "uhd" })[1].state)
       keeper:close()
     end)
+  end)
+
+  describe("that is an upgrade", function()
+    it("is never taken for the plain video", function()
+      local keeper = helper.client(sim, { ledger = folder .. "/renders.db" })
+      local task = assert(keeper:extend { taskId = sim.source, prompt = "kept" })
+      assert(task:save(folder .. "/v.mp4"))
+      local hd = assert(task:upgrade("1080p", { interval = 0.02 }))
+      assert.equal("exists", select(2, hd:save(folder .. "/v.mp4")).code)
+      assert.equal(hd, assert(hd:wait()))
+      assert(assert(hd:wait()):save(folder .. "/hd.mp4"))
+      local fetched = sim:requests { endpoint = "media" }
+      assert.matches("1080p", fetched[#fetched].path)
+      keeper:close()
+    end)
+
+    for _, api in ipairs { "veo", "jobs" } do
+      it("is not paid again by an upgrade of it, over " .. api, function()
+        local own = helper.client(sim, { api = api })
+        local task = assert(own:extend { taskId = sim.source, prompt = "x" })
+        assert(task:wait())
+        local uhd = assert(task:upgrade "4k")
+        local before = #select(2, sim:charges())
+        local again = assert(assert(uhd:wait()):upgrade "4k")
+        assert.same({ uhd.taskId, before }, { again.taskId, #select(2, sim:charges()) })
+        own:close()
+      end)
+    end
+  end)
+
+  it("does not keep a client that is not closed, once it has ended", function()
+    local watched = setmetatable({}, { __mode = "v" })
+    local function work()
+      local own = helper.client(sim)
+      assert(own:extend { taskId = sim.source, prompt = "x" }):wait()
+      watched.client = own
+    end
+    work()
+    for _ = 1, 4 do collectgarbage() end
+    assert.is_nil(watched.client)
   end)
 
   it("keeps its client, and goes with it", function()

@@ -20,6 +20,7 @@ local M = {}
 ---@field values table|nil         what its function returned, with `n`; nil and the error of one that ended otherwise
 ---@field waiters veo.Waiter[]|nil who waits for its end
 ---@field listeners function[]|nil what `on_end` was given
+---@field heard integer|nil        how many of them were called
 ---@field asked boolean|nil        somebody waits for its result or has read it
 ---@field cancelling string|nil    "cancelled" or "closed": it is to end, now or behind its critical section
 ---@field waiter veo.Waiter|nil    the job itself, or another table; async.waiting writes it
@@ -103,7 +104,10 @@ local function announce(job)
     job.waiters = nil
   end
   if listeners then
-    while listeners[1] do remove(listeners, 1)(job) end
+    while job.heard < #listeners do
+      job.heard = job.heard + 1
+      listeners[job.heard](job)
+    end
     job.listeners = nil
   end
 end
@@ -215,11 +219,16 @@ end
 ---@return veo.Job self
 function Job:on_end(fn)
   if not callable(fn) then error("on_end: a function expected, got " .. type(fn), 2) end
-  local told = self.scheduler.observer:wrap(fn)
+  local told = self.scheduler.observer:wrap(function(job)
+    local ok, why = pcall(fn, job)
+    if ok then return end
+    job.asked = nil -- what it read may not have been seen by anybody
+    job.scheduler:report_raised(why)
+  end)
   if self.state ~= "pending" then
     told(self)
   else
-    self.listeners = self.listeners or {}
+    if not self.listeners then self.listeners, self.heard = {}, 0 end
     self.listeners[#self.listeners + 1] = told
   end
   return self

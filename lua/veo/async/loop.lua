@@ -122,17 +122,17 @@ end
 
 -- Whether anybody waits for what is under way. The job that did so the last time is asked first.
 local function is_awaited(self)
-  if self.witness and self.witness.state == "pending" and awaits(self.witness.waiter) then return true end
+  local last = self.witness[1]
+  if last and last.state == "pending" and awaits(last.waiter) then return true end
   for waiter in pairs(self.drivers) do
     if awaits(waiter) then return true end
   end
   for job in pairs(self.jobs) do
     if awaits(job.waiter) then
-      self.witness = job
+      self.witness[1] = job
       return true
     end
   end
-  self.witness = nil
   return false
 end
 

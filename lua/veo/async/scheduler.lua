@@ -39,7 +39,7 @@ local M = {}
 ---@field current veo.Job|nil     the job that runs; async.waiting
 ---@field stepping boolean        jobs are being resumed; async.waiting
 ---@field drivers table<veo.Waiter, true>  plain calls that wait; async.loop
----@field witness veo.Job|nil     a job that waited for an exchange; async.loop
+---@field witness veo.Job[]       weak: a job that waited for an exchange; async.loop
 ---@field alarm number|false|nil  what the core was told; false: unknown; async.loop
 local Scheduler = {}
 Scheduler.__index = Scheduler
@@ -78,6 +78,7 @@ function M.new(core, now, options)
     current = nil,
     stepping = false,
     drivers = setmetatable({}, { __mode = "k" }),
+    witness = setmetatable({}, { __mode = "v" }),
   }, Scheduler)
 end
 

@@ -26,6 +26,17 @@ local function tell(self, job)
   end
 end
 
+---A function given to `on_end` raised.
+---@param why any
+function M:report_raised(why)
+  local message = "a function given to on_end raised: " .. tracebacks.text(why)
+  if self.log then
+    self.log { event = "warning", message = message }
+  elseif stderr then
+    pcall(stderr.write, stderr, "veo: ", message, "\n")
+  end
+end
+
 ---Tells of the jobs that failed before `before` and were not asked about since.
 ---@param before number
 function M:report(before)

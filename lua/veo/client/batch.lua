@@ -38,7 +38,9 @@ return function(Client, tools)
   ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
   function Client:wait_each(tasks, given)
     local ctx = context(self, "wait_each")
-    if type(tasks) ~= "table" then misuse("wait_each", "a list of taskIds expected, got " .. type(tasks)) end
+    if type(tasks) ~= "table" or tasks.taskId ~= nil then
+      misuse("wait_each", "a list of taskIds expected, got " .. (type(tasks) == "table" and "one task" or type(tasks)))
+    end
     local opts, problem = split(ctx, EACH, given)
     if not opts then misuse("wait_each", problem) end
     local ids = {}

@@ -104,6 +104,6 @@ return function(Client, tools)
         replay = event and event.replay }
     end
     if not status then return nil, err end
-    return status, event
+    return tools.handle(self, status), event
   end
 end

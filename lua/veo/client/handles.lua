@@ -15,7 +15,7 @@ local SAVE = { wait = options.wait, download = options.download }
 ---@field taskId string
 local Task = {}
 
-local clients = setmetatable({}, { __mode = "k" }) -- handle → its client
+local clients = setmetatable({}, { __mode = "k" }) -- handle → its client; nil is no key, and finds nothing
 local decoders = setmetatable({}, { __mode = "k" }) -- handle of a status → what decodes its `raw` when that is read
 
 local Handle = { __name = "veo.task" }
@@ -28,8 +28,9 @@ function Handle.__index(task, name)
 end
 
 function Handle.__tostring(task)
-  local what = task.state or task.joined and "joined" or task.raw and "ordered"
-  return format(what and "veo task %s (%s)" or "veo task %s", texts.printable(tostring(task.taskId), 80), what)
+  local what = task.state or task.joined and "joined" or task.raw and "ordered" or ""
+  local shown = format("veo task %s", texts.printable(tostring(task.taskId), 80))
+  return what == "" and shown or format("%s (%s)", shown, texts.printable(tostring(what), 40))
 end
 
 ---@param Client veo.Client   the class
@@ -49,7 +50,7 @@ return function(Client, tools)
     return task, ...
   end
   local handle = tools.handle
-  tools.Task = Task
+  tools.Task, tools.unconfirmed = Task, saves.refusal
 
   -- The client and its context, for a method that begins here.
   local function owner(task, call)
@@ -59,22 +60,37 @@ return function(Client, tools)
   end
   tools.owner = owner
 
-  ---A handle on a task, known by its id. Nothing is asked of the service.
+  -- What a wait for a handle returns: with what the handle came from, so that an upgrade of it is known as one.
+  function tools.waited(client, task, status, err)
+    if status and clients[task] then status.source = task.source end
+    return handle(client, status, err)
+  end
+
+  -- A 1080P version in the family veo has no task of its own: waiting for it would find the plain video.
+  function tools.is_version(task)
+    return clients[task] ~= nil and task.version ~= nil
+  end
+
+  ---A handle on a task, known by its id. Nothing is asked of the service. Of a table the id is taken, and whether it is an
+  ---order of the ledger that nobody has confirmed; what else it says may be of another video.
   ---@param task string|table  a taskId, or a table that has one: a status, a ledger's record
-  ---@return veo.Task
+  ---@return veo.Task|nil task
+  ---@return veo.Error|nil err  invalid: an order of the ledger that has no task
   function Client:task(task)
     context(self, "task")
     if errors.is(task) then error(task, 0) end
+    if clients[task] == self then return task end
     local fields = type(task) == "table" and task or { taskId = task }
-    if type(fields.taskId) ~= "string" or fields.taskId == "" then
+    local taskId, ref = fields.taskId, fields.ref
+    if taskId == nil and type(ref) == "string" then
+      return nil, errors.new { code = "invalid", operation = "task", field = "taskId", ref = ref, sent = "no",
+        message = "task: the order " .. texts.printable(ref, 80) .. " has no task yet" }
+    end
+    if type(taskId) ~= "string" or taskId == "" then
       misuse("task", "a taskId, or a table that has one, expected, got " .. type(task))
     end
-    local copy = {}
-    for name, value in pairs(fields) do
-      if Task[name] == nil then copy[name] = value end -- a ledger's record has its last status under that name
-    end
-    decoders[copy] = getmetatable(fields) and function(_, name) return name == "raw" and fields.raw or nil end
-    return handle(self, copy)
+    local uncertain = fields.state == "uncertain"
+    return handle(self, { taskId = taskId, ref = uncertain and ref or nil, state = uncertain and "uncertain" or nil })
   end
 
   ---Asks for the task's state, now, as `client:status` does.
@@ -85,12 +101,15 @@ return function(Client, tools)
     return owner(self, "status"):status(self, given)
   end
 
-  ---Waits until the task has succeeded, as `client:wait` does.
+  ---Waits until the task has succeeded, as `client:wait` does. A 1080P version that is there is its own result.
   ---@param given table|nil
   ---@return veo.Status|nil status  a handle too
   ---@return veo.Error|nil err
   function Task:wait(given)
-    return owner(self, "wait"):wait(self, given)
+    local client = owner(self, "wait")
+    local unconfirmed = saves.refusal(self)
+    if unconfirmed then return nil, unconfirmed end
+    return client:wait(self, given)
   end
 
   ---Orders an extension of this video, as `client:extend` does. Billable.
@@ -104,6 +123,8 @@ return function(Client, tools)
     if params.taskId ~= nil and params.taskId ~= self.taskId then
       misuse("extend", "taskId: it is this task that is extended; client:extend takes another one")
     end
+    local unconfirmed = saves.refusal(self)
+    if unconfirmed then return nil, unconfirmed end
     local all = {}
     for name, value in pairs(params) do all[name] = value end
     all.taskId = self.taskId

@@ -20,7 +20,8 @@ return function(Client, tools)
 
   local function loop_context(self, call)
     if getmetatable(self) ~= Loop then error(call .. ": call it with a colon, as client.loop:" .. call .. "(…)", 3) end
-    return context(self.client, call)
+    local ctx = context(self.client, call, 4)
+    return ctx
   end
 
   ---The one descriptor to watch for reading; nil on systems that have none.
@@ -58,12 +59,14 @@ return function(Client, tools)
   ---@return integer|nil pending
   ---@return veo.Error|nil err
   function Loop:step(ms)
+    loop_context(self, "step")
     return self.client:step(ms)
   end
 
   ---As `client:run`.
   ---@return true|nil, veo.Error|nil
   function Loop:run()
+    loop_context(self, "run")
     return self.client:run()
   end
 end

@@ -45,12 +45,15 @@ return function(Client, tools)
     if not opts then return nil, busy end
     local err = tools.misplaced(ctx, "generate", params)
     if err then return nil, err end
+    tools.of_path(ctx, opts.submit)
     return tools.handle(self, submits.submit(ctx, "generate", params, opts))
   end
 
   local function order_4k(ctx, params, opts)
+    tools.of_path(ctx, opts.submit)
     local order, err = submits.submit(ctx, "get_4k", params, opts)
     upgrades.after_4k(ctx, params.taskId, order, err)
+    if order then order.source = params.taskId end
     return order, err
   end
 
@@ -82,6 +85,8 @@ return function(Client, tools)
         part[name] = value
       end
     end
+    local unconfirmed = tools.unconfirmed(self)
+    if unconfirmed then return nil, unconfirmed end
     local opts, busy = begin(ctx, "upgrade", split(ctx, upgrade.options, rest, true))
     if not opts then return nil, busy end
     return tools.handle(client, upgrade.call(ctx, upgrade_params(self, fields), opts))

@@ -166,7 +166,7 @@ return function(Client, tools)
     if unusable then misuse("extend_and_save", "path: " .. unusable) end
     local opts, busy = begin(ctx, "extend_and_save", with_groups(ctx, "save", SAVE, given, "extend"))
     if not opts then return nil, busy end
-    local err = tools.misplaced(ctx, "extend", params)
+    local err = tools.misplaced(ctx, "extend", params, SAVE)
     if err then return nil, err end
     opts.deadline = opts.deadline or ctx.defaults.submit.deadline
     opts.timeout = opts.timeout or ctx.defaults.submit.timeout
@@ -207,7 +207,10 @@ return function(Client, tools)
     if not opts then return nil, busy end
     opts.deadline = opts.deadline or ctx.defaults.submit.deadline
     opts.timeout = opts.timeout or ctx.defaults.submit.timeout
+    if opts.overwrite == nil then opts.overwrite = opts.download.overwrite end
     opts.free = ctx.defaults.patient
-    return chains.chain(ctx, fields, opts)
+    local result, err = chains.chain(ctx, fields, opts)
+    if result then tools.handle(self, result.status) end
+    return result, err
   end
 end

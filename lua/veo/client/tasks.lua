@@ -37,6 +37,7 @@ return function(Client, tools)
     if not opts then return nil, busy end
     local err = misplaced(ctx, "extend", params)
     if err then return nil, err end
+    tools.of_path(ctx, opts.submit)
     return handle(self, submits.submit(ctx, "extend", params, opts))
   end
 
@@ -75,7 +76,8 @@ return function(Client, tools)
     local id = task_id_of(task, given)
     local opts, busy = begin(ctx, "wait", split(ctx, WAIT, given))
     if not opts then return nil, busy end
-    return handle(self, waits.wait(ctx, id, opts.wait))
+    if tools.is_version(task) then return task end
+    return tools.waited(self, task, waits.wait(ctx, id, opts.wait))
   end
 
   ---Saves a finished video. Until it is whole it stands in `target .. ".part"`; a later download goes on from there.

@@ -122,14 +122,22 @@ M.limit_kind = {
 ---@field day number|nil      credits all clients of the ledger may spend a day (UTC)
 ---@field reserved number     what this client has spent or reserved
 
+-- What the caller changes in his table later is not meant for this client.
+local function copied(prices)
+  if type(prices) ~= "table" then return prices end
+  local copy = {}
+  for name, price in pairs(prices) do copy[name] = copied(price) end
+  return copy
+end
+
 ---@param limit number|table|nil   the `max_credits` option
 ---@param prices table|nil
 ---@param log fun(event: table)|nil
 ---@return veo.Budget
 function M.budget(limit, prices, log)
   if type(limit) == "number" then limit = { client = limit } end
-  return { client = limit and limit.client, day = limit and limit.day, prices = prices, reserved = 0, log = log,
-    told = {} }
+  return { client = limit and limit.client, day = limit and limit.day, prices = copied(prices), reserved = 0,
+    log = log, told = {} }
 end
 
 -- Warns, once for each list, about an old price.

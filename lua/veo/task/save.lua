@@ -3,9 +3,11 @@
 local pairs, type = pairs, type
 
 local as_job = require "veo.async.as_job"
+local core = require "veo.core"
 local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
 local lookup = require "veo.task.download.lookup"
+local partials = require "veo.task.download.partial"
 local waits = require "veo.task.wait"
 
 local M = {}
@@ -28,6 +30,13 @@ function M.fetch(ctx, task, target, options)
   return downloads.download(ctx, status, target, options.download)
 end
 
+-- Another order's name.
+local function held(ctx, task, path, download)
+  if not ctx.ledger then return nil end
+  local row = ctx.ledger:keeper(core.absolute(path), task.taskId, download.overwrite, partials.look)
+  return row and destinations.held("save", path, row) or nil
+end
+
 local function under_name(ctx, task, path, options)
   local download = {} -- those given may be shared with other calls
   for name, value in pairs(options.download) do download[name] = value end
@@ -36,12 +45,20 @@ local function under_name(ctx, task, path, options)
     err.operation, err.taskId = "save", task.taskId
     return nil, err
   end
+  destination.idle = true -- whatever becomes of this call, the name is the order's that it was given to
   download.destination = destination
   local file
-  file, err = lookup.at_target(ctx, task.taskId, path, download)
+  file, err = lookup.at_target(ctx, task, path, download)
+  if not file and not err then err = held(ctx, task, path, download) end
   if not file and not err then file, err = M.fetch(ctx, task, path, { wait = options.wait, download = download }) end
   destinations.leave(destination, true)
   return file, err
+end
+
+---Why a task may not be used: nobody has confirmed that it is the order's.
+---@return veo.Error|nil
+function M.refusal(task)
+  return lookup.refusal(task.taskId, task)
 end
 
 ---@param ctx veo.Context
@@ -50,7 +67,7 @@ end
 ---@param options { wait: table, download: table }
 ---@return table|nil file, veo.Error|nil err
 function M.save(ctx, task, target, options)
-  local err = lookup.refusal(task.taskId, task)
+  local err = M.refusal(task)
   if err then return nil, err end
   return as_job(ctx, type(target) == "string" and under_name or M.fetch, ctx, task, target, options)
 end

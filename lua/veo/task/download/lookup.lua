@@ -27,8 +27,9 @@ end
 
 ---The task's own file, which is there; or why it cannot be written. Asks nobody.
 ---@return table|nil file, veo.Error|nil err
-function M.at_target(ctx, taskId, target, options)
-  local journal = journals.new(ctx, { taskId = taskId }, target, options)
+function M.at_target(ctx, task, target, options)
+  local taskId = task.taskId
+  local journal = journals.new(ctx, { taskId = taskId, version = task.version }, target, options)
   local there = journal and journal:there()
   if there then return there end
   local err = targets.check(target, options.overwrite, options.mkdir)
@@ -71,7 +72,7 @@ function M.look(ctx, given, target, options)
   if err then return nil, err end
   if type(target) == "string" then
     local file
-    file, err = M.at_target(ctx, taskId, target, options)
+    file, err = M.at_target(ctx, { taskId = taskId }, target, options)
     if file or err then return nil, err, file end
   end
   return ask(ctx, taskId)

@@ -47,7 +47,7 @@ function M.new(given)
   ---@class veo.download.Source
   local source = { url = url, origin = url, taskId = taskId, name = name_of(given, url), renewals = 0,
     identified = taskId ~= nil or not find(url, "?", 1, true) }
-  if type(given) == "table" then source.version, source.index = given.version, given.index end
+  if type(given) == "table" and given.version == "1080P" then source.version, source.index = "1080P", given.index end
   return setmetatable(source, Source)
 end
 
