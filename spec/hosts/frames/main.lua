@@ -60,7 +60,7 @@ end
 
 local function task(i)
   local params = { taskId = simulator.source, prompt = "take " .. i, model = "fast" }
-  assert(client:extend_and_save(params, folder .. "/take-" .. i .. ".mp4"))
+  assert(assert(client:extend(params)):save(folder .. "/take-" .. i .. ".mp4"))
 end
 
 local function big(i)
