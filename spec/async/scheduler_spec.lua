@@ -1,5 +1,6 @@
 -- Driving: steps of a frame, plain calls that cooperate with a foreign loop, one descriptor that loses no wake-up.
 
+local has_native, native = pcall(require, "native")
 local cqueues = require "cqueues"
 local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
@@ -212,6 +213,30 @@ describe("the scheduler", function()
       end)
       polling:close()
       assert.is_true(took < 0.9, took)
+    end)
+
+    it("a plain call waits in a coroutine that nobody resumes, where pause sleeps and does not yield", function()
+      if not has_native then return pending("make test builds what this needs") end
+      local slept = 0
+      local sleeping = helper.client(sim, { pause = function()
+        slept = slept + 1
+        os.execute "sleep 0.01"
+      end })
+      local ok, state = native.detached(function()
+        return assert(assert(sleeping:extend { taskId = sim.source, prompt = "x" }):wait()).state
+      end)
+      assert.same({ true, "succeeded" }, { ok, state })
+      assert.is_true(slept > 0)
+      -- Within sort, a pause that yields would raise after the order had left.
+      local before, err, _ = sim:count("POST", helper.EXTEND), nil, nil
+      native.detached(function()
+        table.sort({ 2, 1 }, function(a, b)
+          _, err = sleeping:extend { taskId = sim.source, prompt = "y" }
+          return a < b
+        end)
+      end)
+      assert.same({ "busy", before }, { err.code, sim:count("POST", helper.EXTEND) })
+      sleeping:close()
     end)
 
     it("a plain call leaves room for others", function()

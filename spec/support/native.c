@@ -5,6 +5,7 @@
  *                                                                   calls fn while the nth allocation and all later fail
  *   native.threads(code, count) -> list of what code returned, each in a state and a thread of its own
  *   native.fork(fn) -> what fn returned in a child process, exit status (128 + signal when it was killed)
+ *   native.detached(fn) -> pcall(fn) in a coroutine that nobody resumes, as a host may call it
  *   native.headless() -> the id of a process whose main thread has ended, and another one has not
  *   native.cpu() -> seconds of CPU that this thread alone has used; os.clock counts the threads that save as well
  */
@@ -231,6 +232,20 @@ static int native_fork(lua_State *L)
   return 2;
 }
 
+static int native_detached(lua_State *L)
+{
+  lua_State *thread;
+  int status;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  thread = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, thread, 1);
+  status = lua_pcall(thread, 0, 1, 0);
+  lua_pushboolean(L, status == 0);
+  lua_xmove(thread, L, 1);
+  return 2;
+}
+
 static int native_cpu(lua_State *L)
 {
   struct timespec used;
@@ -269,6 +284,8 @@ int luaopen_native(lua_State *L)
   lua_setfield(L, -2, "threads");
   lua_pushcfunction(L, native_fork);
   lua_setfield(L, -2, "fork");
+  lua_pushcfunction(L, native_detached);
+  lua_setfield(L, -2, "detached");
   lua_pushcfunction(L, native_headless);
   lua_setfield(L, -2, "headless");
   return 1;

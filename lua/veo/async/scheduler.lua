@@ -107,7 +107,7 @@ function Scheduler:obstacle()
   if self.stepping then
     return busy("a call from inside step: make it from a job")
   end
-  local why = self.pause and yieldable.foreign_obstacle() -- pause is there to yield
+  local why = self.pause and yieldable.pause_obstacle() -- pause is there to yield, mostly
   return why and busy(why) or nil
 end
 

@@ -59,4 +59,15 @@ function M.foreign_obstacle()
   return what and reason(what) or nil
 end
 
+---The same for a plain call with `pause`. A host may call in a coroutine that nobody resumes, and no C function stands in
+---its stack then: darktable does so in its background jobs. What it has for `pause` sleeps, and yields nothing.
+---@return string|nil
+function M.pause_obstacle()
+  local here, main = running()
+  if not here or main or isyieldable and isyieldable() then return nil end
+  local what = (isyieldable or not M.CROSSES_PCALL) and boundary()
+  if what or isyieldable and not getinfo then return reason(what) end
+  return nil
+end
+
 return M
