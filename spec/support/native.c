@@ -234,15 +234,15 @@ static int native_fork(lua_State *L)
 
 static int native_detached(lua_State *L)
 {
-  lua_State *thread;
+  lua_State *alone;
   int status;
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  thread = lua_newthread(L);
+  alone = lua_newthread(L);
   lua_pushvalue(L, 1);
-  lua_xmove(L, thread, 1);
-  status = lua_pcall(thread, 0, 1, 0);
+  lua_xmove(L, alone, 1);
+  status = lua_pcall(alone, 0, 1, 0);
   lua_pushboolean(L, status == 0);
-  lua_xmove(thread, L, 1);
+  lua_xmove(alone, L, 1);
   return 2;
 }
 
