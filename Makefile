@@ -332,14 +332,17 @@ lint-lua:
 lint-format:
 	clang-format --dry-run -Werror $(C_FILES)
 
-# Only what has changed since it last passed: a run over all takes 37 s on two cores.
+# Only what has changed since it last passed. Nine tenths of the time is clang's analyzer: with its own bound of 225,000
+# nodes a function a run over all takes 40 s on two cores, with this one a third; CI gives it all.
+LINT_NODES ?= 50000
+ANALYZER = -Xclang -analyzer-config -Xclang max-nodes=$(LINT_NODES)
 TIDIED := $(LINTED:%=build/lint/%.tidy)
 lint-tidy:
 	@$(MAKE) --no-print-directory -s -k -j $(JOBS) $(TIDIED)
 
 $(TIDIED): build/lint/%.tidy: % $(filter %.h,$(C_FILES)) .clang-tidy
 	@# Its stderr only counts the warnings it does not show.
-	@echo "clang-tidy $<"; clang-tidy --quiet $< -- $(COMPILE_FOR_LINT) 2>/dev/null \
+	@echo "clang-tidy $<"; clang-tidy --quiet $< -- $(COMPILE_FOR_LINT) $(ANALYZER) 2>/dev/null \
 	  || { echo "clang-tidy failed on $<"; exit 1; }
 	@mkdir -p $(@D); touch $@
 
