@@ -210,6 +210,20 @@ describe("a task", function()
     end)
 
     for _, api in ipairs { "veo", "jobs" } do
+      it("is known by the ledger when only its id is left, over " .. api, function()
+        local options = { ledger = folder .. "/renders.db", api = api }
+        local keeper = helper.client(sim, options)
+        local task = assert(keeper:extend { taskId = sim.source, prompt = "kept" })
+        assert(task:wait())
+        local uhd = assert(task:upgrade "4k")
+        assert(uhd:save(folder .. "/uhd.mp4"))
+        keeper:close()
+        local before, later = #select(2, sim:charges()), helper.client(sim, options)
+        local again = assert(later:task(uhd.taskId):upgrade "4k")
+        assert.same({ uhd.taskId, before }, { again.taskId, #select(2, sim:charges()) })
+        later:close()
+      end)
+
       it("is not paid again by an upgrade of it, over " .. api, function()
         local own = helper.client(sim, { api = api })
         local task = assert(own:extend { taskId = sim.source, prompt = "x" })

@@ -19,11 +19,22 @@ local UPLOAD = { upload = options.upload }
 local OF_SERVICE = { index = true, callBackUrl = true, extra = true } -- what an upgrade's options hold for it
 local UPLOADED = { path = true, url = true, uploadPath = true, fileName = true }
 
--- The video that is upgraded: a task's own, or the source of an upgrade.
-local function upgrade_params(task, given)
-  local index = given.index
-  if index == nil and not task.source and task.version then index = task.index end
-  return { taskId = task.source or task.taskId, index = index, callBackUrl = given.callBackUrl, extra = given.extra }
+local IS_UPGRADE = { get_1080p = true, get_4k = true }
+
+-- What an upgrade was made of, by its handle or its order in the ledger.
+local function source_of(ctx, task)
+  if task.source or not ctx.ledger then return task.source end
+  local order = ctx.ledger:find { taskId = task.taskId }
+  if not order or not IS_UPGRADE[order.operation] then return nil end
+  local fields = type(order.params.input) == "table" and order.params.input or order.params
+  return fields.taskId or fields.task_id
+end
+
+-- The video that is upgraded: a task's own, or the source of an upgrade, which is not paid for again.
+local function upgrade_params(ctx, task, given)
+  local source, index = source_of(ctx, task), given.index
+  if index == nil and not source and task.version then index = task.index end
+  return { taskId = source or task.taskId, index = index, callBackUrl = given.callBackUrl, extra = given.extra }
 end
 
 ---@param Client veo.Client   the class
@@ -89,7 +100,7 @@ return function(Client, tools)
     if unconfirmed then return nil, unconfirmed end
     local opts, busy = begin(ctx, "upgrade", split(ctx, upgrade.options, rest, true))
     if not opts then return nil, busy end
-    return tools.handle(client, upgrade.call(ctx, upgrade_params(self, fields), opts))
+    return tools.handle(client, upgrade.call(ctx, upgrade_params(ctx, self, fields), opts))
   end
 
   ---A link to a result that works for 20 minutes. Free.
