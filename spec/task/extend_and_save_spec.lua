@@ -36,6 +36,23 @@ describe("extend_and_save", function()
     plain:close()
   end)
 
+  it("keeps its name when its client closes midway, as when it is killed", function()
+    sim:script { { on = "status", not_ready = true, times = 1000 } }
+    local job = client:spawn(client.extend_and_save, client, shot(), path)
+    helper.step_until(client, function()
+      local row = client:tasks()[1]
+      return row and row.state == "accepted"
+    end)
+    client:close()
+    assert.equal("closed", select(2, job:result()).code)
+    sim:script {}
+    client = helper.client(sim, { ledger = folder .. "/r.db" })
+    assert.equal(path, client:tasks()[1].path)
+    assert.equal(1, assert(client:resume { path = function(task) return task.path end }).saved)
+    assert.is_true(assert(client:extend_and_save(shot(), path)).already)
+    assert.equal(1, charges())
+  end)
+
   it("again hands back the file that is there, with a key and without, and asks nobody", function()
     for n, key in ipairs { "k", false } do
       local order, options = shot("shot " .. n), { key = key or nil }

@@ -38,10 +38,11 @@ function M.take(ctx, path, mkdir)
   if problem then return nil, problem end
   local destination = { ctx = ctx, at = core.absolute(path) or path }
   ctx.destinations[destination.at] = destination
-  function destination.drop()
+  function destination.drop(_, how)
     if ctx.destinations[destination.at] ~= destination then return end
     ctx.destinations[destination.at] = nil
-    if ctx.ledger and not destination.idle then ctx.ledger:unnamed(destination.at) end
+    -- Of a client that closes as of one that is killed the order keeps its name: the same call saves it there.
+    if ctx.ledger and not destination.idle and how ~= "closed" then ctx.ledger:unnamed(destination.at) end
   end
   ctx.scheduler:on_drop(destination)
   return destination
