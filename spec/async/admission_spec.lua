@@ -331,7 +331,7 @@ describe("the queue before exchanges", function()
   end)
 
   it("is not slept on after an interruption", function()
-    local n, raised = 0
+    local n, interrupted, raised = 0, 0, nil
     repeat
       n = n + 1
       client:close()
@@ -346,8 +346,9 @@ describe("the queue before exchanges", function()
       assert(client:run())
       assert.is_true(helper.now() - began < 2, "slept after " .. n)
       assert.same({ "done", "done" }, { first:status(), second:status() })
-    until not raised()
-    assert.is_true(n > 40, n)
+      if raised() then interrupted = interrupted + 1 end
+    until n > 40 and not raised() -- on a busy machine the first may have ended before the second began
+    assert.is_true(interrupted > 20, interrupted)
   end)
 
   it("ends with the client", function()

@@ -2,7 +2,7 @@
 --- sort, require, a metamethod or an iterator of C); Lua 5.1 neither across its pcall, metamethods and iterators. A
 --- call that finds this out only when it yields has queued and sent something by then.
 
-local pcall, select = pcall, select
+local pcall, select, xpcall = pcall, select, xpcall
 local format = string.format
 
 local M = {}
@@ -16,20 +16,21 @@ M.TRIAL = {}
 -- Lua 5.1 cannot yield across pcall; every other one can.
 M.CROSSES_PCALL = select(2, resume(create(function() pcall(yield, true) end))) == true
 
--- C functions across which such a Lua yields.
-local CROSSED = M.CROSSES_PCALL and { pcall = true, xpcall = true } or {}
+-- C functions across which such a Lua yields, by their names and by themselves: a local may have another name.
+local CROSSED = M.CROSSES_PCALL and { pcall = true, xpcall = true, [pcall] = true, [xpcall] = true } or {}
+if _VERSION == "Lua 5.2" then CROSSED.dofile = true end
 
 -- What in the coroutine's stack keeps it from yielding; nil when that cannot be seen.
 local function boundary()
   local level = 3
-  local info = getinfo and getinfo(level, "Sn")
+  local info = getinfo and getinfo(level, "Snf")
   while info do
-    if info.what == "C" and not CROSSED[info.name] then
+    if info.what == "C" and not (CROSSED[info.name] or CROSSED[info.func]) then
       return info.name and (info.namewhat == "metamethod" and "the metamethod " or "") .. info.name or "a C function"
     end
     if not M.CROSSES_PCALL and info.name == "(for generator)" then return "an iterator" end
     level = level + 1
-    info = getinfo(level, "Sn")
+    info = getinfo(level, "Snf")
   end
 end
 
@@ -55,7 +56,7 @@ function M.foreign_obstacle()
   local here, main = running()
   if not here or main then return nil end
   if isyieldable then return not isyieldable() and reason(boundary()) or nil end
-  local what = not M.CROSSES_PCALL and boundary()
+  local what = boundary()
   return what and reason(what) or nil
 end
 
@@ -65,7 +66,7 @@ end
 function M.pause_obstacle()
   local here, main = running()
   if not here or main or isyieldable and isyieldable() then return nil end
-  local what = (isyieldable or not M.CROSSES_PCALL) and boundary()
+  local what = boundary()
   if what or isyieldable and not getinfo then return reason(what) end
   return nil
 end
