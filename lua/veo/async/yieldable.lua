@@ -17,7 +17,8 @@ M.TRIAL = {}
 M.CROSSES_PCALL = select(2, resume(create(function() pcall(yield, true) end))) == true
 
 -- C functions across which such a Lua yields, by their names and by themselves: a local may have another name.
-local CROSSED = M.CROSSES_PCALL and { pcall = true, xpcall = true, [pcall] = true, [xpcall] = true } or {}
+local CROSSED = M.CROSSES_PCALL and { pcall = true, xpcall = true, [pcall] = true } or {}
+if M.CROSSES_PCALL and xpcall then CROSSED[xpcall] = true end -- a sandbox may have none
 if _VERSION == "Lua 5.2" then CROSSED.dofile = true end
 
 -- What in the coroutine's stack keeps it from yielding; nil when that cannot be seen.
