@@ -10,7 +10,7 @@
 ---   ledger/file_watch.lua   whether its files stand       ledger/account.lua   whose ledger it is
 ---   ledger/charges.lua      what costs without an order   ledger/clock.lua     when a lease is over
 ---   ledger/resends.lua      attempts after a lost answer  ledger/files.lua     where videos are saved
----   ledger/prune.lua        what may be forgotten
+---   ledger/prune.lua        what may be forgotten       ledger/workers.lua   which clients hold tasks
 ---
 --- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
 
@@ -67,8 +67,10 @@ local function opening(account, log)
   end
 end
 
+local function alone() end
+
 ---@param where string       a file name, or postgresql://…
----@param options { now: fun(): number, log: fun(event: table)|nil, timeout: number, rate: table, lease: number|nil, create: boolean|nil, base_url: string|nil, api_key: string|nil }
+---@param options { now: fun(): number, log: fun(event: table)|nil, timeout: number, rate: table, share: nil|fun(clients: integer), lease: number|nil, create: boolean|nil, base_url: string|nil, api_key: string|nil }
 ---@return veo.Ledger|nil, string|nil problem
 function M.new(where, options)
   if lacks then return nil, stdlib.sentence("it", lacks) end
@@ -79,7 +81,7 @@ function M.new(where, options)
   local me = processes.name(nonce(6))
   return setmetatable({
     db = db, account = account, now = options.now, log = options.log, rate = options.rate, owner = me, client = me,
-    lease = options.lease or LEASE, intent_lease = options.timeout + SLACK,
+    share = options.share or alone, lease = options.lease or LEASE, intent_lease = options.timeout + SLACK,
     pending = {},     -- failed writes, to be made by the next commit
     beat_at = huge,
     tended = {},      -- refs of the orders under way, which the heartbeat keeps for as long as the client steps
@@ -123,7 +125,11 @@ local function write_each(self)
   end
 end
 
+-- What is made without the orders' lock; what waits to be made may need it.
+local WITH_LOCK = { row = "begin", bulk_rows = "bulk" }
+
 local function commit(self, operation, fn, kind)
+  if self.pending[1] then kind = WITH_LOCK[kind] or kind end
   local value, problem = self.db:transaction(function(db)
     write_pending(self, db)
     return fn(db)
@@ -142,7 +148,7 @@ end
 ---that was under way may still close its intent.
 ---@param operation string|nil
 ---@param fn fun(db: veo.Database): any
----@param kind "bulk"|nil  one of many: orders of other processes go first
+---@param kind "bulk"|"row"|"bulk_rows"|nil  one of many: orders of other processes go first; `row`: its rows need no more than their own locks (engines.lua)
 function Ledger:commit(operation, fn, kind)
   local value, err = commit(self, operation, fn, kind)
   if self.closed then self.db:disconnect() end
@@ -150,9 +156,10 @@ function Ledger:commit(operation, fn, kind)
 end
 
 ---One commit whose failure must not harm the call: it is logged, and the next commit makes it as well.
+---@param kind "row"|"bulk_rows"|nil
 ---@return any|nil value
-function Ledger:note(fn)
-  local value, err = self:commit(nil, fn)
+function Ledger:note(fn, kind)
+  local value, err = self:commit(nil, fn, kind)
   if value ~= nil then return value end
   if #self.pending < MAX_PENDING then self.pending[#self.pending + 1] = fn end
   if self.log then self.log { event = "ledger", err = err, pending = #self.pending } end
@@ -247,7 +254,7 @@ function Ledger:ended(taskId, status, err)
   local why = err and canonical.encode(rows.kept_error(err)) or nil
   return self:note(function(db)
     return intents.ended(db, taskId, status and "done" or "failed", kept, why, seen.creditsConsumed)
-  end)
+  end, "row")
 end
 
 ---Adopts a taskId that `status` has confirmed for an intent without an answer.
@@ -281,7 +288,7 @@ function Ledger:close()
     return self.db:abandon()
   end
   if self.pending[1] or self.db.connection and self.beat_at < huge then
-    self:note(function(db) return leases.release_all(db, self.owner) end)
+    self:note(function(db) return leases.release_all(db, self.owner) end, "row")
   end
   self.closed = true
   self.db:disconnect()

@@ -184,6 +184,7 @@ function steps.lapse(self)
   self.stale = true
   for owner in pairs(self.dead) do
     self.world:execute("UPDATE veo_tasks SET lease = 0, boot_lease = 0 WHERE owner = ? AND lease > 0", owner)
+    self.world:execute("UPDATE veo_workers SET lease = 0, boot_lease = 0 WHERE owner = ?", owner)
   end
 end
 

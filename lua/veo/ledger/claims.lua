@@ -11,6 +11,7 @@ local files = require "veo.ledger.files"
 local intents = require "veo.ledger.intents"
 local leases = require "veo.ledger.lease"
 local row_forms = require "veo.ledger.rows"
+local workers = require "veo.ledger.workers"
 
 -- Rows written in one commit: an order of another process waits a few milliseconds for it.
 local BATCH = 100
@@ -73,9 +74,11 @@ return function(Ledger, nonce)
   function Ledger:beat()
     if self.now() < self.beat_at then return true end
     self.beat_at = self.now() + self.lease / 3
-    local held, err = self:commit(nil, function(db) return leases.beat(db, self.owner, self.lease) end)
-    if held then
-      if held == 0 then self.beat_at = huge end
+    local living, err = self:commit(nil, function(db)
+      return leases.beat(db, self.owner, self.lease) or false
+    end, "row")
+    if living ~= nil then
+      if living then self.share(living + 1) else self.beat_at = huge end
       return true
     end
     self.beat_at = self.now() + min(self.lease / 10, 5)
@@ -83,12 +86,11 @@ return function(Ledger, nonce)
     return false
   end
 
-  ---Closes the intents of dead processes.
-  ---@return string[]|nil owners  the dead that hold tasks
-  ---@return veo.Error|nil
-  function Ledger:close_dead(operation)
+  -- Closes the intents of dead processes. What else they left is for `sweep`.
+  local function close_dead(self, operation)
     local left, err = self:read(operation, function(db) return leases.left(db, self.owner) end)
     if not left then return nil, err end
+    self.share(left.living + 1)
     for from = 1, #left.intents, BATCH do
       local done
       done, err = self:commit(operation, function(db)
@@ -97,39 +99,71 @@ return function(Ledger, nonce)
       end, "bulk")
       if not done then return nil, err end
     end
-    return left.owners
+    return left
   end
 
-  -- Frees what the dead held. 0 when there was none.
-  local function free(self, owners)
-    for _, owner in ipairs(owners) do
-      local freed, err = self:commit("resume", function(db) return leases.free(db, owner, BATCH) end, "bulk")
+  ---Closes the intents of dead processes.
+  ---@return true|nil, veo.Error|nil
+  function Ledger:close_dead(operation)
+    local left, err = close_dead(self, operation)
+    return left and true, err
+  end
+
+  ---Frees what the dead held, so that whoever has room may claim it: one commit a call.
+  ---@return integer|nil freed  0 when nothing is left
+  ---@return veo.Error|nil err
+  local function sweep(self)
+    local left, err = close_dead(self, "resume")
+    if not left then return nil, err end
+    for _, owner in ipairs(left.owners) do
+      local freed
+      freed, err = self:commit("resume", function(db) return leases.free(db, owner, BATCH) end, "bulk_rows")
       if freed ~= 0 then return freed, err end
+    end
+    if left.gone[1] then
+      self:note(function(db)
+        for _, owner in ipairs(left.gone) do workers.leave(db, owner) end
+        return true
+      end, "bulk_rows")
     end
     return 0
   end
 
-  ---Claims open tasks, oldest first. Looking for them holds nobody up; only taking them does, for some milliseconds. One
-  ---commit a call: `request.more` says that there is something left for the next one.
-  ---@param request { limit: integer, round: string, after: table|nil, more: boolean|nil }
+  -- On SQLite one that looks makes no writer wait; PostgreSQL locks what it finds, and nothing else.
+  local function take(self, request)
+    local limit, after, found, rows, err = min(request.limit, BATCH), request.after, nil
+    local function find(db) return leases.candidates(db, request, after, limit) end
+    request.after = nil
+    local apart = self.db.kind == "sqlite"
+    if apart then
+      found, err = self:read("resume", find)
+      if not found or not found[1] then return found, err end
+    end
+    rows, err = self:commit("resume", function(db)
+      if not apart then found = find(db) end
+      return found[1] and leases.claim(db, request, found, BATCH) or {}
+    end, "bulk_rows")
+    request.after = rows and #found == limit and found[#found] or nil
+    return rows, err
+  end
+
+  ---Claims open tasks, oldest first, after what the dead held was freed. Looking for them holds nobody up; only taking them
+  ---does, for some milliseconds. One commit a call: `request.more` says that there is something left for the next one. With
+  ---a `limit` of 0 it only frees: whoever has no room sees to it that others may take over.
+  ---@param request { limit: integer, round: string, after: table|nil, more: boolean|nil, rest: boolean|nil }  `rest`: something was there when there was no room for it
   ---@return table[]|nil rows, veo.Error|nil
   function Ledger:claim(request)
-    local dead, problem = self:close_dead("resume")
-    if not dead then return nil, problem end
-    local freed, err = free(self, dead)
-    request.more = freed ~= 0
-    if request.more then return freed and {}, err end
+    local freed, err = sweep(self)
+    request.more = freed ~= nil and freed > 0
+    if request.more then request.after, request.rest = nil, true end -- they may be older
+    if freed ~= 0 or request.limit < 1 then return freed and {}, err end
     request.owner, request.token, request.lease = self.owner, request.round .. "." .. nonce(4), self.lease
-    local found, rows
-    found, err = self:read("resume", function(db) return leases.candidates(db, request, request.after, BATCH) end)
-    if not found then return nil, err end
-    for i = #found, request.limit + 1, -1 do found[i] = nil end
-    request.after = #found == min(request.limit, BATCH) and found[#found] or nil
-    request.more = request.after ~= nil
-    if not found[1] then return found end
-    rows, err = self:commit("resume", function(db) return leases.claim(db, request, found, BATCH) end, "bulk")
+    request.more, request.rest = false, false
+    local rows, problem = take(self, request)
+    request.more = rows ~= nil and request.after ~= nil
+    request.rest = request.more
     if rows and rows[1] then self:hold() end
-    return rows, err
+    return rows, problem
   end
 
   local function encode(self, fields)
@@ -145,8 +179,10 @@ return function(Ledger, nonce)
   ---@param limit integer
   ---@return boolean[]|nil mine, veo.Error|nil
   function Ledger:steps(entries, limit)
+    local kind = "bulk_rows"
     for i = 1, limit do
       if not entries[i].fields.lease then encode(self, entries[i].fields) end
+      if entries[i].fields.file then kind = "bulk" end -- whose name it is, orders decide as well
     end
     return self:commit("resume", function(db)
       local clock, began, mine = clocks.read(db), self.now(), {}
@@ -154,14 +190,15 @@ return function(Ledger, nonce)
         local entry = entries[#mine + 1]
         local row, fields = entry.row, entry.fields
         local held = leases.step(db, row.ref, row.claim, fields, clock) == 1
-        entry.held = held and fields.file and files.note(db, row.task_id, fields.file, "ref = ?", row.ref).held
+        entry.held = held and fields.file
+          and files.note(db, row.task_id, fields.file, "ref = ?", row.ref, clock).held
         mine[#mine + 1] = held
       until #mine == limit or self.now() - began > db.engine.hold
       return mine
-    end, "bulk")
+    end, kind)
   end
 
   function Ledger:release(row)
-    return self:note(function(db) return leases.release(db, row.ref, row.claim) end)
+    return self:note(function(db) return leases.release(db, row.ref, row.claim) end, "row")
   end
 end

@@ -249,7 +249,7 @@ end
 ---Runs `fn(db)` as one commit. It must not wait, and may run again: once, when the connection turns out to be gone.
 ---@generic T
 ---@param fn fun(db: veo.Database): T
----@param kind "reading"|"bulk"|nil  it only reads: one state of the database, without a lock; or it is one of many commits, which orders of others go before
+---@param kind "reading"|"bulk"|"row"|"bulk_rows"|nil  it only reads: one state of the database, without a lock; or how it begins (engines.lua)
 ---@return T|nil value
 ---@return { message: string, cause: string }|nil problem
 function Database:transaction(fn, kind)

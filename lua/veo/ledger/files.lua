@@ -5,26 +5,21 @@ local ipairs, type = ipairs, type
 local floor = math.floor
 
 local clocks = require "veo.ledger.clock"
-local processes = require "veo.ledger.process"
+local workers = require "veo.ledger.workers"
 
 local HELD = "('accepted', 'done', 'saved')"
 
 local M = {}
 
--- Whether a call that is under way holds the order.
-local function is_live(row, clock)
-  return row.owner ~= nil and not clocks.over(row, clock) and not processes.dead(row.owner)
-end
-
 -- Whether another order keeps the name. Its video may be whole under it already, or in the unfinished file; what else a
 -- killed process left is fetched again, and keeps nothing.
-local function keeps(row, path, take, clock, part)
+local function keeps(db, row, path, take, clock, part)
   if row.state == "saved" then return take == "free" end
   if row.digest then return true end
   local look = type(part) == "function"
   if take == "replace" and not look then return false end
   if look then part = part(path) end
-  row.live = is_live(row, clock) or part == "locked"
+  row.live = workers.holds(db, row, clock) or part == "locked"
   return row.live or part == "whole"
 end
 
@@ -34,13 +29,14 @@ end
 ---@param own { ref: string|nil, taskId: string|nil }
 ---@param take "replace"|"free"|nil
 ---@param part nil|"whole"|fun(path: string): "locked"|"whole"|nil  what is in the unfinished file: all of another's video; a function finds out
+---@param clock veo.ledger.Clock|nil
 ---@return table|nil row
-function M.holder(db, path, own, take, part)
-  local clock = clocks.read(db)
+function M.holder(db, path, own, take, part, clock)
+  clock = clock or clocks.read(db)
   for _, row in ipairs(db:select([[SELECT ref, task_id, state, digest, owner, lease, boot, boot_lease FROM veo_tasks
     WHERE path = ? AND state IN ('intent', 'accepted', 'done', 'saved')]], path)) do
     local is_own = row.ref == own.ref or own.taskId ~= nil and row.task_id == own.taskId
-    if not is_own and keeps(row, path, take, clock, part) then return row end
+    if not is_own and keeps(db, row, path, take, clock, part) then return row end
   end
   return nil
 end
@@ -49,16 +45,18 @@ end
 ---there the name is taken away: its file is gone, or to be replaced.
 ---@param db veo.Database
 ---@param file { path: string|nil, size: number|nil, digest: string|nil, take: "replace"|"free"|nil, part: "whole"|nil }  an absolute path; `take`: also a name where another task's file is to be replaced; only one that no task has; `part`: what is in the unfinished file is all of another's
+---@param clock veo.ledger.Clock|nil
 ---@return { held: table|nil }
-function M.note(db, taskId, file, where, value)
+function M.note(db, taskId, file, where, value, clock)
   local path = file.path
-  local other = path and M.holder(db, path, { taskId = taskId }, file.take, file.part)
+  clock = clock or clocks.read(db)
+  local other = path and M.holder(db, path, { taskId = taskId }, file.take, file.part, clock)
   if other then return { held = other } end
   if path then
     db:run("UPDATE veo_tasks SET path = NULL WHERE path = ? AND (task_id IS NULL OR task_id <> ?)", path, taskId)
   end
   db:run("UPDATE veo_tasks SET path = ?, size = ?, digest = ?, updated = ? WHERE " .. where, path, file.size,
-    file.digest, db:time(), value)
+    file.digest, clock.now, value)
   return {}
 end
 

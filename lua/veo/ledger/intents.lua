@@ -137,7 +137,7 @@ function M.open(db, request)
     local found = earlier(db, request, clock)
     if found then return found end
     local holder = request.path
-      and files.holder(db, request.path, request, request.overwrite and "replace" or nil, request.look)
+      and files.holder(db, request.path, request, request.overwrite and "replace" or nil, request.look, clock)
     if holder then return { kind = "held", row = holder } end
     local upgrade = request.source and db:select("SELECT what FROM veo_upgrades WHERE task_id = ?",
       canonical.name(request.source))[1]

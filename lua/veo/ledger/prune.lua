@@ -60,7 +60,7 @@ return function(Ledger)
         local changed = 0
         for i, row in ipairs(rows) do changed = changed + shrink(db, row, stand_ins[i]) end
         return changed
-      end, "bulk")
+      end, "bulk_rows")
       if not pruned then return nil, err end
     end
     return { pruned = pruned, bytes = bytes, after = #rows == BATCH and rows[#rows] or nil }

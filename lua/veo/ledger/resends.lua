@@ -77,7 +77,7 @@ end
 ---order's own answer decides: what is known of the task moves here, and its price counts once.
 function M.reclaim(db, ref, taskId, clock)
   local beside = db:select([[SELECT ref, state, digest FROM veo_tasks WHERE task_id = ? AND ref <> ?
-    AND state NOT IN ('uncertain', 'lost', 'refused')]], taskId, ref)[1]
+    AND state NOT IN ('uncertain', 'lost', 'refused')]] .. db.engine.lock, taskId, ref)[1] -- steps of a claim take no other
   if not beside or beside.ref ~= sub(beside.ref, 1, -17) .. canonical.hash(taskId) then return end
   if beside.state ~= "accepted" then move(db, END, beside.ref, ref) end
   if beside.digest then move(db, FILE, beside.ref, ref) end

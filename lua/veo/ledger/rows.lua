@@ -101,6 +101,8 @@ local IS_OPEN = { intent = true, accepted = true, done = true, uncertain = true 
 local function condition(name, value, named)
   local column = COLUMNS[name]
   if name == "operation" and named then return "operation || '' = ?", value end
+  -- Few among many open ones, and each `resume` asks for them.
+  if name == "state" and not named and value == "uncertain" then return "state = 'uncertain'" end
   if name == "state" and not named and IS_OPEN[value] then return "state = ? AND " .. OPEN, value end
   if column then return column .. " = ?", value end
   if name == "since" then return "created >= ?", value end
