@@ -23,6 +23,8 @@ local M = {}
 -- How often the loop checks its jobs, and how often it looks for tasks that have become free (seconds).
 local LOOK = 1
 local CLAIM = 5
+-- The share of the limit that is to be free for a claim in between.
+local ROOM = 0.1
 -- Errors that every further task would meet too.
 local FATAL = { unauthorized = true, forbidden = true, key_limit = true }
 
@@ -119,12 +121,11 @@ local function is_attended(run, row)
   return held ~= nil or waits.is_watched(run.ctx, taskId) or downloads.is_saving(run.ctx, taskId)
 end
 
--- Claims what is free and starts a job for each. Returns how many were begun and claimed; nil without the ledger.
+-- Claims what is free and starts a job for each; without room it only frees what the dead held. Returns how many were begun
+-- and claimed; nil without the ledger.
 local function take_more(run)
-  local room = run.options.limit - run.running
-  if room < 1 then return 0, 0 end
   local ctx = run.ctx
-  run.claim.limit = room
+  run.claim.limit = max(run.options.limit - run.running, 0)
   local from = ctx.now()
   local rows, err = ctx.ledger:claim(run.claim)
   run.commit_at = ctx.ledger:turn(from)
@@ -213,14 +214,22 @@ local function is_cut_off(run)
   return run.unheard ~= nil and ctx.now() - run.unheard > ctx.ledger.lease
 end
 
+-- Whether to claim before it is time to: the last claims left something for want of room, and there is some again. Not for
+-- each single place: a claim is a commit.
+local function has_room(run)
+  local limit = run.options.limit
+  return run.claim.rest and run.running <= limit - max(1, limit * ROOM)
+end
+
 -- Claims what is free, when it is time to. False when nothing is left to do.
 local function claim(run)
   local now = run.ctx.now
+  if has_room(run) then run.claim_at = 0 end
   if now() < max(run.claim_at, run.commit_at) then return true end
   local begun, new = take_more(run)
   local more = run.claim.more
   if run.running == 0 and (not begun or begun + new == 0 and not more) then return false end
-  if begun and (not more or run.running >= run.options.limit) then run.claim_at = now() + CLAIM end
+  if begun and not more then run.claim_at = now() + CLAIM end
   return true
 end
 
