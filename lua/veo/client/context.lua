@@ -77,14 +77,15 @@ local function open_core(all, api)
 end
 
 -- The budget, and the ledger that keeps it; nil and what is wrong with the options.
-local function open_money(all, log)
+local function open_money(all, log, polls)
   local budget = budgets.budget(all.max_credits, all.prices, (all.max_credits or all.ledger) and log)
   if not all.ledger then
     if budget.day then return nil, "max_credits: a limit a day needs a ledger" end
     return budget
   end
   local ledger, problem = ledgers.new(all.ledger, { now = core.now, log = log, timeout = all.timeout, rate = all.rate,
-    lease = all.lease, create = all.create, base_url = all.base_url or core.base_url, api_key = all.api_key })
+    share = function(clients) polls:share(clients) end, lease = all.lease, create = all.create,
+    base_url = all.base_url or core.base_url, api_key = all.api_key })
   if not ledger then return nil, "ledger: " .. tostring(problem) end
   return budget, nil, ledger
 end
@@ -113,8 +114,9 @@ function M.new(all, client)
   if not handle then return nil, problem end
   local observer = observers.new()
   local log = observer:wrap_log(all.log)
+  local polls = limiter.polls { rate = all.rate.polls, now = core.now }
   local money, ledger
-  money, problem, ledger = open_money(all, log)
+  money, problem, ledger = open_money(all, log, polls)
   if not money then return nil, problem end
   return {
     pid = core.pid(), core = handle, api = api, now = core.now, random = random, log = log, timeout = all.timeout,
@@ -123,7 +125,7 @@ function M.new(all, client)
       upkeep = ledger }),
     defaults = defaults_of(all), retry = all.retry, budget = retry.budget(all.retry.budget),
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
-    polls = limiter.polls { rate = all.rate.polls, now = core.now },
+    polls = polls,
     downloads = semaphores.new(min(all.max_downloads, handle:room()), "a place"), -- few where descriptors are
     slots = semaphores.new(1, "a slot of the rate window"),
     ledger = ledger, money = money, evidence = all.evidence,

@@ -108,7 +108,8 @@ function M.polls(options)
   if rate then positive(rate, "rate.polls") end
   return setmetatable({
     adaptive = rate == nil,
-    rate = rate == nil and FIRST or rate or huge, -- at `since`
+    rate = rate == nil and FIRST or rate or huge, -- at `since`, of all clients together
+    clients = 1, -- that share it
     since = options.now(),
     now = options.now,
     next = -huge, -- the first instant nobody has booked
@@ -118,8 +119,15 @@ function M.polls(options)
   }, Polls)
 end
 
--- The rate at an instant, which may lie in the future, if no refusal comes.
-local function rate_at(self, at)
+---How many clients look for one account, as far as a ledger shows: each gets its part of the rate, and when one comes or
+---goes the others' parts change with the next of these calls.
+---@param clients integer
+function Polls:share(clients)
+  self.clients = clients
+end
+
+-- The rate of all clients at an instant, which may lie in the future, if no refusal comes.
+local function whole_rate_at(self, at)
   local rate = self.rate
   if not self.adaptive or rate >= MOST then return rate end
   local passed = at - self.since
@@ -127,9 +135,14 @@ local function rate_at(self, at)
   return rate < MOST and rate or MOST
 end
 
+local function rate_at(self, at)
+  return whole_rate_at(self, at) / self.clients
+end
+
 -- Seconds that this many polls take from now on.
 local function span(self, now, looks)
-  local rate = rate_at(self, now)
+  local rate = whole_rate_at(self, now)
+  looks = looks * self.clients
   if not self.adaptive or rate >= MOST then return looks / rate end
   local climb = MOST - rate
   local meanwhile = climb * (rate + MOST) / 2
@@ -161,7 +174,7 @@ end
 ---@param interval number  seconds the wait would like
 ---@return number seconds, boolean stretched
 function Polls:stretch(active, interval)
-  if active <= interval * self.rate then return interval, false end
+  if active * self.clients <= interval * self.rate then return interval, false end
   local share = span(self, self.now(), active)
   if share > interval then return share, true end
   return interval, false
@@ -172,7 +185,7 @@ end
 function Polls:refused(retry_after)
   local now = self.now()
   if self.adaptive then
-    local rate = rate_at(self, now)
+    local rate = whole_rate_at(self, now)
     if now - self.halved >= 1 then
       rate, self.halved = max(rate / 2, FEWEST), now
     end
@@ -182,7 +195,7 @@ function Polls:refused(retry_after)
   local hold = now + min(retry_after, retry.retry_after_limit)
   if hold > self.hold then self.hold = hold end
   -- Not at once: each refused poll would let the next one go, and many waits would poll as fast as they had booked.
-  self.next, self.changes = now + 1 / self.rate, self.changes + 1
+  self.next, self.changes = now + self.clients / self.rate, self.changes + 1
 end
 
 return M
