@@ -2,16 +2,13 @@
 -- A busy fleet on PostgreSQL: many workers at one ledger that holds very many open tasks. How long an order waits beside
 -- them, and a claim, a beat and the steps of a worker; and how soon the ends of tasks are told when a worker is killed.
 --
---   spec/bench/fleet.lua [--trees lua,/older/lua] [--only crowd,told,dead] [--open 100000] [--workers 50] [--seconds 30]
+--   spec/bench/fleet.lua [--trees lua,/older/lua] [--only crowd,told] [--open 100000] [--workers 50] [--seconds 30]
 --
 --   crowd  each worker is a process that calls the ledger as `resume` does: a claim every 5 s, steps every second, a
 --          heartbeat every 30 s; an order every 50 ms beside them
 --   told   10,000 tasks that end over 60 s, in any order, and three workers that resume; one is killed after 20 s
---   dead   two workers at their limit, of 1,000 tasks that do not end; one is killed: when are its tasks free?
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 local root = here .. "/../.."
-package.path = ("%s/?.lua;%s/lua/?.lua;%s/lua/?/init.lua;"):format(root, root, root) .. package.path
-package.cpath = root .. "/build/5.4/?.so;" .. package.cpath
 local sleep = require("socket").sleep
 
 local function child(tree, core, mode, ...)
@@ -52,7 +49,7 @@ local function report(took, failed)
 end
 
 -- One of the workers: holds its share, and does what `resume` does. Prints what each call took.
-function modes.worker(place, number, share, base, seconds)
+function modes.worker(place, number, share, base, seconds, flag)
   local ledgers = require "spec.support.ledgers"
   local ledger, core = ledger_of(place)
   ledger:find()
@@ -62,6 +59,8 @@ function modes.worker(place, number, share, base, seconds)
   local held = ledgers.query(place, ("SELECT ref, claim, task_id FROM veo_tasks WHERE claim = 'fleet%d'")
     :format(number))
   ledger:hold()
+  io.open(flag .. number, "w"):close()
+  while not core.kind(flag) do sleep(0.1) end
   local till, at = core.now() + seconds, { claim = 5 * math.random(), steps = math.random(), beat = 30 * math.random() }
   for name, later in pairs(at) do at[name] = core.now() + later end
   local every = { claim = 5, steps = 1, beat = 30 }
@@ -90,6 +89,7 @@ function modes.worker(place, number, share, base, seconds)
     for _, due in pairs(at) do next_due = math.min(next_due, due) end
     sleep(math.max(next_due - core.now(), 0.001))
   until core.now() > till
+  print("cpu", os.clock() * 1000, "ok")
 end
 
 function modes.order(place, seconds)
@@ -167,12 +167,14 @@ end
 
 -- Parent ---------------------------------------------------------------------------------------------------------------
 
-local options = { trees = root .. "/lua", only = "crowd,told,dead", open = "100000", workers = "50", seconds = "30" }
+local options = { trees = root .. "/lua", only = "crowd,told", open = "100000", workers = "50", seconds = "30" }
 for i = 1, #arg, 2 do
   local name = arg[i]:match("^%-%-(%a+)$")
   if not options[name] or not arg[i + 1] then error("unknown option " .. arg[i], 0) end
   options[name] = arg[i + 1]
 end
+package.path = ("%s/?.lua;%s/lua/?.lua;%s/lua/?/init.lua;"):format(root, root, root) .. package.path
+package.cpath = root .. "/build/5.4/?.so;" .. package.cpath
 local ledgers = require "spec.support.ledgers"
 local monotonic = require "veo.core".now
 local cluster = require("spec.support.postgres").start()
@@ -190,17 +192,36 @@ local function kill(pid) os.execute("kill -9 " .. pid .. " 2>/dev/null") end
 
 local stories = {}
 
+-- CPU seconds of the server's processes that have ended.
+local function server_cpu()
+  local file = assert(io.open(cluster.folder .. "/data/postmaster.pid"))
+  local pid = file:read "l"
+  file:close()
+  file = assert(io.open("/proc/" .. pid .. "/stat"))
+  local user, system = file:read("a"):match("^%d+ .*%) %S" .. (" %S+"):rep(12) .. " (%d+) (%d+)")
+  file:close()
+  return (user + system) / 100
+end
+
 function stories.crowd(run, place)
+  os.execute("rm -f " .. folder .. "/go*")
   local workers, seconds = tonumber(options.workers), tonumber(options.seconds)
   local share = options.open * 95 // 100 // workers
   for i = 1, workers do
-    in_background(run("worker", place, i, share, 2 * options.open, seconds + 8), folder .. "/worker" .. i)
+    in_background(run("worker", place, i, share, 2 * options.open, seconds + 8, folder .. "/go"),
+      folder .. "/worker" .. i)
   end
-  os.execute "sleep 6"
+  for i = 1, workers do
+    while not require("veo.core").kind(folder .. "/go" .. i) do sleep(0.1) end
+  end
+  ledgers.query(place, "VACUUM ANALYZE veo_tasks") -- as its autovacuum does
+  local cpu = server_cpu()
+  io.open(folder .. "/go", "w"):close()
+  sleep(2)
   local orders = io.popen(run("order", place, seconds))
   io.write(orders:read "a")
   orders:close()
-  os.execute "sleep 6"
+  sleep(seconds / 10 + 12) -- until all have ended, and told what they took
   local took, failed = {}, {}
   for i = 1, workers do
     for line in io.lines(folder .. "/worker" .. i) do
@@ -215,6 +236,9 @@ function stories.crowd(run, place)
   for _, name in ipairs { "claim", "steps", "beat" } do
     print(("  %-7s %s"):format(name, report(took[name] or {}, failed[name] or 0)))
   end
+  local own = 0
+  for _, ms in ipairs(took.cpu or {}) do own = own + ms / 1000 end
+  print(("  CPU     %.1f s of the workers, %.1f s of the server, in %d s"):format(own, server_cpu() - cpu, seconds + 8))
 end
 
 -- `tasks` open ones, and `count` workers, of which one is killed.
@@ -261,23 +285,7 @@ function stories.told(run, place)
     last - began))
 end
 
-function stories.dead(run, place)
-  local pids = fleet(run, place, 2000, 2, 1000, 20, 1e6)
-  local function held(where)
-    return ledgers.query(place, "SELECT COUNT(*) AS n FROM veo_tasks WHERE state = 'accepted' AND owner IS "
-      .. where)[1].n
-  end
-  local deadline = monotonic() + 60
-  while held "NOT NULL" < 2000 and monotonic() < deadline do os.execute "sleep 0.2" end
-  os.execute "sleep 2"
-  kill(pids[1])
-  local killed = monotonic()
-  while held "NULL" < 1000 and monotonic() - killed < 100 do os.execute "sleep 0.1" end
-  print(("  dead    %d tasks of the dead one free after %.1f s"):format(held "NULL", monotonic() - killed))
-  for _, pid in pairs(pids) do kill(pid) end
-end
-
-local SIZE = { crowd = options.open, told = 10000, dead = 2000 }
+local SIZE = { crowd = options.open, told = 10000 }
 for tree in options.trees:gmatch("[^,]+") do
   local core = io.open(tree .. "/../core/veo/core.so") and tree .. "/../core" or root .. "/build/5.4"
   local function run(...) return child(tree, core, ...) end
