@@ -224,7 +224,6 @@ end)
 
 -- Tables that several files share, by the names that they have there. A job is a waiter too.
 local SHARED = { scheduler = "scheduler", job = "job", waiter = "job", current = "job", for_job = "job",
-  witness = "job",
   sleeper = "job", ctx = "context" }
 -- Whose methods stand in a file: what `self` is there.
 local SELF = { ["veo.async.job"] = "job" }

@@ -181,13 +181,30 @@ static int client_step(lua_State *L)
   return 1;
 }
 
-/* client:under_way() -> operations that have not ended, and those that wait to be taken */
+/* The one of a script's that was begun last, or NULL. */
+static const veo_operation *newest(const veo_engine *engine)
+{
+  const veo_operation *operation = engine->active.last;
+  if(!operation)
+    operation = engine->works.running.last ? engine->works.running.last : engine->queued.last;
+  return operation && operation->owner ? operation : NULL;
+}
+
+/* client:under_way() -> operations that have not ended, and those that wait to be taken; and what was tied
+ * to the one that was begun last, mostly */
 static int client_under_way(lua_State *L)
 {
   const veo_engine *engine = &veo_check_client(L, 1)->engine;
-  veo_pushinteger(L, veo_engine_active(engine) + engine->queued.count + engine->works.queued.count +
-                         engine->done.count);
-  return 1;
+  const veo_operation *operation = newest(engine);
+  int count = veo_engine_active(engine) + engine->queued.count + engine->works.queued.count +
+              engine->done.count;
+  if(operation)
+    veo_transfer_push(L, 1, operation);
+  else
+    lua_pushnil(L);
+  veo_pushinteger(L, count);
+  lua_insert(L, -2);
+  return 2;
 }
 
 /* client:room() -> calls that could be started without waiting for one another: downloads and uploads,

@@ -176,7 +176,7 @@ describe("connections of the core", function()
     client = core.new { base_url = "http://127.0.0.1:" .. port, api_key = "k", max_in_flight = 2 }
     assert.same({ 2, 0 }, { client:room(), client:under_way() })
     local one = client:start("status", "a", nil, "a tag")
-    assert.same({ 1, 1 }, { client:room(), client:under_way() })
+    assert.same({ 1, 1, "a tag" }, { client:room(), client:under_way() })
     local two = client:start("status", "b")
     assert.same({ 0, 2 }, { client:room(), client:under_way() })
     client:step(5)

@@ -254,7 +254,7 @@ describe("extend", function()
   end)
 
   -- An error at any instruction, as an allocation or another thread's hook may bring one, loses one order and no turn.
-  it("goes on in turn after an error at any instruction of the line #timing", function()
+  local function interrupt_each(file)
     sim:credits(1000000)
     local n = 0
     repeat
@@ -264,19 +264,26 @@ describe("extend", function()
       local raised
       one:spawn(order, "first")
       one:spawn(function()
-        raised = helper.interrupt(n, "semaphore.lua")
+        raised = helper.interrupt(n, file)
         order("second")
         debug.sethook()
       end)
       local last = one:spawn(order, "third")
       assert(one:run())
       assert.equal("done", last:status())
-      assert.is_truthy(last:result(), "point " .. n)
-      assert.is_truthy(order("fourth"), "point " .. n)
+      assert.is_truthy(last:result(), file .. ", point " .. n)
+      assert.is_truthy(order("fourth"), file .. ", point " .. n)
       one:close()
       debug.sethook()
     until not raised()
-    assert.is_true(n > 50, n)
+    return n
+  end
+
+  it("goes on in turn after an error at any instruction of the line #timing", function()
+    local n = interrupt_each "semaphore.lua"
+    assert.is_true(n > 20, n)
+    n = interrupt_each "queue.lua"
+    assert.is_true(n > 10, n)
   end)
 
   it("does not count the wait for a rate slot as part of its deadline", function()

@@ -1,13 +1,13 @@
 --- Jobs: functions that run beside others and whose client calls yield. Made by `client:spawn`.
 
-local error, ipairs, next, pcall = error, ipairs, next, pcall
+local error, ipairs, pcall = error, ipairs, pcall
 local select, setmetatable, type = select, setmetatable, type
 local format = string.format
-local remove = table.remove
 
 local callable = require "veo.util.callable"
 local core = require "veo.core"
 local errors = require "veo.errors"
+local pending = require "veo.async.pending"
 local tracebacks = require "veo.async.traceback"
 
 local M = {}
@@ -76,17 +76,8 @@ function M.new(scheduler, fn, ...)
   }, Job)
   -- In this order: one that is not among the jobs does not run, should an error come in between.
   scheduler:await_first_turn(job)
-  scheduler.count = scheduler.count + 1
-  scheduler.jobs[job] = true
+  pending.add(scheduler, job)
   return job
-end
-
----Counts the jobs anew, after an error.
----@param scheduler veo.Scheduler
-function M.recount(scheduler)
-  local count = 0
-  for _ in next, scheduler.jobs do count = count + 1 end
-  scheduler.count = count
 end
 
 function Job:__tostring()
@@ -120,10 +111,7 @@ local function finish(job, state, values)
   job.co, job.fn, job.first = nil, nil, nil
   announce(job)
   if state == "failed" and not job.asked then scheduler:note_failure(job) end
-  if scheduler.jobs[job] then
-    scheduler.jobs[job] = nil
-    scheduler.count = next(scheduler.jobs) and scheduler.count - 1 or 0
-  end
+  pending.remove(scheduler, job)
 end
 
 local function fail(job, cause)
@@ -240,18 +228,29 @@ function M.stuck()
   return errors.new { code = "busy", message = "the job waits for something that nothing can bring about" }
 end
 
+-- Notes one more who waits for the end. Those whose wait is over by then are left out now and then: one by one, each of
+-- 10,000 that give up at the same time would go through all others.
+local function await(job, waiter)
+  local waiters = job.waiters
+  if not waiters or #waiters >= waiters.most then
+    local kept = {}
+    for _, other in ipairs(waiters or kept) do
+      if not other.why then kept[#kept + 1] = other end
+    end
+    kept.most = 2 * #kept + 8
+    waiters, job.waiters = kept, kept
+  end
+  waiters[#waiters + 1] = waiter
+end
+
 -- Waits for its end with a waiter of its own.
 local function await_end(job, timeout)
   local scheduler, waiter = job.scheduler, {}
-  job.waiters = job.waiters or {}
-  job.waiters[#job.waiters + 1] = waiter
+  await(job, waiter)
   job.asked = true
   local why = scheduler:await(nil, timeout and scheduler.now() + timeout, waiter)
   if why == "done" or job.state ~= "pending" then return "done" end
   job.asked = false
-  for i, other in ipairs(job.waiters) do
-    if other == waiter then remove(job.waiters, i) break end
-  end
   return why
 end
 

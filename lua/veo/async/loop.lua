@@ -6,6 +6,7 @@ local huge = math.huge
 
 local errors = require "veo.errors"
 local jobs = require "veo.async.job"
+local pending = require "veo.async.pending"
 local yieldable = require "veo.async.yieldable"
 
 local M = {}
@@ -86,7 +87,7 @@ local function turn(self, ms)
   if ready then self:run_ready(stop) end
   if self.closed then return end
   if room or ready and has_room(self) then self.admission:serve(self, stop) end
-  if self.failed[1] then self:report(self.now() - REPORT_AFTER) end
+  if self.failed:first() then self:report(self.now() - REPORT_AFTER) end
   self:set_alarm()
 end
 
@@ -109,7 +110,7 @@ end
 function M:step(ms)
   if self.stepping or self.current then return nil, busy("step was called inside step") end
   local ok, err = self:protect(turn, self, ms or 0)
-  if ok then return self.count end
+  if ok then return pending.count(self) end
   self:recover()
   error(err, 0)
 end
@@ -120,26 +121,24 @@ local function awaits(waiter)
   return waiter and waiter.transfer and not waiter.why
 end
 
--- Whether anybody waits for what is under way. The job that did so the last time is asked first.
-local function is_awaited(self)
-  local last = self.witness[1]
-  if last and last.state == "pending" and awaits(last.waiter) then return true end
+-- Whether anybody waits for what is under way. Whose exchange was begun last is asked first: going through all jobs
+-- for each end made 20,000 downloads cost three times as much each as 500.
+local function is_awaited(self, newest)
+  if awaits(newest) then return true end
   for waiter in pairs(self.drivers) do
     if awaits(waiter) then return true end
   end
   for job in pairs(self.jobs) do
-    if awaits(job.waiter) then
-      self.witness[1] = job
-      return true
-    end
+    if awaits(job.waiter) then return true end
   end
   return false
 end
 
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  return self.first > self.last and next_end(self) == huge and not has_room(self)
-    and (self.core:under_way() == 0 or not is_awaited(self))
+  if self.first <= self.last or next_end(self) < huge or has_room(self) then return false end
+  local count, newest = self.core:under_way()
+  return count == 0 or not is_awaited(self, newest)
 end
 
 local function pause(self, waiter)
@@ -151,7 +150,7 @@ end
 
 local function is_over(self, waiter)
   local job = waiter.for_job
-  return waiter.why or job and job.state ~= "pending" or waiter.for_all and not next(self.jobs)
+  return waiter.why or job and job.state ~= "pending" or waiter.for_all and pending.count(self) == 0
 end
 
 local function turns(self, waiter)

@@ -47,7 +47,6 @@ function M:recover()
     if not jobs.finished(job) then go_on(self, job.waiter) end
   end
   for waiter in pairs(self.drivers) do go_on(self, waiter) end
-  jobs.recount(self)
   self:set_alarm()
 end
 

@@ -11,6 +11,8 @@ local errors = require "veo.errors"
 local heaps = require "veo.util.heap"
 local jobs = require "veo.async.job"
 local loop = require "veo.async.loop"
+local pending = require "veo.async.pending"
+local queues = require "veo.util.queue"
 local recovery = require "veo.async.recovery"
 local unhandled = require "veo.async.unhandled"
 local waiting = require "veo.async.waiting"
@@ -29,9 +31,10 @@ local M = {}
 ---@field admission table         the queue before exchanges
 ---@field timers table            a heap of the waiters that have a time
 ---@field closed boolean          written here
----@field jobs table<veo.Job, true>  those that have not ended; async.job writes it, and `count`, how many
----@field count integer
----@field failed veo.Job[]        those nobody has asked about; async.unhandled writes it
+---@field jobs table<veo.Job, true>  those that have not ended; async.pending writes it, and the next two
+---@field count integer|nil       how many; nil: to be counted
+---@field most integer            how many there were at most, since the table was made anew
+---@field failed table            a queue of those nobody has asked about
 ---@field ready table             waiters of jobs to resume, from `first` to `last`, false elsewhere; async.waiting writes all
 ---@field first integer
 ---@field last integer
@@ -39,7 +42,6 @@ local M = {}
 ---@field current veo.Job|nil     the job that runs; async.waiting
 ---@field stepping boolean        jobs are being resumed; async.waiting
 ---@field drivers table<veo.Waiter, true>  plain calls that wait; async.loop
----@field witness veo.Job[]       weak: a job that waited for an exchange; async.loop
 ---@field alarm number|false|nil  what the core was told; false: unknown; async.loop
 local Scheduler = {}
 Scheduler.__index = Scheduler
@@ -70,7 +72,8 @@ function M.new(core, now, options)
     closed = false,
     jobs = {},
     count = 0,
-    failed = {},
+    most = 0,
+    failed = queues.new(),
     ready = {},
     first = 1,
     last = 0,
@@ -78,7 +81,6 @@ function M.new(core, now, options)
     current = nil,
     stepping = false,
     drivers = setmetatable({}, { __mode = "k" }),
-    witness = setmetatable({}, { __mode = "v" }),
   }, Scheduler)
 end
 
@@ -114,13 +116,13 @@ end
 ---Whether the caller is alone: no job to serve, no foreign loop to leave room to.
 ---@return boolean
 function Scheduler:is_idle()
-  return not next(self.jobs) and not self.pause and not self.stepping
+  return pending.count(self) == 0 and not self.pause and not self.stepping
 end
 
 ---Whether anybody waits, for whatever.
 ---@return boolean
 function Scheduler:is_waiting()
-  return next(self.jobs) ~= nil or next(self.drivers) ~= nil
+  return pending.count(self) > 0 or next(self.drivers) ~= nil
 end
 
 -- Jobs and exchanges --------------------------------------------------------------------------------------------------

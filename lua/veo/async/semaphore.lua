@@ -1,15 +1,22 @@
 --- Semaphores: a limited number of calls hold a place, the others wait in line, first come, first served, and hold
 --- nothing meanwhile. An error may come at any instruction: a place belongs to whoever is in `holders`, which is one
 --- assignment, and everything that follows from it can be done again.
+---
+--- Nothing here goes through the line for one call: 20,000 downloads in a line that was searched at each end took five
+--- times the CPU that 500 did for each.
 
-local ipairs, pairs = ipairs, pairs
+local pairs = pairs
 local format = string.format
-local remove = table.remove
 
 local ended = require "veo.async.ended"
 local errors = require "veo.errors"
+local queues = require "veo.util.queue"
 
 local M = {}
+
+local function has_left(place)
+  return place.left
+end
 
 ---@param limit integer
 ---@param what string  what is waited for, in words
@@ -17,33 +24,50 @@ local M = {}
 function M.new(limit, what)
   ---@class veo.Semaphore
   ---@field holders table<table, true>
-  ---@field line table[]  those that wait
-  return { limit = limit, what = what, holders = {}, line = {} }
+  ---@field count integer|nil   how many hold a place; nil: to be counted, since an error came in between
+  ---@field line table  a queue of those that wait
+  return { limit = limit, what = what, holders = {}, count = 0, line = queues.new(has_left) }
 end
 
 ---Whether one more would have to wait.
 ---@param semaphore veo.Semaphore
 ---@return boolean
 function M.is_full(semaphore)
-  local count = 0
-  for _ in pairs(semaphore.holders) do count = count + 1 end
-  return count >= semaphore.limit
+  if not semaphore.count then
+    local count = 0
+    for _ in pairs(semaphore.holders) do count = count + 1 end
+    semaphore.count = count
+  end
+  return semaphore.count >= semaphore.limit
+end
+
+local function hold(semaphore, place, held)
+  if semaphore.holders[place] == held then return end
+  local count = semaphore.count
+  semaphore.count = nil
+  semaphore.holders[place] = held
+  semaphore.count = count and count + (held and 1 or -1)
 end
 
 local function serve(ctx, semaphore)
   local line = semaphore.line
-  while line[1] and (semaphore.holders[line[1]] or not M.is_full(semaphore)) do
-    semaphore.holders[line[1]] = true
-    ctx.scheduler:wake(line[1], "done")
-    remove(line, 1)
+  local place = line:first()
+  while place and (place.left or semaphore.holders[place] or not M.is_full(semaphore)) do
+    if not place.left then
+      hold(semaphore, place, true)
+      ctx.scheduler:wake(place, "done")
+    end
+    line:pop()
+    place = line:first()
   end
 end
 
 local function leave(ctx, semaphore, place)
-  for i, other in ipairs(semaphore.line) do
-    if other == place then remove(semaphore.line, i) break end
+  if not place.left then
+    place.left = true
+    if not semaphore.holders[place] then semaphore.line:gone() end
   end
-  semaphore.holders[place] = nil
+  hold(semaphore, place, nil)
   serve(ctx, semaphore)
 end
 
@@ -60,9 +84,9 @@ function M.enter(ctx, semaphore, operation, place)
   ctx.scheduler:on_drop(place)
   serve(ctx, semaphore)
   if not M.is_full(semaphore) then
-    semaphore.holders[place] = true
+    hold(semaphore, place, true)
   else
-    semaphore.line[#semaphore.line + 1] = place
+    semaphore.line:push(place)
     local why = ctx.scheduler:await(nil, nil, place)
     if not semaphore.holders[place] then
       leave(ctx, semaphore, place)

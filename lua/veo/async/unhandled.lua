@@ -1,6 +1,6 @@
 --- Failed jobs that nobody asks about: the log and `on_job_error` hear of each, once. Methods of the scheduler.
 
-local ipairs, pcall = ipairs, pcall
+local pcall = pcall
 local stderr = io and io.stderr
 
 local tracebacks = require "veo.async.traceback"
@@ -12,7 +12,7 @@ local M = {}
 function M:note_failure(job)
   if job.failed_at then return end -- an error interrupted its end, which is made good
   job.failed_at = self.now()
-  self.failed[#self.failed + 1] = job
+  self.failed:push(job)
 end
 
 -- Without either it goes to standard error.
@@ -41,13 +41,11 @@ end
 ---@param before number
 function M:report(before)
   local failed = self.failed
-  self.failed = {}
-  for _, job in ipairs(failed) do
-    if job.failed_at > before and not job.asked then
-      self.failed[#self.failed + 1] = job
-    elseif not job.asked then
-      tell(self, job)
-    end
+  local job = failed:first()
+  while job and job.failed_at <= before do
+    failed:pop() -- first: should an error come in between, it is not told of twice
+    if not job.asked then tell(self, job) end
+    job = failed:first()
   end
 end
 

@@ -1,7 +1,7 @@
 --- An order's slot of the account's rate window. Waiting for the window does not count against an order's deadline;
 --- waiting because the service said so does (a Retry-After, here called a hold).
 
-local pairs, ipairs = pairs, ipairs
+local pairs = pairs
 local max = math.max
 local format = string.format
 
@@ -18,7 +18,7 @@ local function held(ctx, seconds)
   if more <= 0 then return end
   ctx.held_till = now + seconds
   for place in pairs(ctx.slots.holders) do place.patience = place.patience - more end
-  for _, place in ipairs(ctx.slots.line) do
+  for place in ctx.slots.line:each() do
     place.patience = place.patience - more
     if place.patience < 0 then ctx.scheduler:wake(place, "timeout") end
   end
