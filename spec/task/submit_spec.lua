@@ -256,7 +256,7 @@ describe("extend", function()
   -- An error at any instruction, as an allocation or another thread's hook may bring one, loses one order and no turn.
   local function interrupt_each(file)
     sim:credits(1000000)
-    local n = 0
+    local n, missed = 0, 0 -- where the machine is slow, the second order may not have to wait
     repeat
       n = n + 1
       local one = helper.client(sim, { rate = { count = 1, window = 0.05 } })
@@ -275,7 +275,8 @@ describe("extend", function()
       assert.is_truthy(order("fourth"), file .. ", point " .. n)
       one:close()
       debug.sethook()
-    until not raised()
+      missed = raised() and 0 or missed + 1
+    until missed == 3
     return n
   end
 
