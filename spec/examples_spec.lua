@@ -10,6 +10,7 @@ local QUICK = [[
 local veo = require "veo"
 local new = veo.new
 function veo.new(options)
+  options = options or {}
   options.wait = { first = 0.01, interval = 0.02, max_interval = 0.05 }
   options.rate = { count = 100, polls = 1000 }
   return new(options)
@@ -162,6 +163,28 @@ describe("an everyday job of examples/", function()
     sim:script {}
     assert.matches("^0 saved, 0 failed, 0 still open\nuncertain: %S+\tThe boat turns\nstatus 0\n$", run "4_again.lua")
     assert.equal(1, sim:count("POST", helper.EXTEND))
+  end)
+
+  it("prints what a client has done, as Prometheus reads it", function()
+    local said, types, samples = run "6_prometheus.lua", {}, {}
+    assert.matches("status 0\n$", said)
+    for line in said:gsub("status 0\n$", ""):gmatch "[^\n]+" do
+      local name, kind = line:match "^# TYPE ([%a_]+) (%a+)$"
+      local sample, labels, value = line:match "^([%a_]+)({?.-}?) ([%d.]+)$"
+      if name then
+        assert.is_nil(types[name]) -- all samples of a name stand together
+        types[name] = kind
+      elseif sample then
+        assert.equal(sample:find "_total$" and "counter" or "gauge", types[sample], line)
+        assert.is_true(labels == "" or labels:find '^{kind="[%w_]+",end="[%a_]+"}$' ~= nil, line)
+        samples[sample .. labels] = tonumber(value)
+      else
+        assert.matches("^# %S", line)
+      end
+    end
+    assert.equal(1, samples['veo_exchanges_total{kind="credits",end="ok"}'])
+    assert.equal(1, samples.veo_connections_made_total)
+    assert.equal(100, samples.veo_slots_left + samples.veo_slots_used)
   end)
 
   it("extends a video from a frame loop", function()

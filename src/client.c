@@ -3,6 +3,7 @@
 
 #include "arguments.h"
 #include "client_state.h"
+#include "client_stats.h"
 #include "clock.h"
 #include "defaults.h"
 #include "descriptors.h"
@@ -272,15 +273,23 @@ static int client_timeout(lua_State *L)
 
 void veo_client_register(lua_State *L)
 {
-  static const luaL_Reg methods[] = {
-      {"extend", veo_request_extend}, {"status", veo_request_status},
-      {"look", veo_request_look},     {"start", veo_request_start},
-      {"warm", veo_request_warm},     {"step", client_step},
-      {"take", client_take},          {"under_way", client_under_way},
-      {"room", client_room},          {"wake_at", client_wake_at},
-      {"pollfd", client_pollfd},      {"events", client_events},
-      {"timeout", client_timeout},    {"close", client_close},
-      {"closed", client_closed},      {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"extend", veo_request_extend},
+                                     {"status", veo_request_status},
+                                     {"look", veo_request_look},
+                                     {"start", veo_request_start},
+                                     {"warm", veo_request_warm},
+                                     {"step", client_step},
+                                     {"take", client_take},
+                                     {"under_way", client_under_way},
+                                     {"room", client_room},
+                                     {"wake_at", client_wake_at},
+                                     {"pollfd", client_pollfd},
+                                     {"events", client_events},
+                                     {"timeout", client_timeout},
+                                     {"close", client_close},
+                                     {"closed", client_closed},
+                                     {"stats", veo_client_stats},
+                                     {NULL, NULL}};
   static const luaL_Reg events[] = {{"__gc", client_close},
                                     {"__close", client_close},
                                     {"__tostring", client_tostring},

@@ -54,10 +54,13 @@ int veo_engine_may_close(const veo_engine *engine)
 /* Ends an exchange, whatever its state. */
 static void end_exchange(veo_engine *engine, veo_exchange *exchange)
 {
+  int submitted = exchange->op.state > VEO_STATE_PREPARED;
   if(exchange->op.state == VEO_STATE_ACTIVE)
     veo_engine_take_off(engine, exchange);
   if(exchange->op.state < VEO_STATE_DONE)
     veo_exchange_abandon(exchange, VEO_OUTCOME_CLOSED);
+  if(submitted)
+    veo_stats_count(&engine->stats, exchange);
 }
 
 static void free_list(veo_engine *engine, veo_list *list, int (*orphan)(veo_operation *operation))

@@ -9,6 +9,7 @@
 #include "list.h"
 #include "multi.h"
 #include "poller.h"
+#include "stats.h"
 #include "works.h"
 
 typedef struct {
@@ -35,6 +36,7 @@ typedef struct {
   veo_exchange
       *news; /* downloads whose owner has something to look at, though they have not ended */
   veo_hosts hosts;
+  veo_stats stats;
 } veo_engine;
 
 static inline veo_list *veo_list_of(veo_engine *engine, const veo_operation *operation)

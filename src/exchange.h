@@ -70,6 +70,8 @@ typedef struct {
   int billable;     /* an order */
   int without_alpn; /* billable: may go out though the server agreed on no protocol in its handshake */
   int no_alpn;      /* which it did not */
+  int code;         /* the answer's, in its body; 0 while none was read */
+  int tally;        /* where it is counted; see stats.h */
 } veo_api_call;
 
 /* A download; there is one only while it is needed. */

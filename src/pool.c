@@ -61,6 +61,8 @@ void veo_engine_release(veo_engine *engine, veo_operation *operation)
   if(veo_is_work(operation)) {
     veo_work_recycle(veo_work_of(operation));
   } else {
+    if(operation->state > VEO_STATE_PREPARED)
+      veo_stats_count(&engine->stats, veo_exchange_of(operation));
     drop_news(engine, veo_exchange_of(operation));
     veo_exchange_recycle(veo_exchange_of(operation));
   }

@@ -290,14 +290,16 @@ static int is_decimal(lua_State *L)
 
 /* Copies the body's code as an integer, from a number, a float or a numeric string; anything else
  * counts as missing. The envelope is below the reply on the top. */
-static void copy_code(lua_State *L)
+static void copy_code(lua_State *L, veo_exchange *exchange)
 {
   lua_getfield(L, -2, "code");
   if(is_decimal(L)) {
     lua_Number number = lua_tonumber(L, -1);
     lua_pop(L, 1);
-    if(number == floor(number) && fabs(number) < 1e9)
+    if(number == floor(number) && fabs(number) < 1e9) {
       set_number(L, "code", number);
+      exchange->call.code = (int)number;
+    }
     return;
   }
   lua_pop(L, 1);
@@ -333,7 +335,7 @@ static void wrap_envelope(lua_State *L, veo_exchange *exchange)
 {
   lua_createtable(L, 0, 11);
   set_number(L, "http_status", (double)exchange->http_status);
-  copy_code(L);
+  copy_code(L, exchange);
   copy_message(L);
   lua_getfield(L, -2, "data");
   lua_setfield(L, -2, "data");
@@ -388,7 +390,10 @@ static int push_api_reply(lua_State *L, int env, veo_exchange *exchange)
     wrap_envelope(L, exchange);
     return 1;
   }
-  return push_failure(L, exchange);
+  push_failure(L, exchange);
+  if(exchange->outcome == VEO_OUTCOME_REPLY)
+    exchange->outcome = VEO_OUTCOME_UNREADABLE; /* counts as one */
+  return 2;
 }
 
 void veo_push_download_reply(lua_State *L, const veo_exchange *exchange)

@@ -30,6 +30,7 @@ typedef struct {
   veo_sink *sink;
   const char *path; /* of a save, where to; of a digest, the file */
   int overwrite;
+  const char *operation; /* a call's name, for its count */
   long timeout_ms;
   long connect_timeout_ms;
 } request;
@@ -117,6 +118,7 @@ static void read_extend(lua_State *L, int index, const veo_client *client, reque
   r->kind = VEO_KIND_CALL;
   r->call.method = "POST";
   r->call.billable = 1;
+  r->operation = "extend";
   read_call_options(L, index + 1, client, r);
   read_body(L, index, r);
   r->call.url = lua_pushfstring(L, "%s%s", client->settings.base_url, client->settings.extend_path);
@@ -124,13 +126,15 @@ static void read_extend(lua_State *L, int index, const veo_client *client, reque
 
 static void read_call(lua_State *L, int index, const veo_client *client, request *r)
 {
-  static const char *const known[] = {"method", "path", "url", "query", "body", "billable", NULL};
+  static const char *const known[] = {"method", "path",     "url",       "query",
+                                      "body",   "billable", "operation", NULL};
   const char *path;
   luaL_checktype(L, index, LUA_TTABLE);
   veo_only_fields(L, index, known);
   r->kind = VEO_KIND_CALL;
   r->call.billable = veo_boolean_field(L, index, "billable");
   read_call_options(L, index + 1, client, r);
+  r->operation = veo_text_field(L, index, "operation");
   r->call.method = veo_text_field(L, index, "method");
   if(!r->call.method)
     r->call.method = "GET";
@@ -317,6 +321,8 @@ static veo_exchange *acquire(veo_client *client, const request *r, problem *wron
   state = prepare(client, exchange, r);
   if(state == VEO_PREPARED) {
     exchange->call.look = r->look;
+    exchange->call.code = 0;
+    exchange->call.tally = r->operation ? veo_stats_find(&client->engine.stats, r->operation) : 0;
     return exchange;
   }
   explain(wrong, state == VEO_PREPARE_INVALID ? "invalid" : "internal", exchange->error);

@@ -26,8 +26,8 @@ local function misuse(call, problem)
   error(call .. ": " .. problem, 3)
 end
 
--- `level`: where the caller's line is, as for `error`.
-local function context(client, call, level)
+-- `level`: where the caller's line is, as for `error`. `closed_too`: a closed client will do.
+local function context(client, call, level, closed_too)
   level = level or 3
   local ctx = getmetatable(client) == Client and client[CONTEXT]
   if not ctx then
@@ -38,7 +38,7 @@ local function context(client, call, level)
     end
     error(call .. ": call it with a colon, as client:" .. call .. "(…)", level)
   end
-  if ctx.closed then error(call .. ": the client is closed", level) end
+  if ctx.closed and not closed_too then error(call .. ": the client is closed", level) end
   if ctx.pid ~= core.pid() then
     error(call .. ": this client was made before a fork: make a new one in this process", level)
   end
@@ -138,7 +138,8 @@ end
 local tools = { context = context, misuse = misuse, split = split, begin = begin, task_id_of = task_id_of,
   of_path = of_path,
   unusable_target = unusable_target, misplaced = misplaced }
-for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "callbacks", "batch", "gone" } do
+for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "callbacks", "batch", "stats",
+  "gone" } do
   require("veo.client." .. room)(Client, tools)
 end
 

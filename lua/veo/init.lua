@@ -9,7 +9,7 @@ local core = require "veo.core"
 local stdlib = require "veo.util.stdlib"
 
 -- Lua loads a core once from each path: a newer lua-veo, loaded where another was, meets the core of that one.
-if core.interface ~= 6 then
+if core.interface ~= 7 then
   error("veo: the core that is loaded here belongs to another lua-veo (" .. core.version
     .. "): start the program anew, or install this one under another path")
 end

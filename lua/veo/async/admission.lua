@@ -108,6 +108,12 @@ function Admission:has_room(scheduler)
   return not self.empty and not scheduler.closed and scheduler.core:room() > 0
 end
 
+---How many are queued, with those that have given up and not left yet.
+---@return integer
+function Admission:count()
+  return self.urgent.tail - self.urgent.head + self.looks.tail - self.looks.head + 2
+end
+
 -- What is queued at this place leaves the queue and is started.
 local function start_for(self, scheduler, line, at)
   local waiter = line[at]

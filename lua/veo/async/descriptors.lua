@@ -31,6 +31,7 @@ function M.patiently(ctx, fn)
     tries = tries + 1
     local at = ctx.now() + max(retry.delay(ctx.retry, tries, ctx.random), LEAST)
     if at > due then return nil, failure end
+    ctx.tally:retried()
     if ctx.log then ctx.log { event = "retry", attempt = tries, delay = at - ctx.now(), message = failure.message } end
     if ctx.scheduler:sleep_until(at) ~= "timeout" then return nil, failure end
   end

@@ -49,6 +49,13 @@ local function hold(semaphore, place, held)
   semaphore.count = count and count + (held and 1 or -1)
 end
 
+---How many wait for a place.
+---@param semaphore veo.Semaphore
+---@return integer
+function M.waiting(semaphore)
+  return #semaphore.line
+end
+
 local function serve(ctx, semaphore)
   local line = semaphore.line
   local place = line:first()

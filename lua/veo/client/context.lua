@@ -14,6 +14,7 @@ local observers = require "veo.async.observer"
 local retry = require "veo.policy.retry"
 local schedulers = require "veo.async.scheduler"
 local semaphores = require "veo.async.semaphore"
+local tallies = require "veo.policy.tally"
 local wire = require "veo.wire"
 
 local M = {}
@@ -31,12 +32,13 @@ local M = {}
 ---@field defaults table<string, table>  group of options → what the client has of them
 ---@field retry veo.RetryPolicy
 ---@field budget table              tokens for repeats
----@field window table              the rate window of orders, where there is no ledger
+---@field window table              the rate window of orders; where there is a ledger, it only notes what this client took
 ---@field polls table               the rate of looks over all waits
 ---@field downloads veo.Semaphore   places of downloads
 ---@field slots veo.Semaphore       one asks for a slot of the rate window, the others come after it
 ---@field ledger table|nil
 ---@field money table               the budget in credits
+---@field tally veo.Tally
 ---@field evidence boolean|nil      the balance is asked for around an order
 ---@field upload_url string|nil     the host of uploads
 ---@field webhook_key string|false|nil
@@ -127,7 +129,7 @@ function M.new(all, client)
     window = limiter.window { count = all.rate.count, window = all.rate.window, now = core.now },
     polls = polls,
     downloads = semaphores.new(min(all.max_downloads, handle:room()), "a place"), -- few where descriptors are
-    slots = semaphores.new(1, "a slot of the rate window"),
+    slots = semaphores.new(1, "a slot of the rate window"), tally = tallies.new(),
     ledger = ledger, money = money, evidence = all.evidence,
     upload_url = upload_url(all, api), webhook_key = all.webhook_key,
     plain = {}, created = {}, watches = {}, watching = 0, each = {}, upgraded = {}, charges = {}, once = {},

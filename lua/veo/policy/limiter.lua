@@ -2,7 +2,7 @@
 --- grows until the service refuses one. No clock and no sleeping in here: `now` is passed in, and the result is seconds
 --- to wait.
 
-local error, setmetatable, type = error, setmetatable, type
+local error, ipairs, setmetatable, type = error, ipairs, setmetatable, type
 local huge, max, min = math.huge, math.max, math.min
 
 local retry = require "veo.policy.retry"
@@ -59,10 +59,26 @@ end
 function Window:reserve()
   local wait, hold = self:peek()
   if wait > 0 then return wait, hold end
+  return 0, nil, self:take()
+end
+
+---Notes a slot that was taken.
+---@return number taken
+function Window:take()
   local now = self.now()
   self.taken[self.at] = now
   self.at = self.at % self.count + 1
-  return 0, nil, now
+  return now
+end
+
+---Slots taken within the window that ends now.
+---@return integer
+function Window:used()
+  local since, used = self.now() - self.window, 0
+  for _, at in ipairs(self.taken) do
+    if at > since then used = used + 1 end
+  end
+  return used
 end
 
 ---Nothing of the order was sent: the service does not know of it, so the next order gets its slot.

@@ -58,6 +58,7 @@ local function go_on(ctx, operation, options, deadline, err, look)
       delay = pause_before(ctx, options.retry, err, n, deadline)
     end
     if not delay then return nil, err end
+    ctx.tally:retried()
     if ctx.log then
       ctx.log { event = "retry", operation = operation, attempt = tries, delay = delay, err = err,
         offline = err.offline }
@@ -139,7 +140,7 @@ function M.call(ctx, operation, params, options)
   local fields, err = wire.check(ctx.api, operation, params)
   if not fields then return nil, err end
   local spec = ctx.api.operations[operation]
-  local request = { method = spec.method }
+  local request = { method = spec.method, operation = operation }
   if spec.host then request.url = ctx.upload_url .. spec.path else request.path = spec.path end
   if next(fields) ~= nil then request[spec.method == "GET" and "query" or "body"] = fields end
   return M.repeated(ctx, operation, options, function(due)

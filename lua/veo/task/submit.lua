@@ -41,7 +41,8 @@ local function post(call)
   local own, request = "extend", call.body -- which the core has a call of its own for
   if call.operation ~= own then
     local spec = ctx.api.operations[call.operation]
-    own, request = "request", { method = spec.method, path = spec.path, body = call.body, billable = true }
+    own, request = "request", { method = spec.method, path = spec.path, body = call.body, billable = true,
+      operation = call.operation }
   end
   local choices = { timeout = call.options.submit.timeout, without_alpn = ctx.without_alpn }
   local reply, failure = ctx.scheduler:exchange(nil, own, request, choices, intent:exchange())
@@ -143,6 +144,7 @@ local function go_on(call, err, verdict)
   local delay = may and pause_before(call, err)
   if not delay then return false, give_up(intent, err, uncertain) end
   if uncertain then intent:uncertain(err) end
+  ctx.tally:retried()
   if ctx.log then
     ctx.log { event = "retry", operation = call.operation, attempt = call.tries, delay = delay, err = err,
       offline = err.offline }

@@ -39,11 +39,19 @@ local function result(fields, found)
     state = "succeeded", done = true, version = "1080P", raw = found.raw }
 end
 
+-- It is ordered, or may be. The price counts with the first answer that shows it; of somebody else's order there is none.
+local function note(ctx, charge, found)
+  charge.ordered = true
+  if not found or charge.counted or not charge.price then return end
+  charge.counted = true
+  ctx.tally:charged(charge.price)
+end
+
 -- One look. Returns what was found, or an error, or the seconds until the next look and why it is needed.
 local function look(ctx, request, options, state, charge)
   local reply, failure = ctx.scheduler:exchange(state.deadline + 1, "request", request, { timeout = ctx.timeout })
   local found, err, uncertain = wire.upgrade(api, "get_1080p", reply, failure)
-  if found or uncertain then charge.ordered = true end
+  if found or uncertain then note(ctx, charge, found) end
   if ctx.log then
     ctx.log { event = "poll", operation = "get_1080p", taskId = request.query.taskId, ready = found and found.ready,
       err = err or found.err }
@@ -106,7 +114,7 @@ end
 -- Asks until the link is there, or the time is over.
 local function poll(ctx, fields, options, charge)
   local spec = api.operations.get_1080p
-  local request = { method = spec.method, path = spec.path, query = fields }
+  local request = { operation = "get_1080p", method = spec.method, path = spec.path, query = fields }
   local state = { errors = 0, outage = outages.new(), deadline = ctx.now() + options.upgrade.timeout }
   while true do
     local found, err, pause, why = look(ctx, request, options, state, charge)

@@ -127,6 +127,7 @@ function M.run(ctx, source, target, options)
       end
     else
       if not delay then return nil, err end
+      ctx.tally:retried()
       if ctx.log then
         ctx.log { event = "retry", operation = "download", attempt = tries, delay = delay, err = err,
           offline = err.offline }

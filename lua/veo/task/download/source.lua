@@ -55,7 +55,7 @@ end
 local function from_record(ctx, source, options)
   if source.version then
     local spec = wire.veo.operations.get_1080p -- of the family whose result it is; in the other one the call would order
-    local request = { method = spec.method, path = spec.path,
+    local request = { operation = "get_1080p", method = spec.method, path = spec.path,
       query = { taskId = source.taskId, index = source.index } }
     return query.repeated(ctx, "get_1080p", options, function(due)
       local found, err = wire.upgrade(wire.veo, "get_1080p", ctx.scheduler:exchange(due, "request", request))

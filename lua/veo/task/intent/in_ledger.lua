@@ -53,6 +53,7 @@ local function write(self, on_duplicate)
   if found.kind == "new" then
     self.request, self.slot_at = found.request, found.wait and ctx.now() + found.wait
     self.slot = found.wait == 0
+    if self.slot then self.taken = ctx.window:take() end
     if self.callback then self.body.callBackUrl = with_reference(self.callback, found.request.ref) end
     return true
   end
@@ -99,6 +100,7 @@ function InLedger:reserve()
     local err
     wait, err = ctx.ledger:reserve(self.request)
     if not wait then return nil, err end
+    if wait <= 0 then self.taken = ctx.window:take() end
   end
   return min(wait, LONGEST_WAIT, ctx.ledger.lease / 3), nil, self.request.held
 end
@@ -121,6 +123,7 @@ end
 -- Notes ---------------------------------------------------------------------------------------------------------------
 
 function InLedger:note_idle(err)
+  if err.sent == "no" and self.taken then self.ctx.window:give_back(self.taken) end
   self.ctx.ledger:idle(self.request, err)
 end
 

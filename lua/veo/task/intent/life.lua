@@ -29,6 +29,7 @@ local query = require "veo.task.query"
 ---@field gone veo.Error|nil    why the order may not be sent any more
 ---@field standing veo.Error|nil  the first attempt's that may have been charged
 ---@field closed boolean|nil    its end is noted
+---@field counted boolean|nil   and in `client:stats()`
 local Intent = {}
 Intent.__index = Intent
 
@@ -98,7 +99,7 @@ function Intent:reopen()
   local money = self.ctx.money
   local price, refusal = budgets.reserve(money, self.operation, self.body)
   if refusal then return nil, refusal end
-  self.closed, self.under_way = false, false
+  self.closed, self.under_way, self.counted = false, false, false
   local opened, problem, earlier = self:write_again()
   if opened then return true end
   self.closed = true
@@ -109,6 +110,14 @@ end
 
 -- Ends ----------------------------------------------------------------------------------------------------------------
 
+-- Counts an end for `client:stats()`, once for each order: an error on the way may have it noted twice.
+local function count(self, how)
+  if self.counted then return end
+  self.counted = true
+  self.ctx.tally:ordered(how)
+  if how == "accepted" then self.ctx.tally:charged(self.price) end
+end
+
 ---The service named the task.
 ---@param task { taskId: string }
 function Intent:accepted(task)
@@ -117,6 +126,7 @@ function Intent:accepted(task)
     return self:refused(errors.new { code = "duplicate", operation = self.operation, taskId = task.taskId })
   end
   self:note_accepted(task)
+  count(self, "accepted")
   self.closed = true
 end
 
@@ -124,6 +134,7 @@ end
 ---@param err veo.Error
 function Intent:refused(err)
   self:note_refused(err)
+  count(self, "refused")
   self.closed = true -- before the price is free, which it becomes once
   budgets.release(self.ctx.money, self.price)
 end
@@ -143,6 +154,7 @@ end
 function Intent:uncertain(err)
   self.standing = self.standing or err
   self:note_uncertain(err) -- before the balance is asked for: that may take seconds
+  count(self, "uncertain")
   self.closed = true
   if not self.ctx.evidence then return end
   err.evidence = gather(self, err)
@@ -189,6 +201,7 @@ local function drop_sent(self, how, ref)
     self:refused(err)
   else
     self.closed = true
+    count(self, "uncertain")
     self:note_uncertain(err)
   end
   return err
