@@ -74,7 +74,8 @@ static void read_settings(lua_State *L, veo_settings *settings)
 {
   static const char *const known[] = {
       "base_url", "api_key",         "user_agent",    "ca_file",     "proxy",       "allow_http",
-      "timeout",  "connect_timeout", "max_in_flight", "extend_path", "status_path", NULL};
+      "timeout",  "connect_timeout", "max_in_flight", "extend_path", "status_path", "frame_budget",
+      NULL};
   const char *base_url;
   double max_in_flight;
   veo_only_fields(L, 1, known);
@@ -120,6 +121,7 @@ int veo_client_new(lua_State *L)
   if(!veo_settings_finish(&client->settings))
     luaL_error(L, "out of memory");
   veo_engine_limit(&client->engine, client->settings.max_in_flight);
+  client->engine.frame_budget = veo_number_field(L, 1, "frame_budget", VEO_FRAME_BUDGET, 0);
   lua_createtable(L, 6, 0);
   veo_json_open(L);
   veo_status_record_kind(L, -1);

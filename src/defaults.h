@@ -18,6 +18,8 @@
 #define VEO_CONNECT_TIMEOUT 10.0 /* seconds until connected, TLS included */
 #define VEO_MAX_IN_FLIGHT 100    /* queueing inside libcurl costs 3.4-10.8 x the CPU (measured) */
 
+#define VEO_FRAME_BUDGET                                                                           \
+  0.0005             /* seconds a step without sleep spends in libcurl: 8 MB/s at 60 Hz */
 #define VEO_SLOW 5.0 /* seconds under way after which a call takes no place from others */
 
 #define VEO_REPLY_CAP                                                                              \

@@ -15,7 +15,6 @@
 
 enum { STARTS_A_TURN = 8 };  /* libcurl connects all it was given in one go: 0.1 ms each, ... */
 enum { STARTS_A_FRAME = 1 }; /* ... 0.4 ms with TLS */
-static const double FRAME_SHARE = 0.0005; /* seconds a step without sleep spends in libcurl */
 static const double LOOK_AGAIN = 0.02; /* seconds until a loop without a descriptor looks again */
 
 /* -------------------------------------------------------------------- life */
@@ -308,7 +307,7 @@ static int turn(veo_engine *engine, double until, double stop, const veo_exchang
 static void step_now(veo_engine *engine)
 {
   double now = veo_now();
-  double stop = now + FRAME_SHARE;
+  double stop = now + engine->frame_budget;
   /* Nothing to ask the system for. A foreign loop that found the descriptor readable must not find it
    * so forever: newer libcurls also watch connections of the past while they close. */
   if(!veo_engine_active(engine) && !engine->eager && !engine->pace.stalled &&

@@ -22,8 +22,9 @@ typedef struct {
   int files; /* downloads and uploads submitted and not ended */
   int slow;  /* calls under way that take no place any more */
   veo_pace pace;
-  int slots; /* numbers given to operations */
-  int eager; /* something queued may be able to start */
+  double frame_budget; /* seconds a step without sleep spends in libcurl */
+  int slots;           /* numbers given to operations */
+  int eager;           /* something queued may be able to start */
   double wake_at;
   double due; /* when to judge the deadlines of exchanges again, or before: some may have ended */
   int behind; /* turns that they have waited for libcurl to read what is there */

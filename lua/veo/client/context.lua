@@ -72,7 +72,7 @@ local function open_core(all, api)
     base_url = all.base_url, api_key = all.api_key, user_agent = all.user_agent, ca_file = all.ca_file,
     proxy = all.proxy, allow_http = all.allow_http, timeout = all.timeout, connect_timeout = all.connect_timeout,
     max_in_flight = all.max_in_flight, extend_path = api.operations.extend.path,
-    status_path = api.operations.status.path,
+    status_path = api.operations.status.path, frame_budget = all.frame_budget,
   })
   if ok then return handle end
   return nil, (gsub(tostring(handle), "^.-:%d+: ", ""))

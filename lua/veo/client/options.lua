@@ -30,6 +30,9 @@ local seconds = number(0, "seconds, 0 or more")
 local positive = { expected = "seconds, more than 0", test = function(value) return is_number(value) and value > 0 end }
 local count = { expected = "a whole number from 1 up",
   test = function(value) return is_number(value) and value >= 1 and value % 1 == 0 end }
+-- With less a step would give a download no byte.
+local frame = { expected = "seconds from 0.0001 to 1",
+  test = function(value) return is_number(value) and value >= 0.0001 and value <= 1 end }
 local a_day = { expected = "whole seconds from 1 to 86400",
   test = function(value) return count.test(value) and value <= 86400 end }
 local natural = { expected = "a whole number from 0 up",
@@ -93,7 +96,7 @@ M.free = { timeout = positive, deadline = seconds }
 M.new = {
   api_key = word, base_url = address, api = one_of("veo", "jobs"), timeout = positive, connect_timeout = positive,
   deadline = seconds, max_in_flight = count, ca_file = text, proxy = proxy, allow_http = flag, user_agent = header,
-  log = fn, on_job_error = fn, pause = fn, upload_url = address, max_downloads = count,
+  frame_budget = frame, log = fn, on_job_error = fn, pause = fn, upload_url = address, max_downloads = count,
   webhook_key = { expected = "a non-empty string on one line, or false for an account that has no key",
     test = function(value) return value == false or text.test(value) end },
 }
@@ -115,6 +118,7 @@ M.chain = { path = text, key = text, save_hops = text, overwrite = flag, repeat_
 
 M.defaults = {
   api = "veo", timeout = 60, connect_timeout = 10, deadline = 300, max_in_flight = 100, allow_http = false,
+  frame_budget = 0.0005,
   rate = { count = 20, window = 10 },
   wait = { timeout = 1200, first = 10, interval = 5, growth = 1.5, max_interval = 20, jitter = 0.15, grace = 90 },
   download = { overwrite = false, attempts = 5, stall = 60, verify = true, mkdir = false }, max_downloads = 8,

@@ -1,0 +1,83 @@
+-- What a step without sleep gives to downloads over one HTTP/2 connection, and what piles up in memory meanwhile: nginx
+-- sends pieces of 128 KiB in turn.
+
+local helper = require "spec.support.helper"
+local nginx = require "spec.support.nginx"
+local socket = require "socket"
+local veo = require "veo"
+
+local BYTES = 48 * 1024 * 1024
+
+describe("a step without sleep", function()
+  local server, folder, url
+
+  setup(function()
+    folder = helper.folder()
+    local port = nginx.free_port()
+    url = "https://127.0.0.1:" .. port
+    os.execute("sh spec/support/certificates.sh " .. folder)
+    helper.write(folder .. "/file",
+      "\0\0\0\24ftypisom\0\0\0\0isommp42" .. "\2\255\255\232mdat" .. ("x"):rep(BYTES - 32))
+    server = nginx.start(folder, ([[
+      pid nginx.pid;
+      error_log error.log;
+      events { worker_connections 64; }
+      http {
+        access_log off;
+        http2_chunk_size 128k;
+        output_buffers 2 512k;
+        client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+        scgi_temp_path scgi;
+        server {
+          listen 127.0.0.1:%d ssl http2;
+          ssl_certificate server.pem;
+          ssl_certificate_key server.key;
+          location /file { root .; }
+        }
+      }
+    ]]):format(port))
+  end)
+  teardown(function()
+    server:stop()
+    helper.sweep()
+  end)
+
+  -- Calls `step` once a frame until it says that all is done, with a pause in which bytes come. Returns how many frames
+  -- brought some, by what `moved` counts.
+  local function frames(step, moved)
+    local count, before = 0, moved()
+    local pending
+    repeat
+      pending = step()
+      local now = moved()
+      if now > before then count = count + 1 end
+      before = now
+      socket.sleep(0.004)
+    until not pending
+    return count
+  end
+
+  it("takes more of a file with a larger frame_budget", function()
+    local function count(frame_budget)
+      local client = helper.client({ url = url, api_key = "k", ca_file = folder .. "/ca.pem" },
+        { frame_budget = frame_budget })
+      assert(client.loop:warm())
+      local job = client:spawn(client.download, client, url .. "/file", folder .. "/a", { overwrite = true })
+      local frame_count = frames(function() return client:step(0) > 0 end,
+        function() return client:stats().bytes_received_total end)
+      assert.equal(BYTES, assert(job:result()).bytes)
+      client:close()
+      return frame_count
+    end
+    local many, few = count(0.0001), count(0.1)
+    assert.is_true(many > 2 * few, many .. " frames and " .. few)
+  end)
+
+  it("refuses a budget that is none", function()
+    for _, budget in ipairs { -1, 0, 0.00001, 2, "x", 0 / 0 } do
+      local ok, problem = pcall(veo.new, { api_key = "k", frame_budget = budget })
+      assert.is_false(ok)
+      assert.matches("frame_budget: given .*, expected seconds from 0.0001 to 1", problem)
+    end
+  end)
+end)
