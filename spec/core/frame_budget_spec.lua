@@ -1,12 +1,17 @@
 -- What a step without sleep gives to downloads over one HTTP/2 connection, and what piles up in memory meanwhile: nginx
 -- sends pieces of 128 KiB in turn.
 
+local core = require "veo.core"
 local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
 local socket = require "socket"
 local veo = require "veo"
 
 local BYTES = 48 * 1024 * 1024
+
+local function resident()
+  return tonumber(helper.read("/proc/self/statm"):match "^%d+ (%d+)") * 4096
+end
 
 describe("a step without sleep", function()
   local server, folder, url
@@ -71,6 +76,37 @@ describe("a step without sleep", function()
     end
     local many, few = count(0.0001), count(0.1)
     assert.is_true(many > 2 * few, many .. " frames and " .. few)
+  end)
+
+  it("lets files go on in turn, and holds little of those that wait", function()
+    local client, downloads = core.new { base_url = url, api_key = "k", ca_file = folder .. "/ca.pem" }, {}
+    client:warm()
+    for i = 1, 4 do
+      local sink = assert(core.sink(folder .. "/" .. i))
+      downloads[i] = { sink = sink, transfer = assert(client:start("download", { url = url .. "/file", sink = sink })) }
+    end
+    local before, most, last = resident(), 0, nil
+    frames(function()
+      client:step(0)
+      local slowest, fastest, pending = BYTES, 0, false
+      for _, one in ipairs(downloads) do
+        local bytes = one.sink:size()
+        slowest, fastest = math.min(slowest, bytes), math.max(fastest, bytes)
+        pending = pending or one.transfer:running()
+      end
+      if fastest == BYTES then last = last or slowest end
+      most = math.max(most, resident() - before)
+      return pending
+    end, function() return 0 end)
+    for _, one in ipairs(downloads) do
+      assert.equal(BYTES, assert(one.transfer:result()).bytes)
+      one.sink:close()
+    end
+    client:close()
+    if not package.cpath:find "build/asan/" then -- which keeps what was freed
+      assert.is_true(most < BYTES / 2, math.floor(most / 1048576) .. " MiB")
+    end
+    assert.is_true(last > BYTES / 2, last .. " bytes of the slowest when the first was there")
   end)
 
   it("refuses a budget that is none", function()
