@@ -4,6 +4,7 @@ local errors = require "veo.errors"
 local fault = require "spec.support.fault"
 local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
+local socket = require "socket"
 
 describe("a job", function()
   local sim, client
@@ -52,6 +53,20 @@ describe("a job", function()
     assert.is_true(client:run())
     assert.is_true(helper.now() - began < 1)
     for i = 1, 10 do assert.equal("succeeded", jobs[i]:result().state) end
+  end)
+
+  it("goes on before thousands that are new begin", function()
+    assert(client:status(sim.source)) -- the connection is there
+    sim:script { { on = "status", delay = 0.05 } }
+    local answered = client:spawn(function() return client:status(sim.source) end)
+    helper.step_until(client, function() return sim:count "GET" == 2 end)
+    socket.sleep(0.3) -- the answer lies in the socket, mostly
+    local begun = 0
+    for _ = 1, 50000 do client:spawn(function() begun = begun + 1 end) end
+    while answered:status() == "pending" do client:step(0) end
+    assert.is_true(begun < 50000, begun)
+    assert.is_true(client:run())
+    assert.equal(50000, begun)
   end)
 
   it("does the whole work", function()

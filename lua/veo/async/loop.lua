@@ -45,9 +45,9 @@ local function collect(self)
 end
 
 -- A thousand timers that end at once take 2 ms: of a turn that may not sleep they get half, and the next one the rest.
-local function expire(self, ms)
+local function expire(self, hurries)
   local now, upkeep = self.now(), self.upkeep
-  local stop = ms == 0 and now + FRAME_BUDGET / 2 or nil
+  local stop = hurries and now + FRAME_BUDGET / 2 or nil
   if upkeep and upkeep:due() <= now then upkeep:beat() end
   if self.admission.due <= now then self.admission:expire(self) end
   local timers = self.timers
@@ -65,6 +65,11 @@ local function has_room(self)
   return not self.admission.empty and self.admission:has_room(self)
 end
 
+-- Whether there is something to do that needs no exchange to go on.
+local function is_ready(self)
+  return self:has_ready() or has_room(self)
+end
+
 -- When the next wait ends by its time; `huge` for never.
 local function next_end(self)
   local first, due = self.timers[1], self.admission.due
@@ -79,14 +84,15 @@ local function next_due(self)
   return due < huge and due or nil
 end
 
--- Lets exchanges go on for at most `ms`, then resumes who is ready; without sleeping, for a bounded time.
+-- Lets exchanges go on for at most `ms`, then resumes who is ready: for a bounded time where the caller may not sleep.
 local function turn(self, ms)
   if self.timers.changing then self:mend_timers() end
-  if self.first <= self.last or has_room(self) then ms = 0 end
+  local sleeps = ms > 0
+  if sleeps and is_ready(self) then ms = 0 end
   if self.core:step(ms) > 0 then collect(self) end
-  expire(self, ms)
-  local ready, room = self.first <= self.last, has_room(self)
-  local stop = (ready or room) and ms == 0 and self.now() + FRAME_BUDGET or nil
+  expire(self, not sleeps)
+  local ready, room = self:has_ready(), has_room(self)
+  local stop = not sleeps and (ready or room) and self.now() + FRAME_BUDGET or nil
   if ready then self:run_ready(stop) end
   if self.closed then return end
   if room or ready and has_room(self) then self.admission:serve(self, stop) end
@@ -98,7 +104,7 @@ end
 ---else the second of two coroutines that watch the descriptor would sleep on.
 function M:set_alarm()
   if self.closed then return end
-  local at_once = self.first <= self.last or next(self.unseen) or has_room(self)
+  local at_once = is_ready(self) or next(self.unseen)
   local due = at_once and 0 or next_due(self)
   if due == self.alarm then return end
   self.alarm = false -- in this order: an error in between leaves the core with an unknown time
@@ -139,7 +145,7 @@ end
 
 -- Nothing under way can end any wait.
 local function is_stuck(self)
-  if self.first <= self.last or next_end(self) < huge or has_room(self) then return false end
+  if is_ready(self) or next_end(self) < huge then return false end
   local count, newest = self.core:under_way()
   return count == 0 or not is_awaited(self, newest)
 end
@@ -161,7 +167,7 @@ local function turns(self, waiter)
     if self.closed then return "closed" end
     if is_stuck(self) then return "stuck" end
     turn(self, self.pause and 0 or LONG)
-    if self.pause and self.first > self.last and not is_over(self, waiter) then pause(self, waiter) end
+    if self.pause and not self:has_ready() and not is_over(self, waiter) then pause(self, waiter) end
   end
   return waiter.why
 end

@@ -35,9 +35,8 @@ local M = {}
 ---@field count integer|nil       how many; nil: to be counted
 ---@field most integer            how many there were at most, since the table was made anew
 ---@field failed table            a queue of those nobody has asked about
----@field ready table             waiters of jobs to resume, from `first` to `last`, false elsewhere; async.waiting writes all
----@field first integer
----@field last integer
+---@field woken table             waiters of jobs whose wait is over, a queue; async.waiting writes it
+---@field fresh table             of those that have not begun
 ---@field unseen table<veo.Waiter, true>  drivers that sleep in `pause` although their answer is there; async.waiting
 ---@field current veo.Job|nil     the job that runs; async.waiting
 ---@field stepping boolean        jobs are being resumed; async.waiting
@@ -59,7 +58,7 @@ local cannot_yield = yieldable.obstacle
 ---@param options { observer: table, pause: fun()|nil, log: fun(event: table)|nil, on_job_error: fun(err: veo.Error, job: veo.Job)|nil, timeout: number|nil, upkeep: table|nil }  the observer has wrapped the two functions: they raise nothing
 ---@return veo.Scheduler
 function M.new(core, now, options)
-  return setmetatable({
+  local self = setmetatable({
     core = core,
     now = now,
     pause = options.pause,
@@ -74,14 +73,16 @@ function M.new(core, now, options)
     count = 0,
     most = 0,
     failed = queues.new(),
-    ready = {},
-    first = 1,
-    last = 0,
+    woken = waiting.queue(),
+    fresh = waiting.queue(),
     unseen = setmetatable({}, { __mode = "k" }),
     current = nil,
     stepping = false,
     drivers = setmetatable({}, { __mode = "k" }),
   }, Scheduler)
+  -- Found at once there, and not by way of the metatable: a wait calls 25 of them.
+  for name, method in pairs(Scheduler) do self[name] = method end
+  return self
 end
 
 local function busy(message)
@@ -154,7 +155,7 @@ function Scheduler:close()
   end
   self.admission:close(self)
   for _, job in ipairs(left) do jobs.cancel(job, "closed") end
-  if not self.stepping then self:run_ready() end
+  while not self.stepping and self:has_ready() do self:run_ready() end
   for _, job in ipairs(left) do
     self:break_shield(job)
     jobs.cancel(job, "closed")

@@ -28,20 +28,37 @@ local YIELD = {}
 
 -- Waking --------------------------------------------------------------------------------------------------------------
 
+---A queue of waiters of jobs, from `first` to `last`; false elsewhere.
+function M.queue()
+  return { first = 1, last = 0 }
+end
+
+local function push(queue, waiter)
+  local last = queue.last + 1
+  queue[last] = waiter
+  queue.last = last
+end
+
 ---Has the waiter's job resumed in its turn. That it stands there twice does no harm: the job is resumed for the first,
 ---and has no `why` at the second, or another waiter.
 ---@param waiter veo.Waiter
 function M:enqueue(waiter)
-  local last = self.last + 1
-  self.ready[last] = waiter
-  self.last = last
+  push(self.woken, waiter)
 end
 
----A new job waits for nothing but its turn.
+---A new job waits for nothing but its turn, behind those that go on: a thousand that are spawned at once hold up no
+---answer that has come.
 ---@param job veo.Job
 function M:await_first_turn(job)
   job.job, job.waiter, job.why = job, job, "spawned"
-  self:enqueue(job)
+  push(self.fresh, job)
+end
+
+---Whether a job is to be resumed.
+---@return boolean
+function M:has_ready()
+  local woken, fresh = self.woken, self.fresh
+  return woken.first <= woken.last or fresh.first <= fresh.last
 end
 
 ---Ends a wait. The order matters, for an error may come in between: without `why` the waiter is passed over in its
@@ -51,9 +68,7 @@ end
 function M:wake(waiter, why)
   if waiter.why then return end
   if waiter.job then
-    local last = self.last + 1 -- as `enqueue`; this is called for every exchange
-    self.ready[last] = waiter
-    self.last = last
+    push(self.woken, waiter)
   elseif waiter.pausing then
     self.unseen[waiter] = true
   end
@@ -173,27 +188,34 @@ local function can_go_on(self, job, waiter)
     and not (job.away and status(job.away) == "suspended")
 end
 
----Resumes the jobs whose wait is over, in order, until `stop`.
----@param stop number|nil
-function M:run_ready(stop)
-  self.stepping = true
-  local ready, now = self.ready, self.now
-  while self.first <= self.last do
-    local first = self.first
-    local waiter = ready[first]
-    ready[first] = false -- nil would have the table rehashed over and over
-    self.first = first + 1
+-- Resumes those who stand in a queue now, until `stop`; who comes meanwhile has the next turn, so that exchanges go on
+-- in between.
+local function serve(self, queue, stop)
+  local now, last = self.now, queue.last
+  while queue.first <= last do
+    local first = queue.first
+    local waiter = queue[first]
+    queue[first] = false -- nil would have the table rehashed over and over
+    queue.first = first + 1
     local job = waiter and waiter.job
     if job and can_go_on(self, job, waiter) then
       jobs.gave_back(job, resume(self, job, job.fn and job or waiter.why))
     end
     if stop and now() >= stop then break end
   end
-  self.stepping = false
-  if self.first > self.last then
-    self.first = 1 -- in this order: between the two, an error may come
-    self.last = 0
+  if queue.first > queue.last then
+    queue.first = 1 -- in this order: between the two, an error may come
+    queue.last = 0
   end
+end
+
+---Resumes the jobs whose wait is over, then new ones, in order; after `stop` one of each at most.
+---@param stop number|nil
+function M:run_ready(stop)
+  self.stepping = true
+  serve(self, self.woken, stop)
+  serve(self, self.fresh, stop)
+  self.stepping = false
 end
 
 ---An error has left a turn: no job runs.
