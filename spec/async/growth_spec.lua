@@ -58,7 +58,7 @@ describe("many of them cost no more each:", function()
   local function sleepers(n)
     local jobs = {}
     for i = 1, n do jobs[i] = spawn(function() scheduler:sleep_until(core.now() + 3600) end) end
-    while scheduler.first <= scheduler.last do scheduler:step(0) end
+    while scheduler:has_ready() do scheduler:step(0) end
     return jobs
   end
 
@@ -89,7 +89,7 @@ describe("many of them cost no more each:", function()
         while not go do scheduler:sleep_until(core.now() + 0.01) end
         entered = entered + 1
       end)
-      while scheduler.first <= scheduler.last do scheduler:step(0) end
+      while scheduler:has_ready() do scheduler:step(0) end
       return function()
         for i = #jobs, 101, -1 do jobs[i]:cancel() end
         debug.sethook()
@@ -172,7 +172,7 @@ describe("many of them cost no more each:", function()
           given_up = given_up + 1
         end)
       end
-      while scheduler.first <= scheduler.last do scheduler:step(0) end
+      while scheduler:has_ready() do scheduler:step(0) end
       frozen = nil
       return function()
         while given_up < n do scheduler:step(1) end
@@ -185,7 +185,7 @@ describe("many of them cost no more each:", function()
     stays(function(n)
       frozen = core.now()
       for _ = 1, n do spawn(function() error("boom", 0) end) end
-      while scheduler.first <= scheduler.last do scheduler:step(0) end
+      while scheduler:has_ready() do scheduler:step(0) end
       return function()
         for _ = 1, n do scheduler:step(0) end
         frozen, told = nil, 0

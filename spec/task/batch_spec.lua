@@ -1,5 +1,6 @@
 --- map and wait_each over the simulator.
 
+local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
 local veo = require "veo"
 
@@ -164,6 +165,72 @@ describe("many at once:", function()
       assert.is_function(iterator)
       assert.is_true(each < 1024, each)
     end)
+
+    it("gives every task that is named twice twice", function()
+      local a, b = sim:add { render = 5 }, sim:add { render = 0 }
+      local seen = {}
+      for id, status in client:wait_each { a.taskId, b.taskId, a.taskId } do
+        assert.equal("succeeded", status.state)
+        seen[id] = (seen[id] or 0) + 1
+      end
+      assert.same({ [a.taskId] = 2, [b.taskId] = 1 }, seen)
+    end)
+
+    it("waits in the queue for room, beside jobs, and is done with it when its client closes", function()
+      client:close()
+      client = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = false }, wait = FAST,
+        max_in_flight = 2 }
+      local ids = {}
+      for i = 1, 40 do ids[i] = sim:add({ render = i % 7 }).taskId end
+      local jobs = {}
+      for i = 1, 20 do jobs[i] = client:spawn(function() return client:status(ids[i]) end) end
+      local n = 0
+      for _, status in client:wait_each(ids, { limit = 20 }) do
+        n = n + 1
+        assert.equal("succeeded", status.state)
+      end
+      assert.equal(40, n)
+      assert.is_true(client:run())
+      for i = 1, 20 do assert.is_truthy(jobs[i]:result()) end
+      sim:script { { on = "status", hang = true } }
+      local job = client:spawn(function() return client:wait_each(ids)() end)
+      for _ = 1, 5 do client:step(0) end
+      client:close()
+      assert.equal("closed", select(2, job:result()).code)
+    end)
+
+    for _, file in ipairs { "wait_each.lua", "admission.lua", "waiting.lua", "loop.lua" } do
+      it("gives each task after an interruption anywhere in " .. file, function()
+        local ids = {}
+        for i = 1, 3 do ids[i] = sim:add({ render = 0 }).taskId end
+        local n, interrupted = 0, 0
+        repeat
+          n = n + 5
+          client:close()
+          client = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = false }, wait = FAST,
+            max_in_flight = 2 }
+          local following = client:wait_each(ids, { limit = 3 })
+          local seen = {}
+          local at
+          local raised = helper.interrupt(n, file)
+          local again = true
+          while again do
+            local ok, id, status = xpcall(following, function(message)
+              at = at or debug.traceback(message)
+              return message
+            end)
+            if raised() then debug.sethook() end
+            again = not ok or id ~= nil
+            if ok and id then seen[id] = status and status.state end
+          end
+          debug.sethook()
+          local handing = at and at:match("\n[^\n]*wait_each%.lua[^\n]*\n[^\n]*client/batch%.lua") -- over: one may be lost
+          for _, id in ipairs(ids) do assert.is_true(seen[id] == "succeeded" or handing ~= nil, at) end
+          if raised() then interrupted = interrupted + 1 end
+        until not raised()
+        assert.is_true(interrupted > 20, interrupted)
+      end)
+    end
 
     it("reports an on_progress that raises, and goes on", function()
       local events = {}

@@ -21,6 +21,8 @@ local STARTED_HERE = { look = true, status = true }
 local NOT_QUEUED = { save = true, digest = true }
 -- How many urgent ones go before a look does.
 local IN_A_ROW = 4
+-- A queue with fewer places is not made anew.
+local MANY = 1000
 -- How long an admitted waiter keeps its room before it has started (seconds).
 local HELD = 1
 -- Going through the queues for those whose time is over costs about so much each, and is to take a tenth of the time.
@@ -29,6 +31,12 @@ local SCAN = 2e-6
 -- Waiters from `head` to `tail`; false elsewhere, so that nothing rehashes.
 local function queue()
   return { head = 1, tail = 0 }
+end
+
+local function join(line, waiter)
+  local tail = line.tail + 1
+  line[tail] = waiter
+  line.tail = tail
 end
 
 ---@param timeout number  seconds of one exchange, as the core has it
@@ -119,9 +127,10 @@ local function start_for(self, scheduler, line, at)
   local waiter = line[at]
   self.starting = waiter -- so that an error in between does not lose it
   line[at] = false
-  waiter.started = start(self, scheduler, waiter, waiter.limit, waiter.operation, waiter.request, waiter.options)
-  self.starting = nil
-  if not waiter.started then scheduler:wake(waiter, "done") end -- it tries itself, and learns why not
+  waiter.started, waiter.failure = start(self, scheduler, waiter, waiter.limit, waiter.operation, waiter.request,
+    waiter.options)
+  waiter.queued, self.starting = nil, nil
+  if not waiter.started then scheduler:wake(waiter, "done") end -- a job tries itself, and learns why not
 end
 
 -- Who goes next: the queue and the place in it, and where both queues go on.
@@ -150,14 +159,19 @@ local function admit(self, scheduler, line, at, now)
   return true
 end
 
+-- Under a constant load a queue is never empty: it is made anew when most of it is behind its head.
 local function close_up(line)
   local head = line.head
   while head <= line.tail and not line[head] do head = head + 1 end
   line.head = head
   if head > line.tail then
-    line.head = 1
-    line.tail = 0
+    line.head, line.tail = 1, 0
+  elseif head > MANY and head * 2 > line.tail then
+    local anew = queue()
+    for at = head, line.tail do join(anew, line[at]) end
+    return anew
   end
+  return line
 end
 
 ---Gives the room there is to those who are queued first, until `stop`.
@@ -175,8 +189,7 @@ function Admission:serve(scheduler, stop)
       if stop and scheduler.now() >= stop then room = 0 end
     end
   end
-  close_up(self.urgent)
-  close_up(self.looks)
+  self.urgent, self.looks = close_up(self.urgent), close_up(self.looks)
   note_empty(self)
 end
 
@@ -222,17 +235,18 @@ function Admission:close(scheduler)
   end
 end
 
+local function enter(self, line, waiter, due)
+  self.empty = false -- first: should an error come in between, the next turn finds nobody
+  join(line, waiter)
+  if due and due < self.due then self.due = due end
+end
+
 -- Waits in the queue for room, and for the end of what was started there.
 local function wait_in_queue(self, scheduler, due, operation, request, options, sent)
   local here = STARTED_HERE[operation]
   local waiter = { job = scheduler.current, why = nil, transfer = nil, limit = due, started = nil,
     operation = here and operation, request = here and request, options = here and options }
-  local line = here and self.looks or self.urgent
-  local tail = line.tail + 1
-  self.empty = false -- first: should an error come in between, the next turn finds nobody
-  line[tail] = waiter
-  line.tail = tail
-  if due and due < self.due then self.due = due end
+  enter(self, here and self.looks or self.urgent, waiter, due)
   local why = scheduler:await(nil, nil, waiter)
   waiter.admitted = nil
   if waiter.started then return waiter.started:result() end
@@ -254,6 +268,38 @@ function M.exchange(scheduler, due, operation, request, options, sent)
     return wait_in_queue(self, scheduler, due, operation, request, options, sent)
   end
   return perform(self, scheduler, due, operation, request, options, sent)
+end
+
+---Begins a look for a waiter with a `call`, now or once there is room; `answer` tells what came of it. A method of the
+---scheduler.
+---@param scheduler veo.Scheduler
+---@param waiter veo.Waiter
+---@param due number  it ends then at the latest
+---@param operation string
+---@param request any
+function M.begin(scheduler, waiter, due, operation, request)
+  local self = scheduler.admission
+  waiter.started, waiter.failure, waiter.queued = nil, nil, nil
+  scheduler:expect_call(waiter)
+  if not self.empty or scheduler.core:room() <= 0 then
+    waiter.limit, waiter.operation, waiter.request = due, operation, request
+    enter(self, self.looks, waiter, due)
+    waiter.queued = true
+    return
+  end
+  waiter.started, waiter.failure = start(self, scheduler, waiter, due, operation, request)
+  if not waiter.started then scheduler:wake(waiter, "done") end
+end
+
+---What came of it; handed over once. Neither when an error came in between.
+---@param waiter veo.Waiter
+---@return table|nil reply, table|nil failure
+function M.answer(waiter)
+  local transfer = waiter.started
+  waiter.started = nil
+  if transfer then return transfer:result() end
+  if waiter.why ~= "done" then return nil, unsent(waiter.why) end
+  return nil, waiter.failure
 end
 
 return M

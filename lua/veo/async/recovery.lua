@@ -31,6 +31,8 @@ local function go_on(self, waiter)
     self:enqueue(waiter)
   elseif waiter.transfer and not waiter.transfer:tag(waiter) then
     self:wake(waiter, "done")
+  elseif waiter.call and not waiter.transfer and not waiter.queued then
+    self:wake(waiter, "done") -- nothing was begun for it
   end
 end
 
@@ -47,6 +49,7 @@ function M:recover()
     if not jobs.finished(job) then go_on(self, job.waiter) end
   end
   for waiter in pairs(self.drivers) do go_on(self, waiter) end
+  for waiter in pairs(self.calls) do go_on(self, waiter) end
   self:set_alarm()
 end
 

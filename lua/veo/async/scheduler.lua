@@ -37,6 +37,7 @@ local M = {}
 ---@field failed table            a queue of those nobody has asked about
 ---@field woken table             waiters of jobs whose wait is over, a queue; async.waiting writes it
 ---@field fresh table             of those that have not begun
+---@field calls table<veo.Waiter, true>  those with a `call` whose wait is not over or not told; async.waiting
 ---@field unseen table<veo.Waiter, true>  drivers that sleep in `pause` although their answer is there; async.waiting
 ---@field current veo.Job|nil     the job that runs; async.waiting
 ---@field stepping boolean        jobs are being resumed; async.waiting
@@ -48,7 +49,7 @@ Scheduler.__index = Scheduler
 for _, part in ipairs { cleanup, critical, loop, recovery, unhandled, waiting } do
   for name, method in pairs(part) do Scheduler[name] = method end
 end
-Scheduler.exchange = admission.exchange
+Scheduler.exchange, Scheduler.begin = admission.exchange, admission.begin
 
 local running = coroutine.running
 local cannot_yield = yieldable.obstacle
@@ -75,6 +76,7 @@ function M.new(core, now, options)
     failed = queues.new(),
     woken = waiting.queue(),
     fresh = waiting.queue(),
+    calls = {},
     unseen = setmetatable({}, { __mode = "k" }),
     current = nil,
     stepping = false,

@@ -3,7 +3,8 @@
 --- Whoever waits is a *waiter*: of a job (a coroutine of ours, resumed by `step`) or of a *driver* (a plain call
 --- outside of jobs, which steps the client itself until its answer is there). A waiter waits for a transfer, a time, or
 --- until somebody wakes it; `waiter.why` says that it need not wait any more. A job is its own waiter, unless it has
---- another one for somebody else to know: ten thousand tables less.
+--- another one for somebody else to know: ten thousand tables less. A waiter with a `call` is neither's: the function is
+--- called in its turn.
 
 local jobs = require "veo.async.job"
 local yieldable = require "veo.async.yieldable"
@@ -16,8 +17,14 @@ local M = {}
 ---@field due number|nil          the time that wakes it
 ---@field why string|nil          what ended the wait; nil while it goes on
 ---@field at integer|nil          its place among the timers; util.heap writes it
+---@field call nil|fun(waiter: veo.Waiter)  what is called once its wait is over; who made it
 ---@field admitted number|nil     when room for its exchange became free; async.admission
+---@field queued boolean|nil      it has a `call` and is in the queue; async.admission, and the next three
+---@field limit number|nil        until when
+---@field operation string|nil    what is to be started for it
+---@field request any
 ---@field started userdata|nil    the exchange that was started for it; async.admission
+---@field failure table|nil       why none could be; async.admission
 ---@field pausing boolean|nil     it sleeps in `pause`; async.loop
 ---@field for_job veo.Job|nil     the job that a plain call runs as; async.loop
 
@@ -25,6 +32,8 @@ local running, status, start, yield = coroutine.running, coroutine.status, corou
 local TRIAL = yieldable.TRIAL
 -- What a job of ours yields; any other yield is somebody else's.
 local YIELD = {}
+-- A queue with fewer places is not made anew.
+local MANY = 1000
 
 -- Waking --------------------------------------------------------------------------------------------------------------
 
@@ -67,7 +76,7 @@ end
 ---@param why "done"|"timeout"|"cancelled"|"closed"
 function M:wake(waiter, why)
   if waiter.why then return end
-  if waiter.job then
+  if waiter.job or waiter.call then
     push(self.woken, waiter)
   elseif waiter.pausing then
     self.unseen[waiter] = true
@@ -75,6 +84,26 @@ function M:wake(waiter, why)
   waiter.why = why
   if waiter.at then self.timers:remove(waiter) end
   waiter.transfer = nil
+end
+
+---From here on the waiter's function is called when its wait is over; again, should an error interrupt it. It has no
+---coroutine and must not wait.
+---@param waiter veo.Waiter
+function M:expect_call(waiter)
+  self.calls[waiter] = true
+  waiter.why, waiter.transfer = nil, nil
+end
+
+---@param waiter veo.Waiter
+---@return boolean
+function M:expects_call(waiter)
+  return self.calls[waiter] == true
+end
+
+---Its function has done all there was to do.
+---@param waiter veo.Waiter
+function M:called(waiter)
+  self.calls[waiter] = nil
 end
 
 ---A driver that slept in `pause` has come back to what ended its wait.
@@ -200,6 +229,8 @@ local function serve(self, queue, stop)
     local job = waiter and waiter.job
     if job and can_go_on(self, job, waiter) then
       jobs.gave_back(job, resume(self, job, job.fn and job or waiter.why))
+    elseif waiter and waiter.why and self.calls[waiter] then
+      waiter:call()
     end
     if stop and now() >= stop then break end
   end
@@ -209,12 +240,21 @@ local function serve(self, queue, stop)
   end
 end
 
+-- Under a constant load a queue is never empty: it is made anew when most of it is behind its first.
+local function close_up(queue)
+  if queue.first < MANY or queue.first * 2 < queue.last then return queue end
+  local anew = M.queue()
+  for at = queue.first, queue.last do push(anew, queue[at]) end
+  return anew
+end
+
 ---Resumes the jobs whose wait is over, then new ones, in order; after `stop` one of each at most.
 ---@param stop number|nil
 function M:run_ready(stop)
   self.stepping = true
   serve(self, self.woken, stop)
   serve(self, self.fresh, stop)
+  self.woken, self.fresh = close_up(self.woken), close_up(self.fresh)
   self.stepping = false
 end
 

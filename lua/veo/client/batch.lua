@@ -3,6 +3,7 @@
 local ipairs, type = ipairs, type
 
 local batch = require "veo.task.batch"
+local ends = require "veo.task.wait_each"
 local callable = require "veo.util.callable"
 local options = require "veo.client.options"
 
@@ -48,7 +49,7 @@ return function(Client, tools)
       local id = task_id_of(task)
       ids[i] = id == nil and "" or id -- refused as such, in its turn
     end
-    local each = batch.wait_each(ctx, ids, opts.wait, opts.many.limit or 20)
+    local each = ends.wait_each(ctx, ids, opts.wait, opts.many.limit or 20)
     return function()
       local taskId, status, err = each()
       return taskId, handle(self, status, err)

@@ -48,7 +48,7 @@ local M = {}
 ---@field created table<string, number>   taskId → when it was made, on the clock of `now`; task.wait
 ---@field watches table<string, veo.Watch>  taskId → the waits for it; task.wait
 ---@field watching integer          waits under way; task.wait
----@field each table<table, true>   loops over ends that wait now; task.batch
+---@field each table<table, true>   loops over ends that wait now; task.wait_each
 ---@field upgraded table<string, string>  taskId → the upgrade it got, after which it cannot be extended; task.upgrade
 ---@field charges table<string, table>    what was ordered once and may be asked for again for nothing; task.upgrade
 ---@field once table<string, table> upgrades that are tasks of their own: what was ordered → what became of it; task.intent.in_memory

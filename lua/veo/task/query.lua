@@ -11,13 +11,13 @@ local wire = require "veo.wire"
 local M = {}
 
 -- How often a call is made again at once when its connection ended before a byte of its answer came.
-local UNANSWERED = 3
+M.UNANSWERED = 3
 
 -- One exchange. A server that closes a connection after its number of requests refuses what is under way on it: such a
 -- call is sent again, and that is no further attempt. A blocking one is not sent again after `limit`.
 local function exchange(ctx, due, operation, request, options, limit)
   local reply, failure
-  for _ = 0, UNANSWERED do
+  for _ = 0, M.UNANSWERED do
     if due then
       reply, failure = ctx.scheduler:exchange(due, operation, request, options)
     else
@@ -73,15 +73,13 @@ local function go_on(ctx, operation, options, deadline, err, look)
   end
 end
 
----One look at a task: one exchange, no repeat.
+---Reads what came of a look.
 ---@param ctx table
 ---@param taskId string
----@param due number|nil      the exchange is cut then; nil only when the scheduler is idle
----@param timeout number|nil  seconds
----@param limit number|nil    instead of `due`, without one: it is not sent again after that
+---@param reply table|nil
+---@param failure table|nil
 ---@return veo.Status|nil, veo.Error|nil
-function M.look(ctx, taskId, due, timeout, limit)
-  local reply, failure = exchange(ctx, due, ctx.api.look, taskId, timeout and { timeout = timeout }, limit)
+function M.read(ctx, taskId, reply, failure)
   local status, err
   if reply and reply.state then
     status = reply -- the usual record, which the core reads by itself
@@ -93,6 +91,17 @@ function M.look(ctx, taskId, due, timeout, limit)
     if status and status.note then ctx.log { event = "warning", taskId = taskId, message = status.note } end
   end
   return status, err
+end
+
+---One look at a task: one exchange, no repeat.
+---@param ctx table
+---@param taskId string
+---@param due number|nil      the exchange is cut then; nil only when the scheduler is idle
+---@param timeout number|nil  seconds
+---@param limit number|nil    instead of `due`, without one: it is not sent again after that
+---@return veo.Status|nil, veo.Error|nil
+function M.look(ctx, taskId, due, timeout, limit)
+  return M.read(ctx, taskId, exchange(ctx, due, ctx.api.look, taskId, timeout and { timeout = timeout }, limit))
 end
 
 ---@param ctx table
