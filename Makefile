@@ -178,7 +178,7 @@ MEMORY_DEPS := valgrind
 GNUTLS_DEPS := libcurl3-gnutls
 HOST_DEPS := love mpv neovim darktable xvfb xauth
 HOST_VERSIONS := 5.2 5.4 jit
-BENCH_DEPS := nginx-light valgrind lua-http lua-socket
+BENCH_DEPS := nginx-light openssl curl nghttp2-client valgrind lua-http
 
 # $(call need,packages): quick when nothing is missing; package lists are fetched only when apt cannot do without.
 define need

@@ -1,8 +1,9 @@
 -- frames.lua [TASKS [cold] [coarse]]: how long step(0) takes in a host that calls it once a frame, while so many tasks are
--- submitted and waited for and downloads of 64 MiB end, all over TLS on loopback with the system's CA bundle and a test CA.
+-- submitted and waited for and downloads of 64 MiB end, all over TLS and HTTP/2 on loopback (orders take HTTP/1.1) with the
+-- system's CA bundle and a test CA.
 local core = require "veo.core"
 local native = require "native"
-local simulator = require "veo.simulator"
+local simulator = require "spec.support.h2"
 local veo = require "veo"
 
 local count = tonumber(arg[1]) or 1000
@@ -20,7 +21,7 @@ local function read(path)
   return text
 end
 
-local sim = simulator.start { speed = 100, rate = false, tls = true, credits = 1e6, deterministic = true }
+local sim = simulator.start { speed = 100, rate = false, credits = 1e6, deterministic = true }
 local bundle = os.tmpname()
 local out = assert(io.open(bundle, "wb"))
 out:write(read("/etc/ssl/certs/ca-certificates.crt"), read(sim.ca_file))

@@ -46,24 +46,33 @@ function M.line(command)
   return M.output(command):match("^[^\n]*")
 end
 
----Runs one command (a list of words) → { user, system, cpu, wall (seconds for one run), peak (KiB) } or nil.
+-- How many times as long the slowest took as the fastest, of the seconds that a program printed, one a line.
+local function spread(text)
+  local fastest, slowest = math.huge, 0
+  for seconds in text:gmatch "[%d.]+" do
+    fastest, slowest = math.min(fastest, tonumber(seconds)), math.max(slowest, tonumber(seconds))
+  end
+  return slowest / fastest
+end
+
+---Runs one program of a case → { cpu, wall (seconds for one run), peak (KiB), spread } or nil.
 ---@param env table { setup = shell text before it, bin = folder of the C programs, dir = scratch folder }
-function M.measure(env, command, repeats)
-  local out = env.dir .. "/measure.out"
-  local line = ("%s exec %s %s %d %s >%s/stdout.txt"):format(env.setup, M.quote(env.bin .. "/measure"), M.quote(out),
-    repeats or 1, words(command), M.quote(env.dir))
+local function measure(env, case, program)
+  local out, stdout = env.dir .. "/measure.out", env.dir .. "/stdout.txt"
+  local line = ("%s %s exec %s %s %d %s >%s"):format(env.setup, case.setup or "", M.quote(env.bin .. "/measure"),
+    M.quote(out), case.repeats or 1, words(program.command), M.quote(stdout))
   if not os.execute(line) then
     return nil
   end
   local user, system, wall, peak = M.read(out):match("(%S+) (%S+) (%S+) (%S+)")
-  user, system = tonumber(user), tonumber(system)
-  return { user = user, system = system, cpu = user + system, wall = tonumber(wall), peak = tonumber(peak) }
+  return { cpu = tonumber(user) + tonumber(system), wall = tonumber(wall), peak = tonumber(peak),
+    spread = case.spread and spread(M.read(stdout)) }
 end
 
 ---Instructions that callgrind counts for one command, or nil.
 function M.instructions(env, command)
-  local text = M.output(("%s valgrind --tool=callgrind --callgrind-out-file=/dev/null %s 2>&1"):format(env.setup,
-    words(command)))
+  local text = M.output(("%s valgrind --tool=callgrind --callgrind-out-file=/dev/null %s 2>&1 >/dev/null"):format(
+    env.setup, words(command)))
   local count = text:match("Collected : (%d+)")
   return count and tonumber(count)
 end
@@ -78,29 +87,51 @@ function M.median(list)
   return #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2
 end
 
----Runs every program of a case `runs` times, one after the other in each round, so that whatever else the machine
----does meets all of them. Gives each program .cpu .wall .peak (medians); one that fails gets .failed instead.
-function M.compare(env, case, runs)
+-- Each program its medians and its ratio to plain C: the median over the rounds too, because what else the machine does
+-- meets the programs of one round alike.
+local function medians(case, program, base)
+  for _, field in ipairs { "cpu", "wall", "peak", "spread" } do
+    local list, ratios = {}, {}
+    for round, cost in ipairs(program.costs) do
+      list[round] = cost[field]
+      ratios[round] = field == case.by and not base.failed and cost[field] / base.costs[round][field] or nil
+    end
+    program[field] = #list > 0 and M.median(list) or nil
+    program.ratio = #ratios > 0 and M.median(ratios) or program.ratio
+  end
+end
+
+---Runs every program of these cases `runs` times, one after the other in each round, so that whatever else the machine
+---does meets all of them; programs of others, which are slow and only give the scale, in at most three rounds. Gives each
+---program .cpu .wall .peak .spread and .ratio; one that fails gets .failed instead.
+function M.compare(env, cases, runs)
   for round = 0, runs do -- round 0 warms the caches and does not count
-    for _, program in ipairs(case.programs) do
-      if not program.failed then
-        if case.file then
-          os.remove(case.file) -- or only the first would write to fresh memory
+    for _, case in ipairs(cases) do
+      for _, program in ipairs(case.programs) do
+        local counts = program.base or program.ours or round > 0 and round <= 3
+        if counts and not program.failed then
+          if case.file then
+            os.execute("rm -f " .. case.file) -- or only the first would write to fresh memory
+          end
+          local cost = measure(env, case, program)
+          program.costs = program.costs or {}
+          program.failed = cost == nil
+          program.costs[round] = cost
         end
-        local cost = M.measure(env, program.command, case.repeats)
-        program.costs = program.costs or {}
-        program.failed = cost == nil
-        program.costs[round] = cost
       end
     end
   end
-  for _, program in ipairs(case.programs) do
-    for _, field in ipairs { "cpu", "wall", "peak" } do
-      local list = {}
-      for i, cost in ipairs(program.costs) do
-        list[i] = cost[field]
+  for _, case in ipairs(cases) do
+    for _, program in ipairs(case.programs) do
+      case.base = program.base and program or case.base
+    end
+    for _, program in ipairs(case.programs) do
+      if not program.failed then
+        medians(case, program, case.base)
       end
-      program[field] = not program.failed and M.median(list) or nil
+    end
+    if case.file then
+      os.execute("rm -f " .. case.file)
     end
   end
 end

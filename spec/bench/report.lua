@@ -1,47 +1,50 @@
 -- What was measured, as text.
-local harness = require "harness"
-
 local M = {}
 
-local function base_of(case)
-  for _, program in ipairs(case.programs) do
-    if program.base then
+local WORDS = { cpu = "CPU", wall = "wall" }
+
+local function row(name, ...)
+  print(("  %-28s %8s %8s %7s %7s %6s %-7s %10s %8s %6s"):format(name, ...))
+end
+
+local function number(format, value, factor)
+  return value and format:format(value * (factor or 1)) or ""
+end
+
+-- Its CPU, wall and ratio there; blank where it does not run.
+local function cells(program)
+  if not program or program.failed then
+    return program and "failed" or "", "", ""
+  end
+  return number("%.1f", program.cpu, 1e3), number("%.1f", program.wall, 1e3), number("%.2f", program.ratio)
+end
+
+local function named(programs, name)
+  for _, program in ipairs(programs) do
+    if program.name == name then
       return program
     end
   end
 end
 
----Gives every program of a compared case its ratio to plain C: the median over the rounds, because what else the
----machine does meets the programs of one round alike.
-function M.ratios(case)
-  local base = base_of(case)
-  for _, program in ipairs(case.programs) do
-    if not program.failed and not base.failed then
-      local list = {}
-      for round, cost in ipairs(program.costs) do
-        list[round] = cost[case.by] / base.costs[round][case.by]
-      end
-      program.ratio = harness.median(list)
-    end
-  end
+local function verdict(case, program)
+  local judged = program.ours and case.target and program.ratio
+  return judged and (judged <= case.target and "reached" or "MISSED") or ""
 end
 
-local function row(name, ...)
-  print(("  %-32s %10s %10s %9s %8s  %s"):format(name, ...))
-end
-
----One case as a table of medians.
-function M.case(case)
-  print(("\n%s; ratio of %s to plain C%s"):format(case.title, case.by == "cpu" and "CPU" or "wall",
+---One case over TLS + HTTP/2 and, as the second column, over plain HTTP/1.1.
+function M.case(case, plain)
+  print(("\n%s; ratio of %s to plain C%s"):format(case.title, WORDS[case.by],
     case.target and (", to reach ≤ %.2f"):format(case.target) or ""))
-  row("", "CPU ms", "wall ms", "MiB", "ratio", "")
+  row("", "CPU ms", "wall ms", "MiB", case.spread and "slowest" or "", "ratio", "", "| plain CPU", "wall", "ratio")
   for _, p in ipairs(case.programs) do
-    if p.failed then
-      row(p.name, "failed", "", "", "", "")
-    else
-      local verdict = p.ours and case.target and (p.ratio <= case.target and "reached" or "MISSED") or ""
-      row(p.name, ("%.1f"):format(p.cpu * 1e3), ("%.1f"):format(p.wall * 1e3), ("%.1f"):format(p.peak / 1024),
-        ("%.2f"):format(p.ratio), verdict)
+    local cpu, wall, ratio = cells(p)
+    row(p.name, cpu, wall, number("%.1f", p.peak, 1 / 1024), number("%.1f ×", p.spread), ratio, verdict(case, p),
+      cells(named(plain.programs, p.name)))
+  end
+  for _, p in ipairs(plain.programs) do
+    if p.costs and not named(case.programs, p.name) then
+      row(p.name, "", "", "", "", "", "", cells(p))
     end
   end
   if #case.missing > 0 then
@@ -49,16 +52,11 @@ function M.case(case)
   end
 end
 
----Instructions per status call.
-function M.instructions(counted, calls, target)
-  print(("\ncallgrind instructions per status call, over %d calls; to reach ≤ %.2f"):format(calls, target))
-  local base
-  for _, c in ipairs(counted) do
-    base = c.base and c.value or base
-    if c.value then
-      print(("  %-32s %10.0f %8.2f"):format(c.name, c.value, c.value / base))
-    end
-  end
+
+---One line of instructions.
+function M.instructions(title, program, base, target)
+  print(("  %-28s %-26s %9.0f %6.2f %s"):format(title, program.name, program.value, program.value / base,
+    program.ours and program.value / base > target and "MISSED" or ""))
 end
 
 ---What step.lua printed.

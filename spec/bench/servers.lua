@@ -1,68 +1,68 @@
--- The servers that the benchmarks talk to, on loopback: nginx for fast replies and a big file, slow.c for slow replies.
+-- The servers that the benchmarks talk to, on loopback: nginx, plain and with TLS + HTTP/2, for fast replies and files;
+-- slow.c for slow replies, behind the same nginx where they come over TLS.
+local h2 = require "spec.support.h2"
 local harness = require "harness"
-local socket = require "cqueues.socket"
 
 local M = {}
 
 -- The service's own sample of a finished task, as its documentation prints it.
-M.record = [[{"code":200,"msg":"success","data":{"taskId":"4d1c0f8e7a6b4e0f9b2d3c5a6e7f8091",]]
+local usual = [[{"code":200,"msg":"success","data":{"taskId":"4d1c0f8e7a6b4e0f9b2d3c5a6e7f8091",]]
   .. [["paramJson":"{\"prompt\":\"the boat turns\"}","completeTime":1781234873000,"response":{]]
   .. [["taskId":"4d1c0f8e7a6b4e0f9b2d3c5a6e7f8091","resultUrls":["https://tempfile.example/v/0b7d.mp4"],]]
   .. [["fullResultUrls":["https://tempfile.example/v/77aa.mp4"],"originUrls":null,"resolution":"720p",]]
   .. [["hasAudioList":[true],"seeds":[48213]},"successFlag":1,"errorCode":null,"errorMessage":"",]]
   .. [["createTime":1781234500000,"fallbackFlag":false}}]]
 
-local nginx = [[
+local function changed(from, to)
+  local start, stop = assert(usual:find(from, 1, true))
+  return usual:sub(1, start - 1) .. to .. usual:sub(stop + 1)
+end
+
+-- Each under a path of its own, as a base URL.
+M.records = {
+  usual = usual,
+  bare = changed([["fullResultUrls":["https://tempfile.example/v/77aa.mp4"],]], ""),
+  text = changed([=[["https://tempfile.example/v/0b7d.mp4"]]=], [=["[\"https://tempfile.example/v/0b7d.mp4\"]"]=]),
+  failed = usual:gsub('"response":{.-}', '"response":null'):gsub('"successFlag":1,"errorCode":null,"errorMessage":""',
+    '"successFlag":3,"errorCode":500,"errorMessage":"Your prompt was flagged by the content policy."'),
+}
+
+-- As many streams on one connection as exchanges may be in flight: nginx's default is 128.
+local CONF = [[
 daemon off;
 master_process off;
-pid DIR/nginx.pid;
-error_log DIR/error.log;
-events { worker_connections 4096; }
+pid nginx.pid;
+error_log error.log;
+worker_rlimit_nofile 16384;
+events { worker_connections 8192; }
 http {
   access_log off;
   sendfile on;
   keepalive_requests 2000000000;
   keepalive_timeout 600s;
-  client_body_temp_path DIR/client;
-  proxy_temp_path DIR/proxy;
-  fastcgi_temp_path DIR/fastcgi;
-  uwsgi_temp_path DIR/uwsgi;
-  scgi_temp_path DIR/scgi;
+  http2_max_concurrent_streams 1024;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  ssl_certificate server.pem;
+  ssl_certificate_key server.key;
+  upstream slow { server 127.0.0.1:SLOW_PORT; keepalive 2048; keepalive_requests 2000000000; }
   server {
-    listen 127.0.0.1:PORT;
-    location = /api/v1/veo/record-info { default_type application/json; return 200 'RECORD'; }
-    location = /big.mp4 { default_type video/mp4; alias DIR/big.mp4; }
+    listen 127.0.0.1:PLAIN_PORT;
+    listen 127.0.0.1:TLS_PORT ssl http2;
+    default_type application/json;
+    location /slow/ {
+      proxy_pass http://slow;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+    }
+    location /files/ { default_type video/mp4; alias FOLDER/; }
+RECORDS
   }
 }
 ]]
-
-local function free_port()
-  local server = assert(socket.listen { host = "127.0.0.1", port = 0 })
-  assert(server:listen())
-  local _, _, port = server:localname()
-  server:close()
-  return port
-end
-
-local function wait_for(port)
-  for _ = 1, 100 do
-    local con = socket.connect("127.0.0.1", port)
-    con:onerror(function(_, _, why) return why end)
-    local ok = con:connect(1)
-    con:close()
-    if ok then
-      return
-    end
-    os.execute("sleep 0.05")
-  end
-  error("no server on port " .. port)
-end
-
--- The shell ends the server when its standard input ends: on stop, and when the runner dies.
-local function run(command, log)
-  return assert(io.popen(("exec 2>>%s; %s </dev/null & pid=$!; cat >/dev/null; kill $pid; wait $pid"):format(
-    harness.quote(log), command), "w"))
-end
 
 -- An MP4 as far as its first bytes tell.
 local function big_file(path, mebibytes)
@@ -76,30 +76,36 @@ local function big_file(path, mebibytes)
   assert(file:close())
 end
 
----Starts both → { url, port, slow_url, stop }.
----@param env table { dir = scratch folder, bin = folder of the C programs }
-function M.start(env, mebibytes)
-  local port, slow_port = free_port(), free_port()
-  local log, record = env.dir .. "/servers.log", env.dir .. "/record.json"
-  local values = { DIR = env.dir, PORT = tostring(port), RECORD = M.record:gsub("\\", "\\\\") }
-  harness.write(env.dir .. "/nginx.conf", (nginx:gsub("%u%u%u%u?%u?%u?", values)))
-  harness.write(record, M.record)
-  big_file(env.dir .. "/big.mp4", mebibytes)
-  local pipes = {
-    run(("PATH=$PATH:/usr/sbin nginx -p %s -c %s -e %s"):format(harness.quote(env.dir),
-      harness.quote(env.dir .. "/nginx.conf"), harness.quote(log)), log),
-    run(("%s %d %s"):format(harness.quote(env.bin .. "/slow"), slow_port, harness.quote(record)), log),
-  }
-  wait_for(port)
-  wait_for(slow_port)
+local function locations()
+  local list = {}
+  for name, record in pairs(M.records) do
+    list[#list + 1] = ("    location /%s/ { return 200 '%s'; }"):format(name, record:gsub("\\", "\\\\"))
+  end
+  return table.concat(list, "\n")
+end
+
+---Starts both → { tls, plain: { url, slow, tls, port }, ca_file, stop }; `url .. "/usual"` is a base URL of quick replies.
+---@param env table { here = this folder, dir = scratch folder, bin = folder of the C programs }
+---@param files table  name → MiB
+function M.start(env, files)
+  local plain, tls, slow = h2.free_port(), h2.free_port(), h2.free_port()
+  assert(os.execute(("sh %s/../support/certificates.sh %s"):format(harness.quote(env.here), harness.quote(env.dir))))
+  harness.write(env.dir .. "/record.json", usual)
+  for name, mebibytes in pairs(files) do
+    big_file(env.dir .. "/" .. name, mebibytes)
+  end
+  local pipe = assert(io.popen(("exec 2>%s; %s %d %s </dev/null & pid=$!; cat >/dev/null; kill $pid; wait $pid"):format(
+    harness.quote(env.dir .. "/slow.log"), harness.quote(env.bin .. "/slow"), slow,
+    harness.quote(env.dir .. "/record.json")), "w"))
+  local values = { PLAIN_PORT = plain, TLS_PORT = tls, SLOW_PORT = slow, FOLDER = env.dir, RECORDS = locations() }
+  local nginx = h2.start_nginx(env.dir, (CONF:gsub("%u+_?%u+", values)))
   return {
-    port = port,
-    url = "http://127.0.0.1:" .. port,
-    slow_url = "http://127.0.0.1:" .. slow_port,
+    tls = { url = "https://127.0.0.1:" .. tls, slow = "https://127.0.0.1:" .. tls .. "/slow", tls = true },
+    plain = { url = "http://127.0.0.1:" .. plain, slow = "http://127.0.0.1:" .. slow, tls = false, port = plain },
+    ca_file = env.dir .. "/ca.pem",
     stop = function()
-      for _, pipe in ipairs(pipes) do
-        pipe:close()
-      end
+      nginx:close()
+      pipe:close()
     end,
   }
 end

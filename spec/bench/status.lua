@@ -5,6 +5,6 @@ local client = how == "core" and require("veo.core").new(options) or require("ve
 
 for i = 1, count do
   local reply = assert(client:status(("bench%08d"):format(i)))
-  assert(how == "core" and reply.code == 200 or reply.state == "succeeded")
+  assert(how == "core" and reply.code == 200 or reply.done)
 end
 client:close()

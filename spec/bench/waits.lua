@@ -1,6 +1,7 @@
--- waits.lua URL COUNT IN_FLIGHT: so many waits, each a job of its own, with IN_FLIGHT exchanges under way.
+-- waits.lua URL COUNT IN_FLIGHT [each]: so many waits with IN_FLIGHT exchanges under way, each a job of its own, or all
+-- through one `wait_each`.
 local veo = require "veo"
-local url, count, in_flight = arg[1], tonumber(arg[2]), tonumber(arg[3])
+local url, count, in_flight, each = arg[1], tonumber(arg[2]), tonumber(arg[3]), arg[4] == "each"
 
 local client = veo.new {
   base_url = url,
@@ -10,14 +11,26 @@ local client = veo.new {
   wait = { first = 0 },
 }
 local done = 0
-local function wait(i)
-  local status = assert(client:wait(("bench%08d"):format(i)))
+local function wait(id)
+  local status = assert(client:wait(id))
   assert(status.state == "succeeded")
   done = done + 1
 end
+
+local ids = {}
 for i = 1, count do
-  client:spawn(wait, i)
+  ids[i] = ("bench%08d"):format(i)
 end
-client:run()
+if each then
+  for _, status in client:wait_each(ids, { limit = in_flight }) do
+    assert(status.state == "succeeded")
+    done = done + 1
+  end
+else
+  for i = 1, count do
+    client:spawn(wait, ids[i])
+  end
+  client:run()
+end
 assert(done == count)
 client:close()

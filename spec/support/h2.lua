@@ -64,9 +64,9 @@ local function folders()
   return folder, shared or folder
 end
 
--- Below the ports that the system gives to connections, so that none takes it before nginx does.
 local last = 12000 + math.floor(cqueues.monotime() * 1000) % 16000
-local function free_port()
+---Below the ports that the system gives to connections, so that none takes it before nginx does.
+function M.free_port()
   repeat
     last = last + 1
     local probe = socket.listen { host = "127.0.0.1", port = last, reuseaddr = true }
@@ -81,8 +81,9 @@ end
 local COMMAND = "cd %s; unset LD_PRELOAD; ulimit -n $(ulimit -Hn); PATH=$PATH:/usr/sbin; "
   .. "nginx -p . -c nginx.conf -e error.log </dev/null & pid=$!; cat >/dev/null; kill $pid; wait $pid"
 
-local function start_nginx(folder, tls, servers)
-  helper.write(folder .. "/nginx.conf", (CONF:gsub("TLS", tls):gsub("SERVERS", servers)))
+---Starts nginx with that folder as its prefix; it ends when the pipe that is returned is closed.
+function M.start_nginx(folder, conf)
+  helper.write(folder .. "/nginx.conf", conf)
   local pipe = assert(io.popen(COMMAND:format(folder), "w"))
   local deadline = cqueues.monotime() + 10
   while not helper.read(folder .. "/nginx.pid") do -- it listens before it writes its number
@@ -110,12 +111,13 @@ end
 function M.start(options)
   local given = { tls = false }
   for name, value in pairs(options or {}) do given[name] = name ~= "tls" and value end
-  local api, media = free_port(), free_port()
+  local api, media = M.free_port(), M.free_port()
   given.public_url = "https://127.0.0.1:" .. api
   given.public_media_url = "https://127.0.0.1:" .. media
   local sim = plain_start(given)
   local folder, tls = folders()
-  local nginx = start_nginx(folder, tls, SERVER:format(api, sim.port) .. SERVER:format(media, sim.media_port))
+  local servers = SERVER:format(api, sim.port) .. SERVER:format(media, sim.media_port)
+  local nginx = M.start_nginx(folder, (CONF:gsub("TLS", tls):gsub("SERVERS", servers)))
   sim.ca_file = tls .. "/ca.pem"
 
   function sim:requests(filter)

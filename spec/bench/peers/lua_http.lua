@@ -1,17 +1,17 @@
--- lua-http: lua_http.lua URL COUNT IN_FLIGHT: status calls over IN_FLIGHT kept connections, decoded with lua-cjson.
+-- lua-http: lua_http.lua URL COUNT: status calls one after the other over one HTTP/2 connection, decoded with lua-cjson.
 local cqueues = require "cqueues"
 local http_client = require "http.client"
 local http_headers = require "http.headers"
 local cjson = require "cjson"
-local url, count, in_flight = arg[1], tonumber(arg[2]), tonumber(arg[3])
-local host, port = url:match("^http://([^:]+):(%d+)$")
+local url, count = arg[1], tonumber(arg[2])
+local host, port, prefix = url:match("^https://([^:]+):(%d+)(.*)$")
 
-local next_id = 0
-local function call(connection)
+local function call(connection, i)
   local headers = http_headers.new()
   headers:append(":method", "GET")
   headers:append(":authority", host .. ":" .. port)
-  headers:append(":path", ("/api/v1/veo/record-info?taskId=bench%08d"):format(next_id))
+  headers:append(":scheme", "https")
+  headers:append(":path", ("%s/api/v1/veo/record-info?taskId=bench%08d"):format(prefix, i))
   headers:append("authorization", "Bearer bench-key")
   headers:append("accept", "application/json")
   local stream = assert(connection:new_stream())
@@ -20,17 +20,12 @@ local function call(connection)
   assert(cjson.decode(assert(stream:get_body_as_string())).data.successFlag == 1)
 end
 
-local function worker()
-  local connection = assert(http_client.connect { host = host, port = tonumber(port), tls = false })
-  while next_id < count do
-    next_id = next_id + 1
-    call(connection)
+local loop = cqueues.new()
+loop:wrap(function()
+  local connection = assert(http_client.connect { host = host, port = tonumber(port), tls = true, version = 2 })
+  for i = 1, count do
+    call(connection, i)
   end
   connection:close()
-end
-
-local loop = cqueues.new()
-for _ = 1, in_flight do
-  loop:wrap(worker)
-end
+end)
 assert(loop:loop())
