@@ -160,9 +160,27 @@ static int is_url(const char *url, size_t length)
   return 1;
 }
 
+/* A list of one that was encoded once more: "[\"https://...\"]". */
+static int read_encoded_url(veo_json_scan *scan, link *url)
+{
+  veo_text text;
+  if(!veo_json_scan_string(scan, &text) || !text.escaped || text.length > MAX_URL)
+    return 0;
+  text.length = veo_unescape(&text, url->plain);
+  if(text.length < 4 || memcmp(url->plain, "[\"", 2) != 0 ||
+     memcmp(url->plain + text.length - 2, "\"]", 2) != 0 || memchr(url->plain, '\\', text.length))
+    return 0;
+  url->text.data = url->plain + 2;
+  url->text.length = text.length - 4;
+  url->plain[text.length - 2] = '\0';
+  return is_url(url->text.data, url->text.length);
+}
+
 static int read_url(veo_json_scan *scan, link *url)
 {
   veo_text text;
+  if(*scan->at == '"')
+    return read_encoded_url(scan, url);
   if(!veo_json_scan_char(scan, '[') || !veo_json_scan_string(scan, &text))
     return 0;
   if(text.escaped) {
@@ -243,6 +261,14 @@ static int read_data(veo_json_scan *scan, record *r)
                                  FIELD("errorMessage", read_no_message),
                                  FIELD("createTime", read_created),
                                  FIELD("creditsConsumed", NULL),
+                                 /* results that stand outside of the response */
+                                 FIELD("resultUrls", NULL),
+                                 FIELD("fullResultUrls", NULL),
+                                 FIELD("originUrls", NULL),
+                                 FIELD("resolution", NULL),
+                                 FIELD("hasAudioList", NULL),
+                                 FIELD("seeds", NULL),
+                                 FIELD("mediaIds", NULL),
                                  {NULL, 0, NULL}};
   return read_object(scan, fields, r);
 }
@@ -259,7 +285,7 @@ static int read_record(const char *text, size_t length, record *r)
     return 0;
   if(r->flag == 0)
     return !r->has_response;
-  return r->flag == 1 && r->new_url.text.data && r->whole_url.text.data && r->resolution.data;
+  return r->flag == 1 && r->new_url.text.data && r->resolution.data;
 }
 
 /* ------------------------------------------------------------------- writing */
@@ -318,8 +344,10 @@ static void set_url(lua_State *L, const char *name, const veo_text *url)
 static void set_results(lua_State *L, const record *r)
 {
   set_url(L, "resultUrls", &r->new_url.text);
-  lua_remove(L, -2);
-  set_url(L, "fullResultUrls", &r->whole_url.text);
+  if(r->whole_url.text.data) {
+    lua_remove(L, -2);
+    set_url(L, "fullResultUrls", &r->whole_url.text);
+  }
   lua_insert(L, -2);
   lua_setfield(L, -2, "video_url");
   set_text(L, "resolution", &r->resolution);

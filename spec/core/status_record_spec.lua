@@ -70,13 +70,22 @@ for _, text in ipairs { [[https:\/\/a.example\/b]], [[https:\/\/]], [[https:\/\/
   [[https:\/\/a]] .. ([[\/]]):rep(507), [[https:\/\/a\/]] .. ("x"):rep(2000) } do
   VALUES[#VALUES + 1] = '["' .. text .. '"]'
 end
+-- Lists that were encoded once more.
+for _, text in ipairs { [=[[\"https://a.example/b\"]]=], [=[[\"https:\/\/a.example\/b\"]]=],
+  [=[[\"https:\\/\\/a.example\\/b\"]]=], [=[ [\"https://a.example/b\"]]=], [=[[\"https://a.example/b\"] ]=],
+  [=[[\"https://a.example/b\",\"https://a.example/c\"]]=], [=[[\"https://a.example/b]]=], [=[[https://a.example/b]]=],
+  [=[\"https://a.example/b\"]=], [=[[\"\"]]=], [=[[\"]=], [=[\"]]=], [=[[\"https://a\nb\"]]=],
+  [=[[\"https://a.example/\u0041\"]]=], [=[[\"https://a.example/]=] .. ("x"):rep(1005) .. [=[\"]]=],
+  [=[[\"https://a.example/]=] .. ("x"):rep(995) .. [=[\"]]=] } do
+  VALUES[#VALUES + 1] = '"' .. text .. '"'
+end
 for _, depth in ipairs { 10, 20, 21, 30, 97, 98, 99, 100, 101, 130 } do
   VALUES[#VALUES + 1] = ("["):rep(depth) .. ("]"):rep(depth)
   VALUES[#VALUES + 1] = ('{"a":'):rep(depth) .. "1" .. ("}"):rep(depth)
 end
 
 local FIELDS = { "taskId", "successFlag", "paramJson", "createTime", "completeTime", "errorCode", "errorMessage",
-  "response", "info", "resultUrls", "creditsConsumed", "unknown" }
+  "response", "info", "resultUrls", "fullResultUrls", "seeds", "creditsConsumed", "unknown" }
 local INNER = { "resultUrls", "fullResultUrls", "originUrls", "resolution", "seeds", "hasAudioList", "mediaIds",
   "taskId" }
 local OUTER = { "code", "msg", "data", "unknown" }
@@ -141,8 +150,21 @@ describe("the usual record", function()
     assert.same({ 5, 1 }, { compare_all(bodies) })
   end)
 
+  it("is read by the core without a whole video, and with lists that were encoded once more", function()
+    local text = [=["[\"https://tempfile.example/v/0b7d.mp4\"]"]=]
+    local bodies = { envelope(succeeded(nil, { fullResultUrls = false })),
+      envelope(succeeded(nil, { fullResultUrls = "null" })), envelope(succeeded(nil, { resultUrls = text })),
+      envelope(succeeded(nil, { resultUrls = text, fullResultUrls = text })) }
+    assert.same({ 4, 0 }, { compare_all(bodies) })
+  end)
+
   it("with any field of any kind is read alike or left", function()
     local bodies = {}
+    for _, field in ipairs(FIELDS) do
+      for _, value in ipairs(VALUES) do
+        bodies[#bodies + 1] = envelope(succeeded({ [field] = value }, { fullResultUrls = false }))
+      end
+    end
     for _, value in ipairs(VALUES) do
       for _, field in ipairs(FIELDS) do
         bodies[#bodies + 1] = envelope(succeeded { [field] = value })
