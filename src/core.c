@@ -95,6 +95,21 @@ static int core_digest(lua_State *L)
   return 1;
 }
 
+/* core.keep(userdata, value): the value lives as long as the userdata. A driver's statement points at its connection
+ * and keeps no hold of it: a whole collection in the middle of finalizers frees the one before the other, which then
+ * crashes the host (LuaDBI 0.7.2, seen on LuaJIT). */
+static int core_keep(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TUSERDATA);
+  luaL_checkany(L, 2);
+  lua_settop(L, 2);
+  lua_createtable(L, 1, 0);
+  lua_insert(L, 2);
+  lua_rawseti(L, 2, 1);
+  veo_setuservalue(L, 1);
+  return 0;
+}
+
 int luaopen_veo_core(lua_State *L)
 {
   static const luaL_Reg functions[] = {{"new", veo_client_new},
@@ -117,6 +132,7 @@ int luaopen_veo_core(lua_State *L)
                                        {"boottime", veo_machine_boottime},
                                        {"guard", veo_guard_new},
                                        {"digest", core_digest},
+                                       {"keep", core_keep},
                                        {NULL, NULL}};
   pin();
   veo_client_register(L);

@@ -204,4 +204,27 @@ describe("a ledger on PostgreSQL", function()
     assert.falsy(tostring(err):find("geheim", 1, true))
     client:close()
   end)
+
+  -- A statement of LuaDBI points at its connection: of the two, a whole collection amid finalizers freed the one first.
+  it("is collected without being closed, in whatever order", function()
+    local script = helper.folder() .. "/garbage.lua"
+    helper.write(script, [[
+      local databases = require "veo.ledger.database"
+      for round = 1, 20 do
+        for _ = 1, 4 do
+          local db = databases.new(arg[1])
+          assert(db:transaction(function()
+            for n = 1, 5 do db:select("SELECT " .. n .. " AS n") end
+            return true
+          end, "reading"))
+        end
+        for step = 1, 400 do
+          collectgarbage("step", 1)
+          if step % (round * 2) == 0 then collectgarbage() end
+          local _ = { {}, {}, {}, {}, {}, {}, {}, {} }
+        end
+      end
+      print "fine"]])
+    assert.equal("fine\n", helper.output(ledgers.script(helper.lua(), script, server.uri)))
+  end)
 end)

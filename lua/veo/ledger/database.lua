@@ -119,6 +119,7 @@ local function statement(db, sql)
   local why
   made, why = db.connection:prepare(sql)
   if not made then error(problem(why), 0) end
+  core.keep(made, db.connection) -- or collecting both may crash the host
   db.statements[sql] = made
   return made
 end
