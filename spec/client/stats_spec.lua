@@ -119,6 +119,18 @@ describe("client:stats", function()
     assert.equal(0, client:stats().waits)
   end)
 
+  it("counts the orders that wait for a slot, and nothing that waits once it is closed", function()
+    client:close()
+    client = helper.client(sim, { rate = { count = 1, window = 60 }, max_in_flight = 1 })
+    for i = 1, 4 do client:spawn(client.extend, client, { taskId = sim.source, prompt = "shot " .. i }) end
+    helper.step_until(client, function() return client:stats().orders_queued == 3 end)
+    sim:script { { on = "status", hang = true } }
+    for _ = 1, 3 do client:spawn(client.wait, client, sim.source) end
+    helper.step_until(client, function() return client:stats().queued == 2 end)
+    client:close()
+    assert.equal(0, client:stats().queued)
+  end)
+
   it("counts retries, refusals and doubts", function()
     sim:script { { on = "extend", code = 429, times = 2 } }
     assert(client:extend { taskId = sim.source, prompt = "x" })

@@ -53,7 +53,11 @@ end
 ---@param semaphore veo.Semaphore
 ---@return integer
 function M.waiting(semaphore)
-  return #semaphore.line
+  local count = 0
+  for place in semaphore.line:each() do
+    if not semaphore.holders[place] then count = count + 1 end
+  end
+  return count
 end
 
 local function serve(ctx, semaphore)

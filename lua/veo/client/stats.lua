@@ -3,6 +3,7 @@
 local max = math.max
 local pairs = pairs
 
+local pending = require "veo.async.pending"
 local semaphores = require "veo.async.semaphore"
 
 -- Kinds that have not occurred are there too: a counter that begins with 1 shows no growth to Prometheus.
@@ -52,11 +53,11 @@ return function(Client, tools)
     local window = ctx.window
     stats.queued = stats.queued + ctx.scheduler.admission:count()
     stats.downloads_queued = semaphores.waiting(ctx.downloads)
-    stats.orders_queued = semaphores.waiting(ctx.slots)
+    stats.orders_queued = semaphores.waiting(ctx.slots) + (semaphores.is_full(ctx.slots) and 1 or 0) -- the first asks
     stats.slots_used = window:used()
     stats.slots_left = max(window.count - stats.slots_used, 0)
     stats.waits = ctx.watching
-    stats.jobs = ctx.scheduler.count
+    stats.jobs = pending.count(ctx.scheduler)
     return stats
   end
 end
