@@ -78,7 +78,8 @@ return function(Ledger, nonce)
       return leases.beat(db, self.owner, self.lease) or false
     end, "row")
     if living ~= nil then
-      if living then self.share(living + 1) else self.beat_at = huge end
+      self.share(living and living + 1 or 1) -- who holds nothing is not counted by the others either
+      if not living then self.beat_at = huge end
       return true
     end
     self.beat_at = self.now() + min(self.lease / 10, 5)
