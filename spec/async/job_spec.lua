@@ -69,6 +69,28 @@ describe("a job", function()
     assert.equal(50000, begun)
   end)
 
+  it("begins beside others that take all of every frame", function()
+    local busy = {}
+    for i = 1, 2 do
+      busy[i] = client:spawn(function()
+        while true do
+          local till = helper.now() + 0.001
+          while helper.now() < till do end -- luacheck: ignore
+          client:sleep(0)
+        end
+      end)
+    end
+    for _ = 1, 5 do client:step(0) end
+    local begun, frames = 0, 0
+    for _ = 1, 2000 do client:spawn(function() begun = begun + 1 end) end
+    while begun < 2000 do
+      client:step(0)
+      frames = frames + 1
+    end
+    assert.is_true(frames < 1000, frames)
+    for _, job in ipairs(busy) do job:cancel() end
+  end)
+
   it("does the whole work", function()
     local folder = helper.folder()
     local job = client:spawn(function()

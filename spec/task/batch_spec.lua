@@ -199,6 +199,41 @@ describe("many at once:", function()
       assert.equal("closed", select(2, job:result()).code)
     end)
 
+    it("says that its client was closed, wherever that happens", function()
+      local ids = {}
+      for i = 1, 30 do ids[i] = sim:add({ render = 0 }).taskId end
+      for _, when in ipairs { "before", "within", "log" } do
+        local closing
+        closing = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = false }, wait = FAST,
+          log = function() if when == "log" then closing:close() end end }
+        local following = closing:wait_each(ids)
+        if when == "before" then closing:close() end
+        local id, _, err
+        repeat
+          id, _, err = following()
+          if when == "within" then closing:close() end
+        until not id or err
+        assert.equal("closed", err and err.code, when)
+        closing:close()
+      end
+    end)
+
+    it("takes the time-outs of the queue one by one", function()
+      sim:script { { on = "status", hang = true } }
+      client:close()
+      client = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = false }, wait = FAST,
+        max_in_flight = 2, timeout = 0.2 }
+      local ids = {}
+      for i = 1, 2000 do ids[i] = "task" .. i end
+      local n = 0
+      local began = os.clock()
+      for _, _, err in client:wait_each(ids, { limit = 2000, timeout = 0.1 }) do
+        if err then n = n + 1 end
+      end
+      assert.equal(2000, n)
+      assert.is_true(os.clock() - began < 2, os.clock() - began) -- seconds of CPU: 0.1, and 2.6 where each went through all
+    end)
+
     for _, file in ipairs { "wait_each.lua", "admission.lua", "waiting.lua", "loop.lua" } do
       it("gives each task after an interruption anywhere in " .. file, function()
         local ids = {}

@@ -233,6 +233,7 @@ function Admission:close(scheduler)
       if is_queued(line[at]) then scheduler:wake(line[at], "closed") end
     end
   end
+  self.urgent, self.looks, self.empty = queue(), queue(), true
 end
 
 local function enter(self, line, waiter, due)
@@ -279,6 +280,7 @@ end
 ---@param request any
 function M.begin(scheduler, waiter, due, operation, request)
   local self = scheduler.admission
+  if scheduler.closed then return end -- in between; whoever waits for the look is told so
   waiter.started, waiter.failure, waiter.queued = nil, nil, nil
   scheduler:expect_call(waiter)
   if not self.empty or scheduler.core:room() <= 0 then

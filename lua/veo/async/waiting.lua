@@ -9,6 +9,8 @@
 local jobs = require "veo.async.job"
 local yieldable = require "veo.async.yieldable"
 
+local max = math.max
+
 local M = {}
 
 ---@class veo.Waiter
@@ -34,6 +36,8 @@ local TRIAL = yieldable.TRIAL
 local YIELD = {}
 -- A queue with fewer places is not made anew.
 local MANY = 1000
+-- New jobs get this of a step that may not sleep, whatever those take that go on (seconds).
+local FOR_FRESH = 0.00025
 
 -- Waking --------------------------------------------------------------------------------------------------------------
 
@@ -248,12 +252,12 @@ local function close_up(queue)
   return anew
 end
 
----Resumes the jobs whose wait is over, then new ones, in order; after `stop` one of each at most.
+---Resumes the jobs whose wait is over, then new ones, in order; after `stop` one of the first, and a few of the others.
 ---@param stop number|nil
 function M:run_ready(stop)
   self.stepping = true
   serve(self, self.woken, stop)
-  serve(self, self.fresh, stop)
+  serve(self, self.fresh, stop and max(stop, self.now() + FOR_FRESH))
   self.woken, self.fresh = close_up(self.woken), close_up(self.fresh)
   self.stepping = false
 end

@@ -205,11 +205,14 @@ function M.poke(ctx, taskId)
   end
   for run in pairs(ctx.each) do
     watch = run.open[taskId]
-    if watch and run.sleeping:has(watch) then
-      run.sleeping:remove(watch)
-      watch.due = ctx.now()
-      run.sleeping:add(watch)
-      ctx.scheduler:wake(run.waiter, "done")
+    while watch do
+      if run.sleeping:has(watch) then
+        run.sleeping:remove(watch)
+        watch.due = ctx.now()
+        run.sleeping:add(watch)
+        ctx.scheduler:wake(run.waiter, "done")
+      end
+      watch = watch.other
     end
   end
 end

@@ -12,11 +12,19 @@ local wire = require "veo.wire"
 
 local M = {}
 
--- A place is the waiter of one look at a time: { run, watch, due, tries, call }.
+-- A place is the waiter of one look at a time: { run, n, watch, due, tries, call }; `n` is where it stands in run.places.
 
 -- Whether a look is under way in a place, or has ended and is about to be judged.
 local function is_busy(run, place)
   return place.watch and run.ctx.scheduler:expects_call(place) and (place.transfer or place.queued or place.why)
+end
+
+local function close(run, watch)
+  local open, taskId = run.open, watch.taskId
+  local before = open[taskId]
+  if before == watch then open[taskId] = watch.other end
+  while before and before.other ~= watch do before = before.other end
+  if before then before.other = watch.other end
 end
 
 -- After an error that came in between: whoever has not ended and is neither looked at nor asleep is looked at now. A place
@@ -27,12 +35,17 @@ local function mend(run)
   for _, place in ipairs(run.places) do
     if is_busy(run, place) then
       busy[#busy + 1], looked_at[place.watch] = place, true
+      place.n = #busy
     else
       place.watch, place.why = nil, "cancelled"
       run.ctx.scheduler:called(place)
     end
   end
   run.places, run.free, run.live = busy, {}, 0
+  for i = 1, run.last do -- told, and perhaps not closed yet
+    local watch = run.ended[i] and run.ended[i][4]
+    if watch then close(run, watch) end
+  end
   for _, watch in pairs(run.open) do
     while watch do
       run.live = run.live + 1
@@ -46,19 +59,11 @@ local function mend(run)
   run.whole = true
 end
 
-local function close(run, watch)
-  local open, taskId = run.open, watch.taskId
-  local before = open[taskId]
-  if before == watch then open[taskId] = watch.other end
-  while before and before.other ~= watch do before = before.other end
-  if before then before.other = watch.other end
-end
-
 -- A look is over: the watch has ended or sleeps again. The order matters, for an error may come in between: a watch that
 -- is in no place and not asleep is looked at again.
 local function put_back(run, watch, status, err)
   if status or err then
-    run.ended[run.last + 1] = { watch.taskId, status, err }
+    run.ended[run.last + 1] = { watch.taskId, status, err, watch }
     run.last = run.last + 1
     close(run, watch)
     run.live = run.live - 1
@@ -71,6 +76,12 @@ end
 local function begin(place)
   local ctx = place.run.ctx
   ctx.scheduler:begin(place, place.due, ctx.api.look, place.watch.taskId)
+end
+
+local function new_place(run, call, n)
+  local place = { run = run, call = call, n = n }
+  run.places[n] = place
+  return place
 end
 
 local function is_unanswered(place, failure)
@@ -88,7 +99,8 @@ local function judge(place)
     return begin(place)
   end
   local status, err
-  run.whole = run.whole and watch and (reply or failure) and place.why == "done"
+  local whole = run.whole and watch and (reply or failure)
+  run.whole = false -- should an error come
   if watch and (reply or failure) then
     status, err = query.read(ctx, watch.taskId, reply, failure)
     status, err = waits.judge(ctx, watch, status, err)
@@ -97,7 +109,14 @@ local function judge(place)
   end
   place.watch = nil
   if watch then put_back(run, watch, status, err) end
-  if run.whole then run.free[#run.free + 1] = place else mend(run) end
+  if not whole then
+    mend(run)
+  elseif place.why == "done" then
+    run.free[#run.free + 1] = place
+  else -- the queue may still know it
+    run.free[#run.free + 1] = new_place(run, judge, place.n)
+  end
+  run.whole = true
   ctx.scheduler:called(place)
   if run.waiter then ctx.scheduler:wake(run.waiter, "done") end
 end
@@ -131,8 +150,7 @@ local function look(run, watch)
   if place then
     run.free[#run.free] = nil
   else
-    place = { run = run, call = judge }
-    run.places[#run.places + 1] = place
+    place = new_place(run, judge, #run.places + 1)
   end
   place.watch, place.due, place.tries = watch, max(watch.deadline, ctx.now() + 1), 0
   begin(place)
@@ -179,9 +197,10 @@ local function wait_for_end(ctx, run)
   waits.count(ctx, run.live)
   local cleanup = ctx.scheduler:on_drop { drop = leave }
   run.whole = false -- should an error come
-  local due, ok, why = start_looks(ctx, run), true, nil
-  run.whole = true
-  if not run.waiter.why then -- or one has ended without a look
+  local ok, due = ctx.scheduler:protect(start_looks, ctx, run)
+  local why = due -- or what was raised
+  run.whole = ok
+  if ok and not run.waiter.why then -- or one has ended without a look
     ok, why = ctx.scheduler:protect(ctx.scheduler.await, ctx.scheduler, nil, due, run.waiter)
   end
   ctx.scheduler:settled(cleanup)
