@@ -49,7 +49,7 @@ local function mend(run)
   for _, watch in pairs(run.open) do
     while watch do
       run.live = run.live + 1
-      if not looked_at[watch] and not run.sleeping:has(watch) then
+      if not looked_at[watch] and not watch.by_job and not run.sleeping:has(watch) then
         watch.due = run.ctx.now()
         run.sleeping:add(watch)
       end
@@ -125,7 +125,7 @@ end
 local function look_as_job(run, watch)
   local ctx = run.ctx
   local function over(status, err)
-    run.jobs = run.jobs - 1
+    run.jobs, watch.by_job = run.jobs - 1, nil
     put_back(run, watch, status, err)
     if run.waiter then ctx.scheduler:wake(run.waiter, "done") end
   end
@@ -142,7 +142,7 @@ end
 local function look(run, watch)
   local ctx = run.ctx
   if watch.options.on_progress then
-    run.jobs = run.jobs + 1
+    run.jobs, watch.by_job = run.jobs + 1, true
     ctx.scheduler:spawn(look_as_job, run, watch) -- should on_progress raise, the log hears of it
     return
   end
