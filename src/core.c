@@ -5,6 +5,7 @@
 #include "client.h"
 #include "clock.h"
 #include "compat.h"
+#include "console.h"
 #include "defaults.h"
 #include "digest.h"
 #include "files.h"
@@ -131,6 +132,9 @@ int luaopen_veo_core(lua_State *L)
                                        {"exists", veo_machine_exists},
                                        {"boottime", veo_machine_boottime},
                                        {"guard", veo_guard_new},
+                                       {"take_signals", veo_console_take},
+                                       {"signal", veo_console_signal},
+                                       {"columns", veo_console_columns},
                                        {"digest", core_digest},
                                        {"keep", core_keep},
                                        {NULL, NULL}};

@@ -7,7 +7,7 @@
 #define VEO_VERSION "0.1.0"
 #endif
 /* What the Lua half counts on, which looks for this number; it goes up when that changes. */
-#define VEO_INTERFACE 7
+#define VEO_INTERFACE 8
 
 #define VEO_BASE_URL "https://api.kie.ai"
 #define VEO_EXTEND_PATH "/api/v1/veo/extend"

@@ -9,7 +9,7 @@ local core = require "veo.core"
 local stdlib = require "veo.util.stdlib"
 
 -- Lua loads a core once from each path: a newer lua-veo, loaded where another was, meets the core of that one.
-if core.interface ~= 7 then
+if core.interface ~= 8 then
   error("veo: the core that is loaded here belongs to another lua-veo (" .. core.version
     .. "): start the program anew, or install this one under another path")
 end
@@ -18,12 +18,14 @@ end
 ---@field _VERSION string
 ---@field curl_version string   of the libcurl that is loaded
 ---@field now fun(): number     seconds of a clock that nobody sets: from no date, for how long something takes
+---@field console table        what a command needs of a process of its own: take_signals, signal, columns
 ---@field errors table  every code, what it means and what to do next
 ---@field prices table  what calls cost, and of which day that is
 ---@field webhook table  signatures and bodies of callbacks
 ---@field receiver table  receives callbacks (cqueues)
 ---@field simulator table  the service on loopback (cqueues)
-local M = { _VERSION = core.version, curl_version = core.curl_version, now = core.now }
+local M = { _VERSION = core.version, curl_version = core.curl_version, now = core.now,
+  console = { take_signals = core.take_signals, signal = core.signal, columns = core.columns } }
 
 local lacks = stdlib.missing()
 if lacks then -- nothing can be ordered without a client

@@ -1,0 +1,54 @@
+-- What the core does for a command, and only when it is asked: signals that are told, standard descriptors that are open.
+
+local helper = require "spec.support.helper"
+
+describe("core.take_signals", function()
+  local folder
+
+  setup(function() folder = helper.folder() end)
+  teardown(helper.sweep)
+
+  local function run(script, redirections)
+    helper.write(folder .. "/x.lua", 'local core = require "veo.core"\n' .. script)
+    return helper.output(("%s %s/x.lua %s; echo \"exit $?\""):format(helper.lua(), folder, redirections or ""))
+  end
+
+  local KILL = 'os.execute("kill -%s " .. core.pid()) '
+
+  it("changes nothing of a host that does not ask", function()
+    for name, number in pairs { TERM = 143, HUP = 129, PIPE = 141 } do
+      assert.matches("exit " .. number, run(KILL:format(name) .. 'print "still there"'))
+    end
+  end)
+
+  it("has them told, and how many there were", function()
+    local said = run("core.take_signals() assert(core.signal() == nil) " .. KILL:format "TERM"
+      .. "print(core.signal()) print(core.signal()) " .. KILL:format "HUP" .. KILL:format "PIPE"
+      .. "print(core.signal())")
+    assert.equal("TERM\t1\n\nHUP\t2\nexit 0\n", said)
+  end)
+
+  it("lets the third one end a process that does not look", function()
+    assert.matches("^exit 143", run("core.take_signals() " .. KILL:format "HUP" .. KILL:format "TERM"
+      .. KILL:format "TERM" .. 'print "still there"'))
+  end)
+
+  it("leaves alone what is ignored, as nohup does", function()
+    helper.write(folder .. "/y.lua", 'local core = require "veo.core" core.take_signals() '
+      .. KILL:format "HUP" .. "print(core.signal())")
+    assert.equal("\n", helper.output(("trap '' HUP; %s %s/y.lua"):format(helper.lua(), folder)))
+  end)
+
+  it("makes a closed standard output fail instead of being the next file that is opened", function()
+    local file = folder .. "/precious"
+    run(([[core.take_signals() local f = io.open(%q, "w") f:write("kept") f:flush()
+      io.stderr:write(tostring(io.stdout:write("x\n") and io.stdout:flush()), "\n")]]):format(file),
+      ">&- 2>" .. folder .. "/e")
+    assert.equal("kept", helper.read(file))
+    assert.is_nil(helper.read(folder .. "/e"):find("true", 1, true))
+  end)
+
+  it("tells no width where there is no terminal", function()
+    assert.equal("\nexit 0\n", run("print(core.columns(1))"))
+  end)
+end)
