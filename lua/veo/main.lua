@@ -1,12 +1,14 @@
 --- The `veo` command: bin/veo runs `require "veo.main"`. Its rooms:
 ---
----   cli/parser.lua    arguments                 cli/order.lua           extend, generate, chain
----   cli/session.lua   client, progress, Ctrl-C  cli/task.lua            wait, status, download, credits
----   cli/terminal.lua  what is printed where     cli/ledger.lua          tasks, resume, settle, prune, doctor
----   cli/report.lua    how a run ends            cli/local_commands.lua  simulate, explain
----                                               cli/preview.lua         preview
+---   cli/parser.lua    commands                  cli/order.lua           extend, generate, chain
+---   cli/arguments.lua what several of them take cli/task.lua            wait, status, download, credits
+---   cli/session.lua   client, ledger, signals   cli/ledger.lua          tasks, resume, settle, prune, doctor
+---   cli/terminal.lua  what is printed where     cli/local_commands.lua  simulate, explain
+---   cli/report.lua    how a run ends            cli/preview.lua         preview
+---   cli/target.lua    where a video goes        cli/ledger_place.lua    the ledger where none is named
 
 local interrupt = require "veo.cli.interrupt"
+local packages = require "veo.cli.packages"
 
 local HERE = { simulate = "local_commands", explain = "local_commands", preview = "preview" }
 local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
@@ -27,26 +29,43 @@ local function try(name)
   return nil, tostring(found)
 end
 
+local function has(arguments, word)
+  for _, argument in ipairs(arguments) do
+    if argument == word then return true end
+    if argument == "--" then return false end
+  end
+  return false
+end
+
+-- What is wrong before a client is there to ask.
+local function complain(arguments, message, more)
+  io.stderr:write("veo: ", message, "\n", more or "")
+  if has(arguments, "--json") then
+    io.stdout:write(require("veo.cli.json").encode { ok = false, exit = 1, error = { code = "invalid",
+      message = message } }, "\n")
+  end
+  return 1
+end
+
 -- The arguments as a table; nil, and the parser's complaint was told.
 local function parse(arguments)
   local argparse = try "argparse"
   if not argparse then
-    io.stderr:write("veo: the command needs argparse: luarocks install argparse, or on Debian apt-get install ",
-      "lua-argparse\n")
+    complain(arguments, "the command cannot read its arguments: " .. packages.missing "argparse")
     return nil
   end
   local parser = require("veo.cli.parser").new(argparse, version)
   local complaint
   -- parse calls it with the command's own parser, which knows the usage to show.
   function parser.error(command, message)
-    complaint = ("veo: %s\n\n%s\nMore: %s --help\n"):format(message, command:get_usage(),
-      command:get_usage():match("^Usage: (veo %l+)") or "veo")
+    complaint = { message, ("\n%s\nMore: %s --help\n"):format(command:get_usage(),
+      command:get_usage():match("^Usage: (veo %l+)") or "veo") }
     error(complaint, 0)
   end
   local fine, args = pcall(parser.parse, parser, arguments)
   if fine then return args end
   if not complaint then error(args, 0) end
-  io.stderr:write(complaint)
+  complain(arguments, complaint[1], complaint[2])
   return nil
 end
 
@@ -61,11 +80,11 @@ local function main(arguments)
   if here then return require("veo.cli." .. here)[args.command](args) end
   local loaded, why = try "veo"
   if not loaded then
-    io.stderr:write("veo: cannot be loaded: ", why, "\n")
-    return 1
+    if not try "cjson" then why = packages.missing "lua-cjson" end
+    return complain(arguments, "veo cannot be loaded: " .. why)
   end
   local report = require "veo.cli.report"
-  local term = require("veo.cli.terminal").new()
+  local term = require("veo.cli.terminal").new(args)
   session = require("veo.cli.session").new(args, term)
   local problem = session:open()
   if problem then return report.misused(term, args, problem) end

@@ -1,56 +1,16 @@
 -- The `veo` command as people and scripts meet it: a process of its own, against the simulator.
 
 local cjson = require "cjson"
+local command = require "spec.support.command"
 local errors = require "veo.errors"
 local helper = require "spec.support.helper"
-local ledgers = require "spec.support.ledgers"
-local simulator = require "veo.simulator"
 
 describe("the veo command", function()
+  local world = command.world { setup = setup, teardown = teardown, before_each = before_each }
+  local veo, extend, shell, plain = world.veo, world.extend, world.shell, command.plain
   local sim, folder
 
-  setup(function()
-    sim = simulator.start { speed = 1000, rate = false }
-    folder = helper.folder()
-    helper.write(folder .. "/veo", 'require "veo.main"\n')
-  end)
-  teardown(function()
-    sim:stop()
-    helper.sweep()
-  end)
-  before_each(function()
-    sim:reset()
-    os.execute("rm -rf " .. folder .. "/*.mp4* " .. folder .. "/*.db*")
-  end)
-
-  local function quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
-  local function command(arguments, environment)
-    local phrases = { "env -u KIE_API_KEY -u KIE_BASE_URL -u VEO_LEDGER" }
-    if not (environment and environment.KIE_API_KEY == false) then
-      phrases[#phrases + 1] = "KIE_API_KEY=" .. sim.api_key .. " KIE_BASE_URL=" .. sim.url
-    end
-    for name, value in pairs(environment or {}) do
-      if value then phrases[#phrases + 1] = name .. "=" .. quote(value) end
-    end
-    phrases[#phrases + 1] = helper.lua() .. " " .. folder .. "/veo"
-    for _, argument in ipairs(arguments) do phrases[#phrases + 1] = quote(argument) end
-    return table.concat(phrases, " ")
-  end
-
-  -- Exit code, standard output, standard error.
-  local function shell(text)
-    local code = helper.output(("{ %s; } >%s/out 2>%s/err; echo $?"):format(text, folder, folder))
-    return tonumber(code), helper.read(folder .. "/out"), helper.read(folder .. "/err")
-  end
-
-  local function veo(arguments, environment) return shell(command(arguments, environment) .. " </dev/null") end
-
-  local function plain(text) return (text:gsub("%p", "%%%0")) end
-
-  local function extend(prompt, ...)
-    return { "extend", sim.source, prompt, "--interval", "0.2", ... }
-  end
+  before_each(function() sim, folder = world.sim, world.folder end)
 
   describe("extend", function()
     it("orders, waits, saves, and prints the path alone on standard output", function()
@@ -108,7 +68,7 @@ describe("the veo command", function()
       assert.matches("exists already", err)
       assert.matches("%-%-force", err)
       assert.equal("mine", helper.read(path))
-      assert.equal(2, (veo(extend("x", "-o", folder .. "/no/such.mp4"))))
+      assert.equal(2, (veo(extend("x", "-o", path .. "/no/such.mp4"))))
       code, _, err = veo(extend("x", "-o", folder))
       assert.equal(2, code)
       assert.matches("a directory", err)
@@ -218,8 +178,8 @@ describe("the veo command", function()
     end)
 
     it("of what needs a ledger says so", function()
-      assert.matches("%-%-ledger", misused { "tasks" })
-      assert.matches("%-%-ledger", misused { "extend", sim.source, "x", "--key", "k" })
+      assert.matches("tasks needs a ledger", misused { "tasks", "--no-ledger" })
+      assert.matches("%-%-key needs a ledger", misused { "extend", sim.source, "x", "--key", "k", "--no-ledger" })
     end)
 
     it("without argparse names the package", function()
@@ -307,11 +267,11 @@ describe("the veo command", function()
       assert.equal(3, code)
       assert.equal("", out)
       assert.matches("to go on: veo wait running %-o", err)
-      assert.equal(1, (veo { "download", sim.source }))
+      assert.equal(1, (veo { "download", sim.source, "--no-save" }))
     end)
 
-    it("wait prints the link when no file is asked for", function()
-      local code, out = veo { "wait", sim.source }
+    it("wait prints the link when no file is wanted", function()
+      local code, out = veo { "wait", sim.source, "--no-save" }
       assert.equal(0, code)
       assert.matches("^http%S+\n$", out)
     end)
@@ -340,7 +300,7 @@ describe("the veo command", function()
     it("says which command pays for the rest only", function()
       local path = folder .. "/c.mp4"
       local code, _, err = veo { "chain", sim.source, "one", "[sim fail=2] it's", "three", "--interval", "0.2",
-        "-o", path }
+        "-o", path, "--no-ledger" }
       assert.equal(4, code)
       local _, charges = sim:charges()
       assert.equal(2, #charges)
@@ -349,238 +309,5 @@ describe("the veo command", function()
       assert.matches("saved: +%S+c%-hop1%.mp4", err)
       assert.is_nil(helper.read(path))
     end)
-  end)
-
-  describe("with a ledger", function()
-    local function has_ledger()
-      return helper.output(helper.lua() .. [[ -e 'require "DBI" print(pcall(require, "dbd.sqlite3"))']]):find("true", 1,
-        true)
-    end
-
-    it("never orders the same twice, and resumes, lists and settles", function()
-      if not has_ledger() then return pending("no LuaDBI here") end
-      local with = { VEO_LEDGER = folder .. "/l.db" }
-      local code, first = veo({ "extend", sim.source, "x", "--key", "shot 1", "--no-wait" }, with)
-      assert.equal(0, code)
-      local _, second = veo({ "extend", sim.source, "x", "--key", "shot 1", "--no-wait" }, with)
-      assert.equal(first, second)
-      local taskId = first:match("%S+")
-      assert.equal(0, (veo({ "extend", sim.source, "y", "--no-wait" }, with)))
-      local out, err
-      code, out, err = veo({ "extend", sim.source, "y", "--on-duplicate", "refuse" }, with)
-      assert.equal("", out)
-      assert.equal(2, code)
-      assert.matches("%-%-on%-duplicate allow", err)
-      code, out, err = veo({ "extend", sim.source, "[sim code=500]" }, with)
-      assert.equal(3, code)
-      assert.equal("", out)
-      local ref = err:match("to go on: veo settle (%x+) TASK")
-      assert.is_truthy(ref, err)
-
-      _, out = veo({ "tasks", "--json" }, with)
-      assert.equal(3, #cjson.decode(out).tasks)
-      code, out, err = veo({ "resume", "-o", folder .. "/{key}.mp4", "--interval", "0.2" }, with)
-      assert.equal(3, code, err)
-      assert.is_truthy(out:find(folder .. "/shot 1.mp4\n", 1, true), out)
-      assert.is_true(#helper.read(folder .. "/shot 1.mp4") > 1000)
-      assert.matches("2 saved, 1 uncertain", err)
-      sim:add { taskId = "other-prompt", prompt = "something else" }
-      local refused, _, why = veo({ "settle", ref, "other-prompt" }, with)
-      assert.equal(1, refused)
-      assert.matches("--force", why, 1, true)
-      assert.equal(0, (veo({ "settle", ref, "lost" }, with)))
-      code, out = veo({ "resume", "-o", folder .. "/{key}.mp4" }, with)
-      assert.equal(0, code)
-      assert.equal("", out)
-      _, out = veo({ "tasks" }, with)
-      assert.matches("saved%s+extend%s+" .. plain(taskId) .. "%s+key shot 1", out)
-      _, out = veo({ "tasks", "--open" }, with)
-      assert.equal("", out)
-      assert.equal(3, sim:count("POST", helper.EXTEND))
-      assert.equal(1, (veo({ "resume", "-o", "one-name-for-all.mp4" }, with)))
-      assert.equal(1, (veo({ "prune" }, with)))
-      code, out = veo({ "prune", "--days", "0", "--dry-run" }, with)
-      assert.equal(0, code)
-      assert.matches("would prune 3 orders", out)
-      _, out = veo({ "prune", "--days", "0", "--json" }, with)
-      assert.equal(3, cjson.decode(out).pruned)
-      assert.equal(first, (select(2, veo({ "extend", sim.source, "x", "--key", "shot 1", "--no-wait" }, with))))
-      assert.equal(3, sim:count("POST", helper.EXTEND))
-    end)
-
-    it("says what resume leaves to others, and what the service no longer knows", function()
-      if not has_ledger() then return pending("no LuaDBI here") end
-      local place = folder .. "/l.db"
-      local client = helper.client(sim, { ledger = place })
-      assert(client:extend { taskId = sim.source, prompt = "x" })
-      local _, _, err = veo({ "resume" }, { VEO_LEDGER = place })
-      assert.matches("resume: 1 held by other processes", err)
-      client:close()
-      ledgers.query(place, "UPDATE veo_tasks SET created = created - 15 * 86400")
-      sim:script { { on = "status", code = 404 } }
-      local code
-      code, _, err = veo({ "resume" }, { VEO_LEDGER = place })
-      assert.same({ 3, false }, { code, err:find("nothing was open", 1, true) ~= nil })
-      assert.matches("resume: 1 open", err)
-    end)
-
-    it("answers the same command again with the file that is there", function()
-      if not has_ledger() then return pending("no LuaDBI here") end
-      local path, with = folder .. "/k.mp4", { VEO_LEDGER = folder .. "/l.db" }
-      local same = extend("x", "--key", "k", "-o", path)
-      assert.equal(0, (veo(same, with)))
-      ledgers.query(folder .. "/l.db", "UPDATE veo_tasks SET created = 1, updated = 1, ended = 1")
-      sim:script { { on = { "status", "media" }, code = 500 } } -- nobody is asked
-      for _ = 1, 2 do
-        local code, out, err = veo(same, with)
-        assert.same({ 0, path .. "\n" }, { code, out }, err)
-        assert.matches("saved before: " .. plain(path), err)
-        ledgers.query(folder .. "/l.db", "UPDATE veo_tasks SET state = 'done'") -- as a kill leaves it
-      end
-      local code, _, err = veo(extend("another", "--key", "k", "-o", path), with)
-      assert.equal(1, code, err)
-      assert.matches("belongs to another request", err)
-      helper.write(path, "mine")
-      code, _, err = veo(same, with)
-      assert.is_true(code == 2 or code == 3, err)
-      assert.matches("exists", err)
-      assert.equal("mine", helper.read(path))
-      assert.equal(2, (veo(extend("y", "--key", "unknown", "-o", path), with)))
-      assert.equal(1, sim:count("POST", helper.EXTEND))
-
-      sim:script {}
-      path = folder .. "/c.mp4"
-      same = { "chain", sim.source, "one", "two", "--key", "c", "--interval", "0.2", "-o", path }
-      assert.equal(0, (veo(same, with)))
-      local out
-      code, out, err = veo(same, with)
-      assert.same({ 0, path .. "\n", 3 }, { code, out, sim:count("POST", helper.EXTEND) }, err)
-      assert.matches("saved before: " .. plain(path), err)
-    end)
-
-    it("answers it without a key too, also when its order was pruned, and asks nobody", function()
-      if not has_ledger() then return pending("no LuaDBI here") end
-      local place = folder .. "/l.db"
-      local with, calls = { VEO_LEDGER = place }, {
-        extend("x", "-o", folder .. "/1.mp4"), extend("x", "--key", "k", "-o", folder .. "/2.mp4"),
-        { "generate", "x", "--interval", "0.2", "-o", folder .. "/3.mp4" } }
-      for n, call in ipairs(calls) do assert.equal(0, (veo(call, with)), n) end
-      local requests = #sim:requests()
-      for _, pruned in ipairs { false, true } do
-        if pruned then assert.equal(0, (veo({ "prune", "--days", "0" }, with))) end
-        for n, call in ipairs(calls) do
-          local path = ("%s/%d.mp4"):format(folder, n)
-          local code, out, err = veo(call, with)
-          assert.same({ 0, path .. "\n" }, { code, out }, err)
-          assert.matches("saved before: " .. plain(path), err)
-        end
-      end
-      assert.equal(requests, #sim:requests())
-      helper.write(folder .. "/1.mp4", "mine")
-      assert.equal(2, (veo(calls[1], with)))
-      assert.same({ requests, "mine" }, { #sim:requests(), helper.read(folder .. "/1.mp4") })
-    end)
-
-    it("joins what was ordered by the same command before it was killed, and says so", function()
-      if not has_ledger() then return pending("no LuaDBI here") end
-      local path, with = folder .. "/k.mp4", { VEO_LEDGER = folder .. "/l.db" }
-      local same = { "extend", sim.source, "[sim render=3000]", "--interval", "0.2", "-o", path }
-      -- Nothing but the command itself is killed: the shell becomes it. It looks once the ledger has its task.
-      local pid = helper.output(("sh -c %s >%s/out 2>%s/err & echo $!"):format(
-        quote("exec " .. command(same, with) .. " </dev/null"), folder, folder)):match "%d+"
-      while sim:count("GET", helper.STATUS) == 0 do os.execute "sleep 0.01" end
-      os.execute("kill -9 " .. pid)
-      local code, out, err = veo(same, with)
-      local _, charges = sim:charges()
-      assert.same({ 0, path .. "\n", 1 }, { code, out, #charges }, err)
-      assert.matches("ordered before: task " .. plain(charges[1].taskId) .. "; not ordered again", err)
-    end)
-
-    it("without a pattern resumes without saving, and goes on listing what is finished", function()
-      if not has_ledger() then return pending("no LuaDBI here") end
-      local with = { VEO_LEDGER = folder .. "/l.db" }
-      local _, out = veo({ "extend", sim.source, "x", "--no-wait" }, with)
-      local taskId = out:match("%S+")
-      for _ = 1, 2 do
-        local code
-        code, out = veo({ "resume", "--interval", "0.2" }, with)
-        assert.equal(0, code)
-        assert.matches("^" .. plain(taskId) .. " http%S+\n$", out)
-      end
-    end)
-  end)
-
-  describe("on Ctrl-C", function()
-    -- Starts it, sends SIGINT after the file of standard error shows `pattern`, waits for its end.
-    local function interrupted(arguments, pattern)
-      return shell(([[%s </dev/null & pid=$!
-        n=0; until grep -q '%s' %s/err || [ $n -gt 500 ]; do n=$((n + 1)); sleep 0.01; done
-        kill -INT $pid; wait $pid]]):format(command(arguments), pattern, folder))
-    end
-
-    it("while it waits, says which task goes on and how", function()
-      local path = folder .. "/i.mp4"
-      local code, out, err = interrupted(extend("[sim render=100000]", "-o", path), "generating")
-      local _, charges = sim:charges()
-      assert.equal(3, code, err)
-      assert.equal("", out)
-      assert.matches("interrupted", err)
-      assert.matches("to go on: veo wait " .. plain(charges[1].taskId) .. " %-o " .. plain(path), err)
-    end)
-
-    it("while it orders, waits for the answer, so that the taskId is known", function()
-      -- The order is on its way once the simulator has seen it.
-      local code, _, err = shell(([[%s </dev/null & pid=$!
-        sleep 0.5; kill -INT $pid; wait $pid]]):format(command(extend("[sim delay=1.5]"))))
-      local _, charges = sim:charges()
-      assert.equal(1, #charges)
-      assert.equal(3, code)
-      assert.matches("stopping", err)
-      assert.matches("to go on: veo wait " .. plain(charges[1].taskId), err)
-    end)
-
-    it("while it fetches, keeps what came", function()
-      local path = folder .. "/f.mp4"
-      local code, _, err = shell(([[%s </dev/null & pid=$!
-        n=0; until [ -s %s.part ] || [ $n -gt 500 ]; do n=$((n + 1)); sleep 0.01; done
-        kill -INT $pid; wait $pid]]):format(command(extend("[sim:media drip=3000 times=1]", "-o", path)), path))
-      assert.equal(3, code, err)
-      assert.matches("to go on: veo download %S+ %-o ", err)
-      assert.is_nil(helper.read(path))
-      assert.is_true(#helper.read(path .. ".part") > 0)
-      code, _, err = shell(command { "download", err:match("veo download (%S+)"), "-o", path })
-      assert.equal(0, code, err)
-      assert.is_true(helper.read(path) == helper.read("lua/veo/simulator/clips/hop1.mp4"))
-    end)
-
-    it("at any instant loses no task that was paid", function()
-      local script = {}
-      for n = 1, 30 do
-        script[#script + 1] = ([[%s 2>%s/err%d & pid=$!; sleep %.3f; kill -INT $pid 2>/dev/null; wait $pid]]):format(
-          command({ "extend", sim.source, ("shot %d. [sim delay=0.03]"):format(n), "--timeout", "0.5" }), folder, n,
-          0.01 + n * 0.006)
-      end
-      shell(table.concat(script, "\n") .. "\n:")
-      local _, charges = sim:charges()
-      assert.is_true(#charges > 0)
-      for _, charge in ipairs(charges) do
-        local said = helper.read(folder .. "/err" .. charge.prompt:match("%d+"))
-        assert.is_truthy(said:find(charge.taskId, 1, true), charge.prompt .. said)
-      end
-    end)
-  end)
-
-  it("simulates the service, and ends at Ctrl-C while it answers", function()
-    local round = ([[%s </dev/null >%s/sim & pid=$!
-      n=0; until grep -qs KIE_API_KEY %s/sim || [ $n -gt 500 ]; do n=$((n + 1)); sleep 0.01; done
-      KIE_BASE_URL=$(sed -n 's/.*KIE_BASE_URL=//p' %s/sim) KIE_API_KEY=$(sed -n 's/.*KIE_API_KEY=//p' %s/sim) \
-        %s %s/veo credits
-      kill -INT $pid; (sleep 5; kill -9 $pid 2>/dev/null) >/dev/null 2>&1 & guard=$!
-      wait $pid || echo "ended with $?"
-      kill $guard]]):format(command { "simulate", "--speed", "100" }, folder, folder, folder, folder, helper.lua(),
-    folder) -- LuaJIT raises it inside whatever coroutine runs: one round in four met a connection's.
-    local _, out, err = shell("for round in 1 2 3 4 5 6 7 8 9 10; do " .. round .. "; rm " .. folder .. "/sim; done")
-    assert.equal(("10000\n"):rep(10), out, err)
-    assert.equal("", err)
   end)
 end)

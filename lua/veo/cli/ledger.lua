@@ -94,7 +94,7 @@ function M.resume(session, client)
     return ("resuming for %s, %s ended"):format(phrases.clock(veo.now() - began), phrases.count(ended, "task"))
   end)
   local summary, err = client:resume { path = args.output, wait = wait,
-    download = { overwrite = args.force, mkdir = args.mkdir },
+    download = { overwrite = args.force, mkdir = true },
     -- Without a file name nothing is handed over: the ledger goes on listing what is finished.
     on_result = args.output and function(_, record, why, file)
       ended = ended + 1

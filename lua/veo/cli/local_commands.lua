@@ -2,6 +2,7 @@
 
 local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"
+local packages = require "veo.cli.packages"
 local phrases = require "veo.cli.phrases"
 local suggest = require "veo.util.suggest"
 
@@ -12,8 +13,7 @@ function M.simulate(args)
   local ok, missing = pcall(require, "cqueues")
   if not ok then
     if interrupt.is(missing) then return 0 end
-    io.stderr:write("veo: the simulator needs cqueues: luarocks install cqueues, or on Debian apt-get install ",
-      "lua-cqueues\n", tostring(missing):match("[^\n]*") or "", "\n")
+    io.stderr:write("veo: there is no simulator: ", packages.missing "cqueues", "\n")
     return 1
   end
   local simulator = require "veo.simulator"

@@ -1,19 +1,29 @@
 --- The commands that cost credits: extend, generate, chain.
 
 local clean = require("veo.cli.terminal").clean
+local dry_run = require "veo.cli.dry_run"
+local errors = require "veo.errors"
+local prices = require "veo.cli.price"
 local save = require "veo.cli.save"
 
 local M = {}
 
 -- What cannot be saved is not ordered.
-local function how(args)
-  return { key = args.key, on_duplicate = args.on_duplicate, path = args.output, overwrite = args.force or nil,
-    mkdir = args.mkdir }
+local function how(session, operation)
+  local args = session.args
+  return { key = args.key, on_duplicate = args.on_duplicate, path = session.target:before(args.key, operation),
+    overwrite = args.force or nil, mkdir = true }
+end
+
+-- The video of an order that was made and saved before, under a name that follows from its task.
+local function saved_as(session, client, found)
+  local path = session.target.open and type(found.taskId) == "string" and save.path(session, found)
+  local before = path and save.saved_before(client, found.taskId, save.problem(session, client, path))
+  return before and save.save(session, client, before, found) or nil
 end
 
 -- Waits for an order and saves it, unless the arguments say that the taskId is enough.
-local function finish(session, client, task, err)
-  if not task then return nil, err end
+local function finish(session, client, task)
   if task.already then return save.before(session, task) end
   if session.args.no_wait then
     return { text = clean(task.taskId), json = { taskId = task.taskId, ref = task.ref, key = task.key,
@@ -21,63 +31,86 @@ local function finish(session, client, task, err)
   end
   session.taskId = task.taskId
   -- The download knows whether the file is this task's. The service is not asked: it may have forgotten the task.
-  local problem = task.joined and task.video_url and save.problem(session, client)
+  local path = task.joined and task.video_url and save.path(session, task)
+  local problem = path and save.problem(session, client, path)
   if problem and problem.code == "exists" then
     return save.save(session, client, { taskId = task.taskId, video_url = task.video_url, state = "succeeded" }, task)
   end
   return save.wait_and_save(session, client, task.taskId, task)
 end
 
+local function order(session, client, operation, params)
+  local args = session.args
+  session:showing("ordering", function() return "ordering" end, true)
+  local problem = save.folder_problem(session, client)
+  if problem then return nil, problem end
+  local options = how(session, operation)
+  if args.dry_run then return dry_run.run(session, client, operation, params, options) end
+  session.price = "price: " .. prices.tell(nil, operation, params.model)
+  local task, err = client[operation](client, params, options)
+  if task then return finish(session, client, task) end
+  local before = err.code == "duplicate" and not args.on_duplicate and not args.no_wait
+    and saved_as(session, client, err)
+  if before then return before end
+  return nil, err
+end
+
 ---@param session veo.cli.Session
 ---@param client veo.Client
 function M.extend(session, client)
   local args = session.args
-  session:showing("ordering", function() return "ordering" end, true)
-  return finish(session, client, client:extend({ taskId = args.task, prompt = args.prompt, model = args.model,
-    seeds = args.seeds, watermark = args.watermark, callBackUrl = args.callback }, how(args)))
+  return order(session, client, "extend", { taskId = args.task, prompt = args.prompt, model = args.model,
+    seeds = args.seeds, watermark = args.watermark, callBackUrl = args.callback })
 end
 
 ---@param session veo.cli.Session
 ---@param client veo.Client
 function M.generate(session, client)
   local args = session.args
-  session:showing("ordering", function() return "ordering" end, true)
-  return finish(session, client, client:generate({ prompt = args.prompt, model = args.model,
+  return order(session, client, "generate", { prompt = args.prompt, model = args.model,
     imageUrls = args.image and args.image[1] and args.image or nil, generationType = args.type,
     aspect_ratio = args.aspect_ratio, resolution = args.resolution, duration = args.duration, seeds = args.seeds,
-    watermark = args.watermark, callBackUrl = args.callback }, how(args)))
+    watermark = args.watermark, callBackUrl = args.callback })
 end
 
-local function outcome_of(result)
+-- A chain -------------------------------------------------------------------------------------------------------------
+
+local function json_of(result)
   local hops = {}
   for i, hop in ipairs(result.hops) do
     hops[i] = { hop = hop.hop, taskId = hop.taskId, path = hop.path, joined = hop.joined, ref = hop.ref }
   end
-  return { text = result.path or clean(result.taskId), json = { taskId = result.taskId, path = result.path,
-    bytes = result.bytes, state = "succeeded", hops = hops, video_url = result.status and result.status.video_url } }
+  return { taskId = result.taskId, path = result.path, bytes = result.bytes, state = "succeeded", hops = hops,
+    video_url = result.status and result.status.video_url }
 end
 
----@param session veo.cli.Session
----@param client veo.Client
-function M.chain(session, client)
+-- What all of it may cost is looked at before its first hop is paid.
+local function over_budget(args)
+  local price = prices.listed("extend", args.model)
+  local all = price and price * #args.prompts
+  if not args.max_credits or all and all <= args.max_credits then return nil end
+  return errors.new { code = "budget", operation = "chain", sent = "no", price = all, limit = args.max_credits,
+    message = all and ("chain: its %d prompts cost %g credits, more than the %g of --max-credits"):format(#args.prompts,
+      all, args.max_credits) or "chain: what it costs is not known, so --max-credits cannot be kept" }
+end
+
+local function options_of(session, path)
   local args = session.args
-  session.hop, session.hops = 1, #args.prompts
   local wait = session:wait_options()
   session.waiting = nil -- not before something is ordered
-  local look = wait.on_progress
   session:showing("ordering", function() return "looking at the source" end, true)
   local download
-  if args.output then
+  if path then
     local shown = session.text
-    download = session:download_options(args.output)
+    download = session:download_options(path)
     session.saving, session.text = session.text, shown
   end
-  local result, err = client:chain { taskId = args.task, prompts = args.prompts, path = args.output, key = args.key,
+  return { taskId = args.task, prompts = args.prompts, path = path, key = args.key,
     save_hops = args.save_hops, overwrite = args.force, repeat_failed = args.repeat_failed or nil, model = args.model,
     seeds = args.seeds, watermark = args.watermark, callBackUrl = args.callback,
     wait = { timeout = wait.timeout, first = wait.first, interval = wait.interval, max_interval = wait.max_interval,
-      growth = wait.growth, jitter = wait.jitter, on_progress = look },
-    download = { on_progress = download and download.on_progress, mkdir = args.mkdir },
+      growth = wait.growth, jitter = wait.jitter, on_progress = wait.on_progress },
+    download = { on_progress = download and download.on_progress, mkdir = true },
     on_progress = function(info)
       session.hop = info.hop
       if info.state == "submitting" then
@@ -85,16 +118,37 @@ function M.chain(session, client)
           return ("hop %d of %d: ordering"):format(info.hop, info.hops)
         end, true)
       elseif info.state == "saving" and session.saving then
-        session:showing("saving " .. args.output, session.saving, true)
+        session:showing("saving " .. path, session.saving, true)
       end
     end }
+end
+
+---@param session veo.cli.Session
+---@param client veo.Client
+function M.chain(session, client)
+  local args = session.args
+  session.hop, session.hops = 1, #args.prompts
+  local path = session.target:before(args.key, "chain")
+  local problem = over_budget(args) or save.folder_problem(session, client)
+  if problem then return nil, problem end
+  if args.dry_run then return dry_run.chain(session, client, path) end
+  session.price = "price: " .. prices.tell(nil, "extend", args.model, #args.prompts)
+  local result, err = client:chain(options_of(session, path))
   if not result then return nil, err end
-  if result.path and result.already then
-    session.term:note("saved before: " .. result.path)
-  elseif result.path and result.bytes then
-    session.term:note(("saved: %s, %d bytes"):format(result.path, result.bytes))
+  local json = json_of(result)
+  if not path and not session.target.none then
+    local saved
+    saved, err = save.save(session, client, result.status)
+    if not saved then return nil, errors.paid(err) end
+    json.path, json.bytes = saved.json.path, saved.json.bytes
+    return { text = saved.text, json = json }
   end
-  return outcome_of(result)
+  if result.path and result.already then
+    session.term:note("saved before: " .. result.path, "good")
+  elseif result.path and result.bytes then
+    session.term:note(("saved: %s, %d bytes"):format(result.path, result.bytes), "good")
+  end
+  return { text = args.print ~= "id" and result.path or clean(result.taskId), json = json }
 end
 
 return M

@@ -5,45 +5,52 @@ local arguments = require "veo.cli.arguments"
 local M = {}
 
 local EPILOG = [[
-The key comes from the environment, KIE_API_KEY, and never from an argument: everybody on a
-machine can read the arguments of its processes. KIE_BASE_URL names another service, such as
-that of `veo simulate`; VEO_LEDGER is the ledger where --ledger is not given.
+A prompt may be - (standard input) or @FILE; one that begins with @ is written @@.
 
-Results go to standard output (a path, a taskId), everything else to standard error. Exit codes:
-  0  done
-  1  wrong use: nothing was sent
-  2  failed, and nothing was charged: it may be run again
-  3  money was or may have been spent and the result is not here yet; the last lines say
-     how to go on
-  4  the service gave the task up
-  130  interrupted before anything was ordered]]
+The key comes from the environment, KIE_API_KEY, and never from an argument:
+everybody on a machine can read the arguments of its processes. KIE_BASE_URL
+names another service, such as that of `veo simulate`. VEO_LEDGER is the ledger
+where --ledger is not given; without both it is veo/orders.db below
+$XDG_STATE_HOME or ~/.local/state. VEO_LOG=json writes what happens to standard
+error, as a line of JSON for each event. NO_COLOR switches colours off.
+
+Results go to standard output (a path, a taskId), everything else to standard
+error. Exit codes:
+  0    done
+  1    wrong use: nothing was sent
+  2    failed, and nothing was charged: it may be run again
+  3    money was or may have been spent and the result is not here yet; the
+       last lines say how to go on
+  4    the service gave the task up
+  130  interrupted before anything was ordered (129 by SIGHUP, 143 by SIGTERM)]]
 
 -- The commands ---------------------------------------------------------------------------------------------------------
 
 local function orders(parser)
   local extend = parser:command("extend", "Extend a video, wait for it, save it. Costs credits.")
   extend:argument("task", "taskId of the video to extend.")
-  extend:argument("prompt", "What happens next.")
-  arguments.one_order(extend)
+  extend:argument("prompt", "What happens next; - or @FILE reads it.")
+  arguments.one_order(extend, { "fast", "quality", "lite" })
 
   local generate = parser:command("generate", "Generate a video, wait for it, save it. Costs credits.")
-  generate:argument("prompt", "What the video shows.")
+  generate:argument("prompt", "What the video shows; - or @FILE reads it.")
   generate:option("--image", "URL of a picture to start from; up to three."):argname("URL"):count("*")
     :convert(arguments.line)
-  generate:option("--type", "generationType."):argname("T"):convert(arguments.line)
+  generate:option("--type", "TEXT_2_VIDEO, FIRST_AND_LAST_FRAMES_2_VIDEO or REFERENCE_2_VIDEO."):argname("T")
+    :convert(arguments.line)
   generate:option("--aspect-ratio", "16:9, 9:16 or Auto."):argname("R"):convert(arguments.line)
   generate:option("--resolution", "720p, 1080p or 4k."):argname("R"):convert(arguments.line)
   generate:option("--duration", "Seconds: 4, 6 or 8."):argname("N"):convert(arguments.whole "--duration")
-  arguments.one_order(generate)
+  arguments.one_order(generate, { "veo3_fast", "veo3", "veo3_lite" })
 
   local chain = parser:command("chain", "Extend a video prompt by prompt, save the whole. Each prompt costs credits.")
   chain:argument("task", "taskId of the video to start from.")
   chain:argument("prompts", "What happens next, and then, and then."):args("+")
-  arguments.output(chain, "Save the whole video here.")
+  arguments.output(chain)
   chain:option("--save-hops", "Save what each prompt brought too: a pattern with {hop}."):argname("PATTERN")
     :convert(arguments.file)
   chain:flag("--repeat-failed", "Order hops again that the ledger knows as failed.")
-  arguments.ordering(chain)
+  arguments.ordering(chain, { "fast", "quality", "lite" })
   arguments.waiting(chain)
   arguments.network(chain)
 end
@@ -51,7 +58,7 @@ end
 local function tasks(parser)
   local wait = parser:command("wait", "Wait for a task, save its video. Free.")
   wait:argument("task", "taskId.")
-  arguments.output(wait, "Save the video here.")
+  arguments.output(wait)
   arguments.waiting(wait)
   arguments.ledger(wait)
   arguments.network(wait)
@@ -62,7 +69,7 @@ local function tasks(parser)
 
   local download = parser:command("download", "Save a finished video. Free.")
   download:argument("source", "taskId, or the URL of a result.")
-  arguments.output(download, "Save the video here.")
+  arguments.output(download)
   arguments.ledger(download)
   arguments.network(download)
 
@@ -72,15 +79,13 @@ end
 local function books(parser)
   local list = parser:command("tasks", "List the ledger's orders.")
   list:flag("--open", "Only those that have not ended or that you must settle.")
-  list:option("--state", "Only those in this state."):argname("STATE"):convert(arguments.line)
+  list:option("--state", "Only those in this state: intent, accepted, uncertain, done, saved, failed, refused or "
+    .. "lost."):argname("STATE"):convert(arguments.line)
   arguments.ledger(list)
   arguments.network(list)
 
   local resume = parser:command("resume", "Wait for every open task of the ledger, save their videos. Free.")
-  resume:option("-o --output", "Save them by this pattern: {taskId}, {key}, {ref}, {operation}, {day}.")
-    :argname("PATTERN"):convert(arguments.file)
-  resume:flag("--force", "Replace existing files.")
-  resume:flag("--mkdir", "Create the files' folders.")
+  arguments.pattern(resume)
   arguments.waiting(resume)
   arguments.ledger(resume)
   arguments.network(resume)
@@ -130,8 +135,8 @@ end
 function M.new(argparse, version)
   local parser = argparse("veo", "Extends Veo 3.1 videos: orders, waits, saves."):epilog(EPILOG)
     :command_target("command"):require_command(true)
-    :usage_max_width(100):help_max_width(100):help_description_margin(28)
-  parser:flag("-v --version", "Print the version."):action(function()
+    :usage_max_width(79):help_max_width(79):help_description_margin(26)
+  parser:flag("-V --version", "Print the version."):action(function()
     io.stdout:write(version(), "\n")
     os.exit(0)
   end)

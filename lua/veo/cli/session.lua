@@ -1,11 +1,15 @@
 --- One run of a command that talks to the service: its client, what was ordered, and what is shown meanwhile. The command
---- runs as a job, so that the progress line moves, and Ctrl-C is heard, while it waits.
+--- runs as a job, so that the progress line moves, and signals are heard, while it waits.
 
-local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
 local interrupt = require "veo.cli.interrupt"
+local ledger_place = require "veo.cli.ledger_place"
+local news = require "veo.cli.news"
+local packages = require "veo.cli.packages"
 local phrases = require "veo.cli.phrases"
-local transient = require "veo.util.transient"
+local prices = require "veo.cli.price"
+local prompts = require "veo.cli.prompt"
+local targets = require "veo.cli.target"
 local veo = require "veo"
 
 local M = {}
@@ -13,90 +17,28 @@ local M = {}
 ---@class veo.cli.Session
 ---@field args table            as parsed
 ---@field term veo.cli.Terminal
+---@field client veo.Client
+---@field target veo.cli.Target where videos are saved
 ---@field orders string[]       tasks that the service has accepted in this run
 ---@field taskId string|nil     the task this is about just now
 ---@field state string|nil      its state, as last seen
 ---@field sending string|nil    the billable call that has no answer yet
 ---@field waiting boolean|nil   a task is waited for that this run need not have ordered
 ---@field interrupted boolean|nil
+---@field price string|nil      what the order costs, told when it is sent
+---@field signal string|nil     what interrupted it: INT, TERM or HUP
+---@field end_at number|nil     when an answer is no longer waited for
 ---@field offline number|nil    since when there has been no connection
+---@field usual_ledger boolean|nil  the ledger is the command's own, or the environment's: hints need not name it
 local Session = {}
 Session.__index = Session
 
--- How often the progress line is painted, and Ctrl-C is asked for where there is none (milliseconds). A signal ends a
+-- How often the progress line is painted, and signals are asked for where there is none (milliseconds). A signal ends a
 -- sleep, so neither is how long Ctrl-C takes.
 local PAINT = 200
 local LISTEN = 1000
-
--- What the log tells --------------------------------------------------------------------------------------------------
-
-local hear = {}
-
--- Something answered, or there was no connection.
-local function heard(self, err)
-  self.offline = err and err.code == "network" and (self.offline or veo.now()) or nil
-end
-
-function hear.request(self, event)
-  self.sending = event.operation
-end
-
--- The id of a paid task is shown at once, whatever happens next.
-function hear.reply(self, event)
-  self.sending = nil
-  heard(self, event.err)
-  if not event.taskId then return end
-  self.orders[#self.orders + 1] = event.taskId
-  self.taskId, self.state = event.taskId, nil
-  local hop = self.hop and (" (hop %d of %d)"):format(self.hop, self.hops) or ""
-  self.term:note(("accepted: task %s%s"):format(clean(event.taskId), hop))
-end
-
-function hear.joined(self, event)
-  self.taskId, self.state = event.taskId, nil
-  self.term:note(("ordered before: task %s; not ordered again"):format(clean(event.taskId)))
-end
-
-function hear.retry(self, event)
-  if event.offline then
-    -- The cause is shown when the outage begins, so that a misspelt address is seen; then the progress line tells of
-    -- it.
-    heard(self, event.err)
-    if event.offline == 0 then
-      self.term:note("no connection, trying again until there is one (Ctrl-C ends it): " .. tostring(event.err))
-    end
-    return
-  end
-  if event.delay < 1 then return end
-  self.term:note(("trying again in %s: %s"):format(phrases.clock(event.delay), tostring(event.err)))
-end
-
-function hear.rate(self, event)
-  self:showing("rate", function() return "waiting for the account's rate window" end, true)
-end
-
-function hear.warning(self, event)
-  self.term:note("note: " .. event.message)
-end
-
-function hear.link(self, event)
-  self.term:note("note: " .. event.message)
-end
-
-function hear.ledger(self, event)
-  self.term:note("note: the ledger could not be written; this is tried again until it can: "
-    .. tostring(event.err))
-end
-
--- Of failed polls in a row with the same cause, only the first is told.
-function hear.poll(self, event)
-  heard(self, event.err)
-  local code = event.err and transient.is(event.err) and event.err.code
-  if code and code ~= self.trouble then
-    self.term:note(("no answer about task %s, looking again: %s"):format(clean(event.taskId), tostring(event.err)))
-  end
-  self.trouble = code
-end
+-- Who ends a service kills it soon after, often in 10 s: the answer to an order is waited for so long then (seconds).
+local PATIENCE = 5
 
 -- Making one -----------------------------------------------------------------------------------------------------------
 
@@ -112,12 +54,16 @@ local function environment(name)
   return value ~= "" and value or nil
 end
 
-local NEEDS_LEDGER = { tasks = true, resume = true, settle = true, prune = true, doctor = true }
+local function service() return environment("KIE_BASE_URL") or "service" end
 
----Makes the client. Nil, or what is wrong.
----@return string|nil problem
-function Session:open()
-  local args = self.args
+-- These work on the ledger itself.
+local NEEDS_LEDGER = { tasks = true, resume = true, settle = true, prune = true, doctor = true, batch = true,
+  spent = true, listen = true }
+-- These only look things up in one, so that none is made for them.
+local LOOKS = { wait = true, download = true }
+local ORDERS = { extend = "extend", generate = "generate", chain = "extend" }
+
+local function key_problem(args)
   local key = environment("KIE_API_KEY")
   if args.api_key then
     return "the API key is never taken from an argument, because the process list shows arguments to everybody on this "
@@ -125,24 +71,101 @@ function Session:open()
   elseif not key then
     return "no API key: put it into the environment, as KIE_API_KEY (never into an argument: the process list shows "
       .. "those to everybody on this machine)"
-  end
-  if args.key and args.key == key then
+  elseif args.key and args.key == key then
     return "--key names an order, and is kept in the ledger; the API key does not belong there: withdraw it, the "
       .. "process list has shown it"
   end
-  if not args.ledger then args.ledger, self.ledger_from_environment = environment("VEO_LEDGER"), true end
-  if NEEDS_LEDGER[args.command] and not args.ledger then
-    return args.command .. " needs a ledger: --ledger FILE, or VEO_LEDGER"
+end
+
+-- What cannot be had without a ledger.
+local function need(args)
+  return NEEDS_LEDGER[args.command] and args.command or args.key and "--key"
+    or args.on_duplicate and "--on-duplicate" or nil
+end
+
+-- Without a ledger: a notice, or what is wrong when one is needed.
+local function without(self, why)
+  local what = need(self.args)
+  if what then return ("%s needs a ledger: %s"):format(what, why) end
+  if not LOOKS[self.args.command] then
+    self.term:note(self.term:fold(("warning: no ledger is kept: %s. An order that is made twice may be paid twice, and "
+      .. "`veo resume` will not know it (--no-ledger says that this is meant)"):format(why), "  "), "warning")
   end
-  local function log(event)
-    local fn = hear[event.event]
-    if fn then fn(self, event) end
+end
+
+-- Names the ledger in the arguments. Nil, or what is wrong.
+local function choose_ledger(self)
+  local args = self.args
+  if args.no_ledger == nil then return nil end -- the command has none
+  if args.no_ledger then
+    if args.ledger then return "--ledger and --no-ledger contradict each other" end
+    local what = need(args)
+    return what and what .. " needs a ledger, and --no-ledger asks for none" or nil
   end
-  local ok, client = pcall(veo.new, { api = args.api, deadline = args.deadline, ledger = args.ledger, log = log })
+  if not args.ledger then args.ledger, self.usual_ledger = environment("VEO_LEDGER"), true end
+  if args.ledger then return nil end
+  local place = ledger_place.find(not LOOKS[args.command], service())
+  if place.problem then return place.problem end
+  if place.lacks then return without(self, place.lacks) end
+  args.ledger, self.own_ledger = place.path, place.path ~= nil
+  if place.made then
+    self.term:note(("orders are remembered from now on, in %s (--no-ledger: not)"):format(place.path))
+  end
+end
+
+local function new_client(self)
+  local args = self.args
+  local limit, listed = args.max_credits, nil
+  local operation = args.dry_run and ORDERS[args.command]
+  if operation then -- nothing can be ordered, whatever it costs
+    limit = args.ledger and { day = 0 } or 0
+    listed = not prices.listed(operation, args.model) and { [operation] = 1 } or nil
+  end
+  local ok, client = pcall(veo.new, { api = args.api, deadline = args.deadline, ledger = args.ledger, prices = listed,
+    max_credits = limit, log = function(event) news.hear(self, event) end })
   if not ok and interrupt.is(client) then error(client, 0) end
-  if not ok then return (tostring(client):gsub("^veo%.new: ", "")) end
-  self.client = client
-  return nil
+  if ok then return client end
+  local why = tostring(client):gsub("^veo%.new: ", "")
+  if why:find("LuaDBI", 1, true) then
+    return nil, "the ledger cannot be opened: "
+      .. packages.missing(why:find("PostgreSQL", 1, true) and "LuaDBI for PostgreSQL" or "LuaDBI")
+  end
+  return nil, phrases.translate(why)
+end
+
+-- The command's own ledger may be another service's: then this one's stands beside it.
+local function right_account(self)
+  local _, err = self.client:tasks { limit = 1 }
+  if not err or err.cause ~= "account" then return nil end
+  self.client:close()
+  local place = ledger_place.find(not LOOKS[self.args.command], service(), true)
+  if place.problem then return place.problem end
+  self.args.ledger = place.path
+  local problem = place.lacks and without(self, place.lacks)
+  if problem then return problem end
+  if place.made then
+    self.term:note(("orders of this service are remembered in a ledger of their own, %s"):format(place.path))
+  end
+  self.client, problem = new_client(self)
+  return problem
+end
+
+---Makes the client. Nil, or what is wrong.
+---@return string|nil problem
+function Session:open()
+  local problem = key_problem(self.args) or prompts.resolve(self.args)
+  if problem then return problem end
+  veo.console.take_signals()
+  self.target, problem = targets.new(self.args)
+  if not self.target then return problem end
+  if self.target.stdout and veo.console.columns(1) then
+    return "-o - would write the video to this terminal: send it to a file or a program"
+  end
+  problem = choose_ledger(self)
+  if problem then return problem end
+  self.client, problem = new_client(self)
+  if not self.client then return problem end
+  return self.own_ledger and self.args.ledger and right_account(self) or nil
 end
 
 -- What is shown --------------------------------------------------------------------------------------------------------
@@ -166,89 +189,51 @@ local function paint(self)
   end
   self.term:progress(text, self.offline and "offline" or self.key, self.minor or self.offline ~= nil)
 end
+Session.paint = paint
 
 ---Options of a wait that keep the progress line going.
 ---@return table
-function Session:wait_options()
-  local args, now = self.args, veo.now
-  local began, next_at, state = now(), nil, "waiting"
-  self.waiting = true
-  local options = { timeout = args.timeout }
-  if args.interval then
-    options.first = math.min(args.interval, 10)
-    options.interval, options.max_interval, options.growth, options.jitter = args.interval, args.interval, 1, 0
-  end
-  local function text()
-    local when = ""
-    if next_at then
-      local left = next_at - now()
-      when = left > 0.5 and (", next look in %d s"):format(math.ceil(left)) or ", looking"
-    end
-    local ended = state == "succeeded" or state == "failed"
-    -- The id comes last: a narrow window shows what changes.
-    return ("%s%s %s %s%s, task %s"):format(self.hop and ("hop %d of %d: "):format(self.hop, self.hops) or "", state,
-      ended and "after" or "for", phrases.clock(now() - began), self.term.live and when or "", tostring(self.taskId))
-  end
-  self:showing("waiting " .. tostring(self.taskId), text, true)
-  function options.on_progress(status, info)
-    if info.err then
-      next_at = now() + info.next
-      return
-    end
-    self.taskId, self.state = status.taskId, status.state
-    state, next_at = status.state, info.next and now() + info.next
-    self:showing(status.state .. " " .. status.taskId, text)
-    paint(self) -- or the end would be told before the last state
-  end
-  return options
-end
+function Session:wait_options() return require("veo.cli.progress").wait(self) end
 
 ---Options of a download that keep the progress line going.
 ---@param path string
 ---@return table
-function Session:download_options(path)
-  local bytes, total, info = 0, nil, {}
-  self:showing("saving " .. path, function()
-    local text = { path .. ":" }
-    if total then
-      text[#text + 1] = ("%d %%, %s of %s"):format(math.floor(bytes * 100 / math.max(total, 1)), phrases.bytes(bytes),
-        phrases.bytes(total))
-    else
-      text[#text + 1] = phrases.bytes(bytes)
-    end
-    if info.rate then text[#text + 1] = ("(%s/s%s)"):format(phrases.bytes(info.rate),
-      info.left and (", %s left"):format(phrases.clock(info.left)) or "")
-    end
-    return table.concat(text, " ")
-  end, true)
-  return { overwrite = self.args.force, mkdir = self.args.mkdir, on_progress = function(...)
-    bytes, total, info = ...
-    if not info.offline then self.offline = nil end
-  end }
-end
+function Session:download_options(path) return require("veo.cli.progress").download(self, path) end
 
 -- Running --------------------------------------------------------------------------------------------------------------
 
--- Ctrl-C: the job is cancelled; an order that may have been sent still waits for its answer.
+-- The first signal: the job is cancelled; an order that may have been sent still waits for its answer.
 local function stop(self)
   self.interrupted = true
   self.text = nil
   self.job:cancel()
   if self.job:status() ~= "pending" then return end
-  self.term:note(self.term:fold("stopping: an order was sent, so its answer is waited for, or a paid task could be "
-    .. "lost (Ctrl-C again ends at once)"))
+  self.term:problem(self.term:fold("veo: stopping; an order was sent, so its answer is waited for, or a paid task "
+    .. "could be lost (Ctrl-C again ends at once)"))
+  if self.signal ~= "INT" then self.end_at = veo.now() + PATIENCE end
 end
 
-local function drive(self, breathe)
+-- The second one: what was sent has no answer, which the ledger notes when the client is closed.
+local function ended(self)
+  return errors.new { code = self.sending and "uncertain" or "cancelled", operation = self.sending,
+    message = self.sending and self.sending .. ": ended before the service's answer came"
+      or "ended before the call did" }
+end
+
+local function drive(self)
   while self.job:status() == "pending" do
     local pending, err = self.client:step(self.term.live and PAINT or LISTEN)
-    if not pending then -- LuaJIT's Ctrl-C has torn the step itself
-      self.torn = err
-      return
-    end
+    if not pending then return nil, err end
     paint(self)
-    if breathe() then stop(self) end
+    local name, count = veo.console.signal()
+    self.signal = self.signal or name
+    if name and count > 1 or self.end_at and veo.now() > self.end_at then
+      self.interrupted = true
+      return nil, ended(self)
+    end
+    if name then stop(self) end
   end
+  return true
 end
 
 ---Runs `command(session, client)` to its end.
@@ -257,22 +242,10 @@ end
 ---@return veo.Error|nil err
 function Session:run(command)
   self.job = self.client:spawn(command, self, self.client)
-  local ended, err = interrupt.run(function(breathe) drive(self, breathe) end)
-  if not ended and interrupt.is(err) then
-    stop(self)
-    ended, err = interrupt.run(function(breathe) drive(self, breathe) end)
-  end
+  local whole, err = drive(self)
   self.term:wipe()
-  if not ended then error(err, 0) end
-  if self.torn then return nil, self.torn end
-  local outcome
-  outcome, err = self.job:result()
-  if err and err.code == "job_failed" and interrupt.is(err.cause) then -- LuaJIT's Ctrl-C hit the job itself
-    self.interrupted = true
-    err = errors.new { code = self.sending and "uncertain" or "cancelled", operation = self.sending,
-      message = "the call was interrupted before its answer came" }
-  end
-  return outcome, err
+  if not whole then return nil, err end
+  return self.job:result()
 end
 
 ---Ends the client.

@@ -1,39 +1,47 @@
 --- What a person sees. Results go to standard output and nothing else does; on a terminal one line of standard error
 --- follows what is going on, in a log file only what changed is written.
 
+local json = require "veo.cli.json"
+local veo = require "veo"
 local visible = require "veo.util.visible"
 
 local M = {}
 
 ---@class veo.cli.Terminal
 ---@field live boolean     standard error is a terminal that can overwrite a line
----@field columns integer
+---@field columns integer  its width, as it is now
+---@field quiet boolean|nil  nothing but errors
+---@field as_json boolean|nil  standard error is a line of JSON for each event
 local Terminal = {}
 Terminal.__index = Terminal
 
 -- Without a terminal, a wait says that it goes on after this many seconds.
 local STILL = 60
 
--- Plain Lua has neither isatty nor the window's width; a shell that inherits standard error does. One process answers
--- both: it prints nothing where standard error is not a terminal.
-local function look()
-  local dumb = os.getenv("TERM")
-  if dumb == nil or dumb == "" or dumb == "dumb" then return nil end
-  local pipe = io.popen("unset KIE_API_KEY KIE_WEBHOOK_KEY VEO_LEDGER; "
-    .. "test -t 2 && { stty size <&2 2>/dev/null || echo 24 80; }")
-  if not pipe then return nil end
-  local size = pipe:read("*a")
-  pipe:close()
-  local columns = size and size:match("^%d+ (%d+)")
-  if not columns then return nil end
-  columns = tonumber(columns)
-  return columns >= 20 and columns or 80
+local COLOURS = { error = "31", warning = "33", good = "32" }
+
+local function environment(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
 end
 
+-- A window can be made narrower while the command runs; one that tells nothing sensible counts as usual.
+local function measure(self)
+  local columns = self.can_move and veo.console.columns(2)
+  self.live = columns and true or false
+  self.columns = columns and columns >= 20 and columns or 80
+end
+
+---@param args { quiet: boolean|nil }|nil
 ---@return veo.cli.Terminal
-function M.new()
-  local columns = look()
-  return setmetatable({ live = columns ~= nil, columns = columns or 80, shown = false, said_at = 0 }, Terminal)
+function M.new(args)
+  local kind = environment("TERM")
+  local self = setmetatable({ can_move = kind ~= nil and kind ~= "dumb", shown = false, said_at = 0,
+    quiet = args and args.quiet, as_json = environment("VEO_LOG") == "json" or nil }, Terminal)
+  if self.as_json then self.can_move = false end
+  measure(self)
+  self.coloured = self.live and not environment("NO_COLOR")
+  return self
 end
 
 ---Text from elsewhere cannot steer the terminal.
@@ -62,11 +70,47 @@ function Terminal:wipe()
   self.shown = false
 end
 
----Lines that stay.
----@param text string
-function Terminal:note(text)
+local function write(self, text, kind)
   self:wipe()
-  io.stderr:write((text:gsub("[^\n\t]+", M.clean)), "\n")
+  if self.as_json then
+    io.stderr:write(json.encode { event = kind == "error" and "problem" or "note", message = text }, "\n")
+    return
+  end
+  text = text:gsub("[^\n\t]+", M.clean)
+  local colour = self.coloured and COLOURS[kind]
+  -- The first word tells what it is, and is what is coloured.
+  if colour then text = text:gsub("^[^%s]+", "\27[" .. colour .. "m%0\27[0m") end
+  io.stderr:write(text, "\n")
+end
+
+---Lines that stay, unless only errors are wanted.
+---@param text string
+---@param kind "good"|"warning"|nil  its colour
+function Terminal:note(text, kind)
+  if not self.quiet then write(self, text, kind) end
+end
+
+---Lines about what went wrong, and about money: always told.
+---@param text string
+function Terminal:problem(text)
+  write(self, text, "error")
+end
+
+---One event of the library's log.
+---@param event table  without secrets
+function Terminal:event(event)
+  if self.as_json then
+    io.stderr:write(json.encode(event), "\n")
+    return
+  end
+  local words = {}
+  for name, value in pairs(event) do
+    if name ~= "event" and name ~= "at" then
+      words[#words + 1] = name .. "=" .. (type(value) == "table" and json.encode(value) or tostring(value))
+    end
+  end
+  table.sort(words)
+  write(self, ("%s %s %s"):format(event.at, event.event, table.concat(words, " ")))
 end
 
 ---What is going on. The text may change all the time; where no line can be overwritten it is written when `key` changes,
@@ -75,6 +119,8 @@ end
 ---@param key string
 ---@param minor boolean|nil  that it has begun is no news
 function Terminal:progress(text, key, minor)
+  if self.quiet or self.as_json then return end
+  measure(self)
   text = M.clean(text)
   if self.live then
     -- The last column stays free: some terminals wrap as soon as it is filled.
@@ -88,6 +134,15 @@ function Terminal:progress(text, key, minor)
   self.key, self.said_at = key, now
   if quiet then return end
   io.stderr:write(text, "\n")
+end
+
+---A bar of so many columns.
+---@param share number  0 to 1
+---@param width integer
+---@return string
+function Terminal:bar(share, width)
+  local full = math.floor(math.max(0, math.min(share, 1)) * width)
+  return "[" .. ("#"):rep(full) .. ("-"):rep(width - full) .. "]"
 end
 
 ---A result. False when it could not be written.

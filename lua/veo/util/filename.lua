@@ -23,12 +23,12 @@ local function escape(char)
 end
 
 -- A key or a taskId as a part of a name. Different values stay different: letters of any script are kept, and what some
--- file system refuses, or would leave the folder, is percent-encoded.
+-- file system refuses, would leave the folder, or look like an option, is percent-encoded.
 local function safe(text)
   text = tostring(text)
   if text == "" then return "%" end
   local foreign = texts.bad_utf8(text) and "\128-\255" or "" -- bytes that are no letters
-  return (gsub(gsub(text, '[%z\1-\31\127/\\:*?"<>|%%' .. foreign .. "]", escape), "^%.", "%%2E"))
+  return (gsub(gsub(text, '[%z\1-\31\127/\\:*?"<>|%%' .. foreign .. "]", escape), "^[.-]", escape))
 end
 
 -- The start of a value, and a hash of all of it. No other value ends like this: elsewhere two digits follow a percent
