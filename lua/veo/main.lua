@@ -80,7 +80,6 @@ local function main(arguments)
   if here then return require("veo.cli." .. here)[args.command](args) end
   local loaded, why = try "veo"
   if not loaded then
-    if not try "cjson" then why = packages.missing "lua-cjson" end
     return complain(arguments, "veo cannot be loaded: " .. why)
   end
   local report = require "veo.cli.report"

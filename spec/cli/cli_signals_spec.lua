@@ -28,15 +28,48 @@ describe("the veo command", function()
       assert.matches("to go on: veo wait " .. plain(charges[1].taskId) .. " %-o " .. plain(path), err)
     end)
 
+    local function ordered()
+      world.wait_for(function() return sim:count("POST", helper.EXTEND) > 0 end)
+    end
+
     it("while it orders, waits for the answer, so that the taskId is known", function()
-      -- The order is on its way once the simulator has seen it.
-      local code, _, err = shell(([[%s </dev/null & pid=$!
-        sleep 0.5; kill -INT $pid; wait $pid]]):format(world.command(extend("[sim delay=1.5]"))))
+      world.start(extend "[sim delay=1.5]")
+      ordered()
+      world.send "INT"
+      local code, _, err = world.finish()
       local _, charges = sim:charges()
-      assert.equal(1, #charges)
-      assert.equal(3, code)
+      assert.same({ 3, 1 }, { code, #charges }, err)
       assert.matches("stopping", err)
       assert.matches("to go on: veo wait " .. plain(charges[1].taskId), err)
+    end)
+
+    for _, names in ipairs { { "INT", "INT" }, { "TERM", "TERM" }, { "HUP", "INT" }, { "TERM" } } do
+      it("and on " .. table.concat(names, ", ") .. " while it orders, says what may have been paid", function()
+        world.start(extend "[sim delay=600]") -- longer than anybody waits
+        ordered()
+        for _, name in ipairs(names) do
+          world.send(name)
+          world.until_said "stopping"
+        end
+        local code, out, err = world.finish()
+        assert.same({ 3, "" }, { code, out }, err)
+        assert.matches("uncertain: extend: ended before", err)
+        assert.matches("Credits may have been charged", err)
+        if not command.has_ledger() then return end
+        assert.matches("to go on: veo tasks %-%-open", err)
+        assert.matches("uncertain%s+extend%s+%(no taskId; ref %x+%)", (select(2, world.veo { "tasks", "--open" })))
+      end)
+    end
+
+    it("ends as shells say it when nothing was ordered", function()
+      for name, expected in pairs { INT = 130, TERM = 143, HUP = 129 } do
+        world.start(extend "x", { KIE_BASE_URL = "http://127.0.0.1:1" })
+        world.until_said "no connection"
+        world.send(name)
+        local code, _, err = world.finish()
+        assert.equal(expected, code, err)
+        assert.matches("interrupted; nothing was ordered", err)
+      end
     end)
 
     it("while it fetches, keeps what came", function()
@@ -77,8 +110,8 @@ describe("the veo command", function()
         %s %s/veo credits
       kill -INT $pid; (sleep 5; kill -9 $pid 2>/dev/null) >/dev/null 2>&1 & guard=$!
       wait $pid || echo "ended with $?"
-      kill $guard]]):format(world.command { "simulate", "--speed", "100" }, folder, folder, folder, folder, helper.lua(),
-    folder) -- LuaJIT raises it inside whatever coroutine runs: one round in four met a connection's.
+      kill $guard]]):format(world.command { "simulate", "--speed", "100" }, folder, folder, folder, folder,
+    helper.lua(), folder) -- LuaJIT raises it inside whatever coroutine runs: one round in four met a connection's.
     local _, out, err = shell("for round in 1 2 3 4 5 6 7 8 9 10; do " .. round .. "; rm " .. folder .. "/sim; done")
     assert.equal(("10000\n"):rep(10), out, err)
     assert.equal("", err)

@@ -52,6 +52,31 @@ function M.world(busted)
     return tonumber(code), helper.read(world.folder .. "/out"), helper.read(world.folder .. "/err")
   end
 
+  -- Starts it and lets it run: `send` gives it a signal, `finish` waits for its end.
+  function world.start(arguments, environment)
+    local folder = world.folder
+    local line = "cd %s; rm -f pid code out err; (%s </dev/null >out 2>err & echo $! >pid; wait $!; echo $? >code) &"
+    os.execute(line:format(folder, world.command(arguments, environment)))
+  end
+  function world.send(name)
+    os.execute(("kill -%s $(cat %s/pid)"):format(name, world.folder))
+  end
+  function world.until_said(text)
+    world.wait_for(function() return (helper.read(world.folder .. "/err") or ""):find(text, 1, true) end)
+  end
+  function world.finish()
+    local folder = world.folder
+    world.wait_for(function() return (helper.read(folder .. "/code") or ""):find("\n") end)
+    return tonumber((helper.read(folder .. "/code"))), helper.read(folder .. "/out"), helper.read(folder .. "/err")
+  end
+  function world.wait_for(check)
+    local deadline = helper.now() + 120
+    while not check() do
+      if helper.now() > deadline then error("nothing came of it in 120 s", 2) end
+      os.execute "sleep 0.02"
+    end
+  end
+
   function world.veo(arguments, environment)
     return world.shell(world.command(arguments, environment) .. " </dev/null")
   end

@@ -107,6 +107,8 @@ local function special(err)
     return "The answer may name the task {taskId}: look at {status} before you order again."
   elseif err.code == "uncertain" and err.taskId then
     return "The answer did name the task {taskId}: {wait} tells what became of it."
+  elseif err.reader_gone then
+    return "The video is paid, and fetching it again is free."
   elseif err.recordId then
     return "Its recordId, {recordId}, is no taskId: give it to the service's support."
   end

@@ -34,9 +34,11 @@ end
 ---@return string|nil problem
 function M.resolve(args)
   local list, from_input = args.prompts or { args.prompt }, 0
-  for i, given in ipairs(list) do
+  for _, given in ipairs(list) do
     if given == "-" or given == "@-" then from_input = from_input + 1 end
-    if from_input > 1 then return "standard input can be one prompt only" end
+  end
+  if from_input > 1 then return "standard input can be one prompt only" end
+  for i, given in ipairs(list) do
     local problem
     list[i], problem = M.text(given)
     if problem then return problem end

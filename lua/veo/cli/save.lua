@@ -59,7 +59,7 @@ local function pour(session, client, source)
   if file and not io.stdout:flush() then closed = true end
   if closed then
     err = errors.new { code = "io", operation = "download", taskId = session.taskId, charged = "no",
-      message = "standard output was closed before the whole video was written" }
+      reader_gone = true, message = "standard output cannot be written, or was closed before the end of the video" }
   end
   if err then return nil, err end
   session.term:note(("written to standard output: %s"):format(phrases.bytes(file.bytes)), "good")

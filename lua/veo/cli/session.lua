@@ -125,6 +125,7 @@ local function new_client(self)
     max_credits = limit, log = function(event) news.hear(self, event) end })
   if not ok and interrupt.is(client) then error(client, 0) end
   if ok then return client end
+  if not pcall(require, "cjson.safe") then return nil, packages.missing "lua-cjson" end
   local why = tostring(client):gsub("^veo%.new: ", "")
   if why:find("LuaDBI", 1, true) then
     return nil, "the ledger cannot be opened: "
