@@ -50,7 +50,8 @@ describe("the veo command saves", function()
   end)
 
   it("a taskId that is no file name, or looks like an option, under one that is neither", function()
-    for id, name in pairs { ["-rf"] = "%2Drf.mp4", ["../x"] = "%2E.%2Fx.mp4", ["a/b c"] = "a%2Fb c.mp4" } do
+    for id, name in pairs { ["-rf"] = "%2Drf.mp4", ["../x"] = "%2E.%2Fx.mp4", ["a/b c"] = "a%2Fb c.mp4",
+      ["a\226\128\174b"] = "a%E2%80%AEb.mp4" } do
       sim:add { taskId = id, state = "succeeded" }
       local code, out, err = veo { "download", "--", id }
       assert.same({ 0, name .. "\n" }, { code, out }, err)

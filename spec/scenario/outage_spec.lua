@@ -376,7 +376,8 @@ describe("an outage", function()
     local folder = helper.folder()
     local pipe = io.popen(("KIE_API_KEY=%s KIE_BASE_URL=%s CURL_CA_BUNDLE=%s timeout -k 1 60 sh -c '%s' 2>&1"):format(
       sim.api_key, line.url, line.ca_file, (ledgers.script(helper.lua(), "lua/veo/main.lua", "extend", sim.source, "x",
-        "--no-wait"):gsub("'", "'\\''"))))
+        "--no-wait", "--no-ledger"):gsub("'", "'\\''"))))
+    assert.matches("^price: 60 credits", (pipe:read "*l"))
     local first = pipe:read "*l"
     line:mend()
     local rest = pipe:read "*a"

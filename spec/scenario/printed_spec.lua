@@ -37,7 +37,8 @@ describe("what is printed", function()
   before_each(function() sim:reset() end)
 
   local function veo(environment, ...)
-    local words = { "env -u VEO_LEDGER -u LD_PRELOAD KIE_API_KEY=" .. sim.api_key, "KIE_BASE_URL=" .. sim.url,
+    local words = { "env -u VEO_LEDGER -u LD_PRELOAD XDG_STATE_HOME=" .. folder, "KIE_API_KEY=" .. sim.api_key,
+      "KIE_BASE_URL=" .. sim.url,
       environment or "", helper.lua(), folder .. "/veo" }
     for _, argument in ipairs { ... } do words[#words + 1] = quote(argument) end
     local code = helper.output(("{ %s; } >%s/out 2>%s/err </dev/null; echo $?"):format(table.concat(words, " "), folder,
@@ -56,7 +57,8 @@ describe("what is printed", function()
   it("by the command of ids and links is escaped, and in JSON says the same", function()
     evil_service()
     local extend = { "extend", sim.source, "x", "--timeout", "5" }
-    for _, arguments in ipairs { { "extend", sim.source, "x", "--no-wait" }, extend, { "status", "t" }, { "wait", id },
+    for _, arguments in ipairs { { "extend", sim.source, "x", "--no-wait" }, extend, { "status", "t" },
+      { "wait", id, "--no-save" },
       { extend[1], extend[2], "x", "-o", folder .. "/x.mp4" } } do
       local _, out, err = veo(nil, (table.unpack or unpack)(arguments)) -- luacheck: ignore
       assert_harmless(out)

@@ -73,14 +73,15 @@ end
 
 -- The library's words in the command's.
 local TRANSLATIONS = {
-  { " %(mkdir = true makes it%)", "" }, { "; give it in prices", "" }, { " %(prices of veo%.new%)", "" },
+  { "; it goes on, and waiting again is free", "" }, { " %(mkdir = true makes it%)", "" },
+  { "; give it in prices", "" }, { " %(prices of veo%.new%)", "" },
   { "this client's", "this run's" }, { "client:settle", "`veo settle`" },
   { 'base_url = (%b"") where', "KIE_BASE_URL=%1 where" }, { "this client", "this command" },
   { "%f[%w_-]max_credits", "--max-credits" }, { "%f[%w_]on_duplicate", "--on-duplicate" },
   { "%f[%w_]base_url", "KIE_BASE_URL" }, { "%f[%w_]api_key", "KIE_API_KEY" },
 }
 -- Where the words are the library's alone, and not the service's.
-local OWN = { budget = true, ledger = true, io = true, invalid = true, missing = true }
+local OWN = { timeout = true, budget = true, ledger = true, io = true, invalid = true, missing = true }
 
 ---@param text string
 ---@return string

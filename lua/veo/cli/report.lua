@@ -179,7 +179,7 @@ end
 ---@param problem string
 ---@return integer exit
 function M.misused(term, args, problem)
-  term:problem("veo: " .. problem)
+  term:problem(term:fold("veo: " .. problem, "  "))
   if args and args.json then
     term:result(json.encode { ok = false, exit = 1, error = { code = "invalid", message = problem } })
   end

@@ -71,7 +71,8 @@ function Terminal:wipe()
 end
 
 local function write(self, text, kind)
-  self:wipe()
+  if self.live then io.stderr:write("\r\27[K") end -- a terminal shows ^C
+  self.shown = false
   if self.as_json then
     io.stderr:write(json.encode { event = kind == "error" and "problem" or "note", message = text }, "\n")
     return

@@ -10,6 +10,7 @@ local canonical = require "veo.util.canonical_json"
 local errors = require "veo.errors"
 local stdlib = require "veo.util.stdlib"
 local texts = require "veo.util.text"
+local visible = require "veo.util.visible"
 
 local M = {}
 
@@ -22,13 +23,18 @@ local function escape(char)
   return format("%%%02X", byte(char))
 end
 
+local function escape_all(bytes)
+  return (gsub(bytes, ".", escape))
+end
+
 -- A key or a taskId as a part of a name. Different values stay different: letters of any script are kept, and what some
--- file system refuses, would leave the folder, or look like an option, is percent-encoded.
+-- file system refuses, would leave the folder, look like an option or steer a terminal, is percent-encoded.
 local function safe(text)
   text = tostring(text)
   if text == "" then return "%" end
   local foreign = texts.bad_utf8(text) and "\128-\255" or "" -- bytes that are no letters
-  return (gsub(gsub(text, '[%z\1-\31\127/\\:*?"<>|%%' .. foreign .. "]", escape), "^[.-]", escape))
+  text = gsub(text, '[%z\1-\31\127/\\:*?"<>|%%' .. foreign .. "]", escape)
+  return (gsub(visible(text, escape_all), "^[.-]", escape))
 end
 
 -- The start of a value, and a hash of all of it. No other value ends like this: elsewhere two digits follow a percent
