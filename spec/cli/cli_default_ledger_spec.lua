@@ -3,6 +3,7 @@
 local cjson = require "cjson"
 local command = require "spec.support.command"
 local helper = require "spec.support.helper"
+local ledgers = require "spec.support.ledgers"
 local simulator = require "veo.simulator"
 
 describe("the veo command's own ledger", function()
@@ -90,6 +91,33 @@ describe("the veo command's own ledger", function()
     assert.matches("damaged", err)
     assert.matches("%-%-no%-ledger", err)
     assert.equal(0, sim:count("POST", helper.EXTEND))
+  end)
+
+  it("of a newer veo is not passed over either", function()
+    if not command.has_ledger() then return pending("no LuaDBI here") end
+    assert.equal(0, (veo(order "x")))
+    ledgers.query(place, "UPDATE veo_meta SET value = '999' WHERE name = 'schema'")
+    for _ = 1, 2 do
+      local code, _, err = veo(order "y")
+      assert.equal(2, code, err)
+      assert.matches("too old for it", err)
+    end
+    assert.equal(1, sim:count("POST", helper.EXTEND))
+  end)
+
+  it("of an earlier veo is converted once, by commands that begin at once", function()
+    if not command.has_ledger() then return pending("no LuaDBI here") end
+    os.execute("mkdir -p " .. folder .. "/state/veo")
+    local connection = ledgers.connect(place)
+    local old = helper.read("spec/support/ledger_06f5e79.sql"):gsub("^%-%-[^\n]*\n", ""):gsub("^%-%-[^\n]*\n", "")
+    for statement in old:gmatch("(.-);\n") do ledgers.query(connection, statement) end
+    local before = #ledgers.query(connection, "SELECT ref FROM veo_tasks")
+    connection:close()
+    local lines = {}
+    for n = 1, 4 do lines[n] = world.command(order("y" .. n)) .. (" >%s/o%d 2>&1 </dev/null &"):format(folder, n) end
+    shell(table.concat(lines, "\n") .. "\nwait")
+    for n = 1, 4 do assert.matches("accepted: task", helper.read(folder .. "/o" .. n)) end
+    assert.equal(before + 4, #cjson.decode((select(2, veo { "tasks", "--json" }))).tasks)
   end)
 
   it("of another service is left to that, and this one's stands beside it", function()

@@ -44,12 +44,21 @@ end
 
 local BAR = 20 -- columns
 
+local function numbers_of(bytes, total, info, short)
+  local parts = {}
+  if total then parts[1] = ("%3d %%"):format(math.floor(bytes * 100 / math.max(total, 1))) end
+  if not short or not total then
+    parts[#parts + 1] = phrases.bytes(bytes) .. (total and " of " .. phrases.bytes(total) or "")
+  end
+  if info.rate then parts[#parts + 1] = phrases.bytes(info.rate) .. "/s" end
+  if info.left then parts[#parts + 1] = phrases.clock(info.left) .. " left" end
+  return table.concat(parts, "  ")
+end
+
 -- What a window has room for: the numbers come first, then the bar, then the name.
 local function line_of(term, path, bytes, total, info)
-  local numbers = total and ("%3d %%  %s of %s"):format(math.floor(bytes * 100 / math.max(total, 1)),
-    phrases.bytes(bytes), phrases.bytes(total)) or phrases.bytes(bytes)
-  if info.rate then numbers = ("%s  %s/s"):format(numbers, phrases.bytes(info.rate)) end
-  if info.left then numbers = ("%s  %s left"):format(numbers, phrases.clock(info.left)) end
+  local numbers = numbers_of(bytes, total, info)
+  if term.live and #numbers >= term.columns - 1 then numbers = numbers_of(bytes, total, info, true) end
   if not term.live then return ("%s: %s"):format(path, (numbers:gsub("^ +", ""):gsub("  ", ", "))) end
   local room = term.columns - 2 - #numbers
   local bar = total and math.min(BAR, room - 3)
