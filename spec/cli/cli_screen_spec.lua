@@ -79,6 +79,8 @@ describe("the veo command", function()
     local code, _, err = veo(extend("[sim code=500]", "--ledger", folder .. "/my books.db"))
     assert.equal(3, code)
     assert.matches("to go on: veo settle %x+ TASK %-%-ledger '" .. command.plain(folder) .. "/my books.db'", err)
+    local _, _, left = veo { "resume", "--ledger", folder .. "/my books.db" }
+    assert.matches("veo settle %x+ TASK %-%-ledger", left)
     code, _, err = veo(extend("[sim render=100000]", "--timeout", "0.3", "--ledger", folder .. "/l.db"))
     assert.equal(3, code)
     local hint = "veo wait %S+ %-%-ledger " .. command.plain(folder) .. "/l.db"

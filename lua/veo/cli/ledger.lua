@@ -62,8 +62,9 @@ local function sum_up(session, summary)
   if uncertain > 0 then parts[#parts + 1] = uncertain .. " uncertain" end
   session.term:note("resume: " .. (parts[1] and table.concat(parts, ", ") or "nothing was open"))
   for _, record in ipairs(summary.uncertain) do
-    session.term:note(("uncertain: %s of %s; find out, then: veo settle %s %s"):format(record.operation,
-      os.date("%Y-%m-%d %H:%M", math.floor(record.created)), record.ref, record.taskId or "TASK   (or lost)"))
+    session.term:note(("uncertain: %s of %s; find out, then: veo settle %s %s%s%s"):format(record.operation,
+      os.date("%Y-%m-%d %H:%M", math.floor(record.created)), record.ref, record.taskId or "TASK", phrases.ledger,
+      record.taskId and "" or "   (or lost)"))
   end
   if uncertain > 0 or summary.open > 0 then return 3 end
   return summary.failed > 0 and 4 or 0
@@ -86,7 +87,7 @@ function M.resume(session, client)
   if problem then
     return nil, errors.new { code = "invalid", field = "output", message = "-o: " .. problem:gsub("^path: ", "") }
   end
-  local wait, ended, list = session:wait_options(), 0, {}
+  local wait, ended, list, unwritten = session:wait_options(), 0, {}, false
   session.waiting = nil
   wait.on_progress = nil
   local began = veo.now()
@@ -102,12 +103,14 @@ function M.resume(session, client)
         path = file and file.path, error = why and { code = why.code, message = why.message } or nil }
       if why then
         term:note(clean(("task %s: %s"):format(record.taskId, tostring(why))))
-      elseif file and not args.json then
-        term:result(file.path)
+      elseif file and not args.json and not term:result(file.path) then
+        unwritten = true
+        term:problem("saved, though standard output cannot be written: " .. clean(file.path))
       end
     end or nil }
   if not summary then return nil, err end
   local exit = sum_up(session, summary)
+  if unwritten then exit = 3 end
   local json = { tasks = list, uncertain = {} }
   for i, record in ipairs(summary.uncertain) do json.uncertain[i] = record_of(record) end
   for _, name in ipairs(COUNTS) do json[name] = summary[name] end

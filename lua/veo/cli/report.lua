@@ -54,6 +54,9 @@ local function ledger_of(session)
   return " --ledger " .. phrases.quote(shown)
 end
 
+---@type fun(session: veo.cli.Session): string
+M.ledger_of = ledger_of
+
 local SAME = "the same command again"
 -- The task has come to its end, or is none.
 local ENDED = { failed = true, invalid = true, not_found = true }
@@ -156,7 +159,6 @@ end
 function M.failed(session, err)
   local term = session.term
   local exit = M.exit_code(err, session)
-  phrases.ledger = ledger_of(session)
   if session.orders[1] then errors.paid(err) end
   local text = session.interrupted and interruption(session, err, exit) or phrases.explain(err)
   term:problem(term:fold("veo: " .. terminal.clean(text), "  "))

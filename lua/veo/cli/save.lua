@@ -119,7 +119,8 @@ function M.wait_and_save(session, client, taskId, task)
   local text = (task or session.args.print == "id") and status.taskId or status.video_url
   outcome.text = text and clean(text)
   if task then
-    session.term:note("succeeded; links expire, so save it soon: veo download " .. phrases.quote(status.taskId))
+    session.term:note("succeeded; links expire, so save it soon: veo download " .. phrases.quote(status.taskId)
+      .. phrases.ledger)
   end
   return outcome
 end

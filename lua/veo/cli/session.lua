@@ -9,6 +9,7 @@ local packages = require "veo.cli.packages"
 local phrases = require "veo.cli.phrases"
 local prices = require "veo.cli.price"
 local prompts = require "veo.cli.prompt"
+local report = require "veo.cli.report"
 local targets = require "veo.cli.target"
 local veo = require "veo"
 
@@ -242,6 +243,7 @@ end
 ---@return table|nil outcome
 ---@return veo.Error|nil err
 function Session:run(command)
+  phrases.ledger = report.ledger_of(self)
   self.job = self.client:spawn(command, self, self.client)
   local whole, err = drive(self)
   self.term:wipe()
