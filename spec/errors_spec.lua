@@ -133,4 +133,54 @@ describe("errors", function()
     end
     assert.is_nil(errors.about("odd"))
   end)
+
+  it("names the task, or its order, in every text", function()
+    local err = errors.new { code = "network", message = "status: no route", taskId = "t-1" }
+    assert.equal("network: status: no route (taskId t-1)", tostring(err))
+    err.message = "task t-1: no route"
+    assert.equal("network: task t-1: no route", tostring(err))
+    assert.equal("io: full (order r-1)", tostring(errors.new { code = "io", message = "full", ref = "r-1" }))
+  end)
+
+  describe("that nobody catches", function()
+    local helper = require "spec.support.helper"
+    local folder
+    setup(function() folder = helper.folder() end)
+    teardown(helper.sweep)
+
+    local function uncaught(line)
+      helper.write(folder .. "/x.lua", 'local veo = require "veo"\nlocal err = veo.errors.new { code = "uncertain", '
+        .. 'message = "extend: no answer", taskId = "paid-1" }\nlocal function call() return nil, err end\n' .. line)
+      return helper.output("cd " .. folder .. " && " .. helper.lua() .. " x.lua 2>&1")
+    end
+    local SHOWN = "x%.lua:4: uncertain: extend: no answer %(taskId paid%-1%)"
+    -- The assert of Lua 5.1 takes no table; its stand-alone prints none.
+    local plain = require("veo.errors.place").takes_tables
+
+    it("is shown with file and line", function()
+      assert.matches(SHOWN, uncaught "veo.assert(call())")
+      assert.matches(SHOWN, uncaught 'veo.new({ api_key = "k", base_url = "http://127.0.0.1:9" }):wait(call())')
+      if not plain then return end
+      assert.matches(SHOWN, uncaught "assert(call())")
+      assert.matches(SHOWN, uncaught "error(err)")
+      assert.matches(SHOWN, uncaught "print(select(2, xpcall(function() assert(call()) end, tostring)))")
+    end)
+
+    it("has them in no other text", function()
+      assert.matches("^uncertain: ", uncaught "print(err)")
+      assert.matches("^uncertain: ", uncaught "print(select(2, pcall(veo.errors.raise, err)))"
+        :gsub("^x%.lua:4: ", plain and "%0" or ""))
+    end)
+  end)
+
+  it("has an assert that is Lua's", function()
+    local function packed(...) return { n = select("#", ...), ... } end
+    assert.same({ 1, "b", nil, 4, n = 4 }, packed(errors.assert(1, "b", nil, 4)))
+    local err = errors.new { code = "io", message = "m" }
+    for _, case in ipairs { { nil, "assertion failed!" }, { "text", "text" }, { 5, 5 } } do
+      assert.same({ false, case[2] }, { pcall(errors.assert, nil, case[1]) })
+    end
+    local job = coroutine.wrap(function() return select(2, pcall(errors.assert, false, err)) end)
+    assert.equal(err, job())
+  end)
 end)

@@ -1,16 +1,19 @@
 --- Errors: one plain table for everything the world can do to a call.
 ---
 ---   errors/codes.lua  what each code means, and what to do next    errors/explain.lua  how it is told
+---   errors/place.lua  where one was raised
 
 local error, getmetatable, pairs = error, getmetatable, pairs
 local setmetatable, tostring, type = setmetatable, tostring, type
 local find, format, gsub, sub = string.find, string.format, string.gsub, string.sub
+local running = coroutine and coroutine.running
 
 -- It is loaded too to say that the host has dropped what this needs: then an error is its code and message, no more.
 local whole = require and find and format and gsub
 local visible = whole and require "veo.util.visible"
 local explain = whole and require "veo.errors.explain"
 local codes = whole and require "veo.errors.codes"
+local place = whole and require "veo.errors.place"
 
 local M = {}
 
@@ -97,8 +100,16 @@ end
 local Error = { __name = "veo.error" }
 Error.__index = { explain = M.explain }
 
+-- What is lost with an error that is only printed: the task that was paid, or its order.
+local function named(err, text)
+  local what = err.taskId and "taskId" or err.ref and "ref"
+  if not what or not find or find(text, tostring(err[what]), 1, true) then return text end
+  return format("%s (%s %s)", text, what == "ref" and "order" or what, tostring(err[what]))
+end
+
 function Error.__tostring(err)
-  return printable(tostring(err.code) .. ": " .. tostring(err.message))
+  local text = named(err, tostring(err.code) .. ": " .. tostring(err.message))
+  return (place and place.raising() or "") .. printable(text)
 end
 
 -- An error is often glued to a text for printing; that must not become a second error.
@@ -129,6 +140,23 @@ end
 function M.paid(err)
   if not err.charged and M.codes[err.code].charged == "no" then err.charged = "yes" end
   return err
+end
+
+---Raises an error as itself. In the main program of Lua 5.1, which prints no table, as text with file and line.
+---@param err veo.Error
+function M.raise(err)
+  if not place or place.takes_tables or running and running() then error(err, 0) end
+  error(place.caller() .. tostring(err), 0)
+end
+
+---As Lua's `assert`, whose 5.1 takes no table for a message and drops our error.
+---@param value any
+---@param err any
+---@return any …  what it was given
+function M.assert(value, err, ...)
+  if value then return value, err, ... end
+  if M.is(err) then M.raise(err) end
+  error(err == nil and "assertion failed!" or err, 0)
 end
 
 ---Whether `x` is one of these errors, or a copy of one.

@@ -44,6 +44,8 @@ setmetatable(M, {
   __index = function(self, name)
     if name == "prices" then
       self.prices = require("veo.policy.budget").prices
+    elseif name == "assert" then
+      self.assert = require("veo.errors").assert
     elseif ROOMS[name] then
       self[name] = require(ROOMS[name])
     end

@@ -124,6 +124,7 @@ local function fail(job, cause)
     or errors.new { code = "job_failed", message = text, cause = cause, traceback = trace,
       taskId = left.taskId, candidate = left.candidate, recordId = left.recordId, ref = left.ref,
       charged = left.charged }
+  if err == cause and not err.traceback then err.traceback = trace end
   finish(job, "failed", { n = 2, nil, err })
 end
 
