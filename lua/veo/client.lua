@@ -1,7 +1,8 @@
 --- The client: the face of lua-veo. It checks what the caller says and hands the work to the rooms below.
 
 local error, getmetatable, ipairs, pairs = error, getmetatable, ipairs, pairs
-local require, setmetatable, tostring, type = require, setmetatable, tostring, type
+local next, require, setmetatable, tostring, type = next, require, setmetatable, tostring, type
+local running = coroutine.running
 local find, format, match = string.find, string.format, string.match
 
 local contexts = require "veo.client.context"
@@ -18,6 +19,8 @@ Client.__index = Client
 
 -- What a client works with stands under a key that only this file has.
 local CONTEXT = {}
+-- Stands for the main coroutine, which has no name in Lua 5.1.
+local MAIN = {}
 
 -- Checking -------------------------------------------------------------------------------------------------------------
 
@@ -42,16 +45,40 @@ local function context(client, call, level, closed_too)
   if ctx.pid ~= core.pid() then
     error(call .. ": this client was made before a fork: make a new one in this process", level)
   end
+  ctx.before = nil
+  if next(ctx.failed) then
+    local co = running() or MAIN
+    ctx.before, ctx.failed[co] = ctx.failed[co], nil
+  end
   return ctx
 end
 
--- A taskId, or that of a task or status. An error in its place is raised as itself: that of the call whose result was
--- handed on, as in client:wait(client:extend { … }).
-local function task_id_of(value, given)
-  if errors.is(value) then error(value, 0) end
-  if value == nil and errors.is(given) then error(given, 0) end
-  if type(value) == "table" then return value.taskId end
-  return value
+-- Passes on what a call returns. Its failure is remembered up to the next call of the same coroutine, where a nil may be
+-- all that is left of it, as in client:download(client:wait(task), path).
+local function noted(ctx, result, ...)
+  if result == nil then ctx.failed[running() or MAIN] = (...) end
+  return result, ...
+end
+
+-- What is wrong with an argument. An error in its place, or beside a nil there, is raised as itself: that of the call
+-- whose results were handed on, as in client:wait(client:extend { … }).
+local function unexpected(ctx, what, value, beside)
+  if errors.is(value) then errors.raise(value) end
+  if value == nil and errors.is(beside) then errors.raise(beside) end
+  local before = value == nil and ctx.before
+  return format("%s expected, got %s%s", what, type(value),
+    before and "; the call before this one failed: " .. tostring(before) or "")
+end
+
+-- A taskId, or that of a task or status. An order of the ledger may have none, which is not the caller's fault.
+local function task_id_of(ctx, call, value, beside)
+  local id = value
+  if type(value) == "table" and not errors.is(value) then
+    id = value.taskId
+    if id == nil and type(value.ref) == "string" then return nil end
+  end
+  if type(id) == "string" then return id end
+  error(call .. ": " .. unexpected(ctx, "a taskId, or a table that has one,", value, beside), 3)
 end
 
 -- Nil, or why a video cannot be saved to a target, whatever it is for.
@@ -117,7 +144,7 @@ end
 local function begin(ctx, call, opts, problem)
   if not opts then error(call .. ": " .. problem, 3) end
   local obstacle = ctx.scheduler:obstacle()
-  if obstacle then return nil, obstacle end
+  if obstacle then return noted(ctx, nil, obstacle) end
   return opts
 end
 
@@ -136,7 +163,7 @@ local function of_path(ctx, submit)
 end
 
 local tools = { context = context, misuse = misuse, split = split, begin = begin, task_id_of = task_id_of,
-  of_path = of_path,
+  of_path = of_path, noted = noted, unexpected = unexpected,
   unusable_target = unusable_target, misplaced = misplaced }
 for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "callbacks", "batch", "stats",
   "gone" } do

@@ -198,11 +198,81 @@ describe("misuse", function()
     assert.equal("veo.client (closed)", tostring(closed))
   end)
 
+  -- One rule for misuse: what an argument must be is the caller's business, what a request says the service's.
   it("is told apart from what the world does: parameters come back as nil, err", function()
     local task, err = client:extend {}
     assert.is_nil(task)
     assert.equal("invalid", err.code)
-    assert.equal("invalid", select(2, client:status(nil)).code)
-    assert.equal("invalid", select(2, client:wait({})).code)
+    assert.equal("invalid", select(2, client:extend { taskId = 5, prompt = "x" }).code)
+    assert.equal("invalid", select(2, client:status("")).code)
+    assert.equal("invalid", select(2, client:wait("a\nb")).code)
+    assert.equal("invalid", select(2, client:wait({ ref = "r1", state = "uncertain" })).code)
+  end)
+
+  local METHODS = { "wait", "status", "task", "download", "download_url", "settle", "upload" }
+
+  it("is a nil, a number or a table without a taskId where a task is expected", function()
+    for _, method in ipairs(METHODS) do
+      for _, value in ipairs { false, 5, {}, true } do
+        local line = here() + 1
+        local function call() local _ = client[method](client, value or nil, "x") end
+        assert_raised(line, call, "^" .. method .. ": .* expected, got " .. type(value or nil))
+      end
+    end
+    for _, value in ipairs { 5, {}, true } do
+      local line = here() + 1
+      local function call() local _ = client:wait_each { "a", value } end
+      assert_raised(line, call, "^wait_each: a taskId, or a table that has one, expected, got " .. type(value))
+    end
+  end)
+
+  describe("that hands on what another call returned", function()
+    local veo_errors = require "veo.errors"
+    local paid = veo_errors.new { code = "timeout", message = "wait: 1200 s are over", taskId = "paid-1" }
+    local function none() return nil, paid end
+    -- Lua 5.1 has it as text in its main program, which would print no table.
+    local function is_paid(err, method)
+      if veo_errors.is(err) then return assert.equal(paid, err, method) end
+      assert.matches("misuse_spec.lua:%d+: timeout: .*%(taskId paid%-1%)$", err)
+    end
+
+    it("raises that call's error, in an argument's place or beside a nil", function()
+      METHODS = { "wait", "status", "task", "download", "wait_each", "map", "extend", "generate", "extend_and_save",
+        "chain", "upload", "download_url" }
+      for _, method in ipairs(METHODS) do
+        local ok, err = pcall(function() local _ = client[method](client, none()) end)
+        assert.is_false(ok)
+        is_paid(err, method)
+        if method ~= "extend" and method ~= "generate" and method ~= "chain" and method ~= "extend_and_save"
+          and method ~= "upload" then
+          ok, err = pcall(function() local _ = client[method](client, paid) end)
+          assert.is_false(ok)
+          is_paid(err, method)
+        end
+      end
+    end)
+
+    it("names that call's error where a nil is all that is left of it", function()
+      local function fails() return client:wait("paid-2", { timeout = 0 }) end
+      for _, method in ipairs { "download", "task", "status", "wait_each", "map" } do
+        assert_raised(here(), function() local _ = client[method](client, (fails())) end,
+          "got nil; the call before this one failed: .*paid%-2")
+      end
+    end)
+
+    it("does so in each coroutine for itself, and once", function()
+      local function said() return tostring(select(2, pcall(client.status, client, nil))) end
+      local job = client:spawn(function()
+        client:wait("paid-2", { timeout = 0 })
+        client:sleep(0.05)
+        client:wait("paid-2", { timeout = 0 })
+        return said(), said()
+      end)
+      while not said():find("paid-2", 1, true) and job:status() == "pending" do client:step(5) end
+      local first, second = job:result()
+      assert.matches("paid%-2", first)
+      assert.matches("got nil$", second)
+      assert.matches("got nil$", said())
+    end)
   end)
 end)

@@ -98,7 +98,7 @@ describe("many at once:", function()
     it("gives failures and refused ids in their turn", function()
       local good, bad = sim:add { render = 10 }, sim:add { render = 5, fail = 2 }
       local seen = {}
-      for id, status, err in client:wait_each { good.taskId, "bad id\n", bad, {} } do
+      for id, status, err in client:wait_each { good.taskId, "bad id\n", bad, { ref = "r1" } } do
         seen[id] = status and status.state or err.code
       end
       assert.same({ [good.taskId] = "succeeded", ["bad id\n"] = "invalid", [bad.taskId] = "failed", [""] = "invalid" },

@@ -27,7 +27,7 @@ describe("a free call", function()
   end)
 
   it("status sends nothing for what is no taskId", function()
-    for _, bad in ipairs { "", " ", "a\nb", "a\0b", 5, true, {} } do
+    for _, bad in ipairs { "", " ", "a\nb", "a\0b" } do
       local status, err = client:status(bad)
       assert.is_nil(status)
       assert.same({ "invalid", "taskId" }, { err.code, err.field })

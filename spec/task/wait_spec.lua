@@ -230,7 +230,7 @@ describe("wait", function()
   end)
 
   it("takes no taskId for misuse of the world's, not of the program's", function()
-    for _, bad in ipairs { "", "a\nb", 42, false } do
+    for _, bad in ipairs { "", "a\nb", { ref = "an order without a task" } } do
       local status, err = client:wait(bad)
       assert.is_nil(status)
       assert.equal("invalid", err.code)

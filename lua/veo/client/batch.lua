@@ -3,6 +3,7 @@
 local ipairs, type = ipairs, type
 
 local batch = require "veo.task.batch"
+local errors = require "veo.errors"
 local ends = require "veo.task.wait_each"
 local callable = require "veo.util.callable"
 local options = require "veo.client.options"
@@ -24,7 +25,7 @@ return function(Client, tools)
   ---@return table<integer, any>|nil errors  by place: what it returned second where the first was nil, or what it raised
   function Client:map(list, fn, given)
     local ctx = context(self, "map")
-    if type(list) ~= "table" then misuse("map", "list: a table expected, got " .. type(list)) end
+    if type(list) ~= "table" or errors.is(list) then misuse("map", tools.unexpected(ctx, "list: a table", list, fn)) end
     if not callable(fn) then misuse("map", "a function expected, got " .. type(fn)) end
     local opts, busy = begin(ctx, "map", split(ctx, MAP, given))
     if not opts then return nil, busy end
@@ -39,15 +40,15 @@ return function(Client, tools)
   ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
   function Client:wait_each(tasks, given)
     local ctx = context(self, "wait_each")
-    if type(tasks) ~= "table" or tasks.taskId ~= nil then
-      misuse("wait_each", "a list of taskIds expected, got " .. (type(tasks) == "table" and "one task" or type(tasks)))
+    if type(tasks) ~= "table" or errors.is(tasks) then
+      misuse("wait_each", tools.unexpected(ctx, "a list of taskIds", tasks, given))
     end
+    if tasks.taskId ~= nil then misuse("wait_each", "a list of taskIds expected, got one task") end
     local opts, problem = split(ctx, EACH, given)
     if not opts then misuse("wait_each", problem) end
     local ids = {}
     for i, task in ipairs(tasks) do
-      local id = task_id_of(task)
-      ids[i] = id == nil and "" or id -- refused as such, in its turn
+      ids[i] = task_id_of(ctx, "wait_each", task) or "" -- refused as such, in its turn
     end
     local each = ends.wait_each(ctx, ids, opts.wait, opts.many.limit or 20)
     return function()

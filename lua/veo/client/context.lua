@@ -1,7 +1,7 @@
 --- What a client works with, and all of its calls share. Each field has one file that writes it after this one has made
 --- it.
 
-local pcall, tostring = pcall, tostring
+local pcall, setmetatable, tostring = pcall, setmetatable, tostring
 local min = math.min
 local byte, gsub = string.byte, string.gsub
 
@@ -58,6 +58,8 @@ local M = {}
 ---@field resuming table<string, table>   taskId → the row that a resume of this client has claimed; task.resume
 ---@field held_till number|nil      the service holds orders back until then; task.rate_slot
 ---@field without_alpn boolean|nil  the server agrees on no protocol and speaks HTTP/1.1; task.submit
+---@field failed table              coroutine → the error that its last call of the client returned; client
+---@field before veo.Error|nil      the same, of the coroutine that calls now; client
 ---@field callbacks_handled table|nil  what is remembered of callbacks; client.callbacks
 ---@field unsigned table|nil        who may have a look made without a signature; client.callbacks
 
@@ -133,7 +135,7 @@ function M.new(all, client)
     ledger = ledger, money = money, evidence = all.evidence,
     upload_url = upload_url(all, api), webhook_key = all.webhook_key,
     plain = {}, created = {}, watches = {}, watching = 0, each = {}, upgraded = {}, charges = {}, once = {},
-    destinations = {}, weak = {}, saving = {}, resuming = {},
+    destinations = {}, weak = {}, saving = {}, resuming = {}, failed = setmetatable({}, { __mode = "k" }),
   }
 end
 

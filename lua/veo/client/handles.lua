@@ -76,18 +76,17 @@ return function(Client, tools)
   ---@param task string|table  a taskId, or a table that has one: a status, a ledger's record
   ---@return veo.Task|nil task
   ---@return veo.Error|nil err  invalid: an order of the ledger that has no task
-  function Client:task(task)
-    context(self, "task")
-    if errors.is(task) then error(task, 0) end
+  function Client:task(task, beside)
+    local ctx = context(self, "task")
     if clients[task] == self then return task end
-    local fields = type(task) == "table" and task or { taskId = task }
+    local fields = type(task) == "table" and not errors.is(task) and task or { taskId = task }
     local taskId, ref = fields.taskId, fields.ref
     if taskId == nil and type(ref) == "string" then
       return nil, errors.new { code = "invalid", operation = "task", field = "taskId", ref = ref, sent = "no",
         message = "task: the order " .. texts.printable(ref, 80) .. " has no task yet" }
     end
     if type(taskId) ~= "string" or taskId == "" then
-      misuse("task", "a taskId, or a table that has one, expected, got " .. type(task))
+      misuse("task", tools.unexpected(ctx, "a taskId, or a table that has one,", task, beside))
     end
     local uncertain = fields.state == "uncertain"
     return handle(self, { taskId = taskId, ref = uncertain and ref or nil, state = uncertain and "uncertain" or nil })
@@ -108,7 +107,7 @@ return function(Client, tools)
   function Task:wait(given)
     local client = owner(self, "wait")
     local unconfirmed = saves.refusal(self)
-    if unconfirmed then return nil, unconfirmed end
+    if unconfirmed then return tools.noted(context(client, "wait"), nil, unconfirmed) end
     return client:wait(self, given)
   end
 
@@ -124,7 +123,7 @@ return function(Client, tools)
       misuse("extend", "taskId: it is this task that is extended; client:extend takes another one")
     end
     local unconfirmed = saves.refusal(self)
-    if unconfirmed then return nil, unconfirmed end
+    if unconfirmed then return tools.noted(context(client, "extend"), nil, unconfirmed) end
     local all = {}
     for name, value in pairs(params) do all[name] = value end
     all.taskId = self.taskId

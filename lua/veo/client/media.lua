@@ -51,13 +51,15 @@ return function(Client, tools)
   ---@return veo.Error|nil err
   function Client:generate(params, given)
     local ctx = context(self, "generate")
-    if type(params) ~= "table" then misuse("generate", "a table of parameters expected, got " .. type(params)) end
+    if type(params) ~= "table" then
+      misuse("generate", tools.unexpected(ctx, "a table of parameters", params, given))
+    end
     local opts, busy = begin(ctx, "generate", split(ctx, SUBMIT, given, true, "generate"))
     if not opts then return nil, busy end
     local err = tools.misplaced(ctx, "generate", params)
     if err then return nil, err end
     tools.of_path(ctx, opts.submit)
-    return tools.handle(self, submits.submit(ctx, "generate", params, opts))
+    return tools.noted(ctx, tools.handle(self, submits.submit(ctx, "generate", params, opts)))
   end
 
   local function order_4k(ctx, params, opts)
@@ -97,10 +99,10 @@ return function(Client, tools)
       end
     end
     local unconfirmed = tools.unconfirmed(self)
-    if unconfirmed then return nil, unconfirmed end
+    if unconfirmed then return tools.noted(ctx, nil, unconfirmed) end
     local opts, busy = begin(ctx, "upgrade", split(ctx, upgrade.options, rest, true))
     if not opts then return nil, busy end
-    return tools.handle(client, upgrade.call(ctx, upgrade_params(ctx, self, fields), opts))
+    return tools.noted(ctx, tools.handle(client, upgrade.call(ctx, upgrade_params(ctx, self, fields), opts)))
   end
 
   ---A link to a result that works for 20 minutes. Free.
@@ -111,9 +113,10 @@ return function(Client, tools)
   ---@return veo.Error|nil err  rejected when the service does not know the URL
   function Client:download_url(url, given)
     local ctx = context(self, "download_url")
+    if type(url) ~= "string" then misuse("download_url", tools.unexpected(ctx, "a URL", url, given)) end
     local opts, busy = begin(ctx, "download_url", split(ctx, FREE, given, true))
     if not opts then return nil, busy end
-    return query.call(ctx, "download_url", { url = url }, opts)
+    return tools.noted(ctx, query.call(ctx, "download_url", { url = url }, opts))
   end
 
   ---Uploads a file, or has the service fetch one, for `imageUrls`. Free. The file is read while it is sent.
@@ -126,7 +129,7 @@ return function(Client, tools)
     local ctx = context(self, "upload")
     local params = type(source) == "string" and { path = source } or source
     if type(params) ~= "table" or (params.path == nil) == (params.url == nil) then
-      misuse("upload", "a path, or a table with either path or url expected")
+      misuse("upload", tools.unexpected(ctx, "a path, or a table with either path or url", source, given))
     end
     local unusable = params.path ~= nil and texts.path_problem(params.path)
     if unusable then misuse("upload", "path: " .. unusable) end

@@ -67,7 +67,7 @@ return function(Client, tools)
     local problem = ledgers.filter_problem(filter)
     if problem then misuse("tasks", problem) end
     if not ctx.ledger then return nil, need_ledger("tasks") end
-    return ctx.ledger:tasks(filter)
+    return tools.noted(ctx, ctx.ledger:tasks(filter))
   end
 
   ---Iterates over the same orders, a page of 200 at a time: `for task, err in assert(client:each_task()) do`. Nobody who
@@ -137,7 +137,7 @@ return function(Client, tools)
   function Client:settle(ref, word, given)
     local ctx = context(self, "settle")
     if type(ref) == "table" and type(ref.ref) == "string" then ref = ref.ref end
-    if type(ref) ~= "string" then misuse("settle", "a reference expected, got " .. type(ref)) end
+    if type(ref) ~= "string" then misuse("settle", tools.unexpected(ctx, "a reference", ref, word)) end
     if type(word) ~= "string" or word == "" then misuse("settle", 'a taskId, "lost" or "saved" expected') end
     local opts, problem = split(ctx, SETTLE, given, true)
     if not opts then misuse("settle", problem) end
@@ -160,7 +160,7 @@ return function(Client, tools)
   function Client:extend_and_save(params, path, given)
     local ctx = context(self, "extend_and_save")
     if type(params) ~= "table" then
-      misuse("extend_and_save", "a table of parameters expected, got " .. type(params))
+      misuse("extend_and_save", tools.unexpected(ctx, "a table of parameters", params, path))
     end
     local unusable = texts.path_problem(path)
     if unusable then misuse("extend_and_save", "path: " .. unusable) end
@@ -193,9 +193,11 @@ return function(Client, tools)
   ---@param params { taskId: string, prompts: (string|table)[], path: string|nil, key: string|nil, save_hops: string|nil, overwrite: boolean|nil, repeat_failed: boolean|nil, on_progress: nil|fun(info: table), model: string|nil, seeds: integer|nil, watermark: string|nil, callBackUrl: string|nil, extra: table|nil, wait: table|nil, download: table|nil, deadline: number|nil, timeout: number|nil, retry: table|nil }  a prompt may be a table with its own model, seeds, …; `save_hops`: a pattern with {hop}
   ---@return { taskId: string, status: veo.Status, hops: table[], path: string|nil, bytes: integer|nil }|nil result
   ---@return veo.Error|nil err  with `hop` where it stopped and `hops` that are finished
-  function Client:chain(params)
+  function Client:chain(params, beside)
     local ctx = context(self, "chain")
-    if type(params) ~= "table" then misuse("chain", "a table of parameters expected, got " .. type(params)) end
+    if type(params) ~= "table" then
+      misuse("chain", tools.unexpected(ctx, "a table of parameters", params, beside))
+    end
     if type(params.prompts) ~= "table" or params.prompts[1] == nil then
       misuse("chain", "prompts: a list of at least one prompt expected")
     end

@@ -1,6 +1,6 @@
 --- The client's main calls: extend, status, credits, wait, download.
 
-local error, type = error, type
+local type = type
 
 local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
@@ -10,6 +10,12 @@ local query = require "veo.task.query"
 local submits = require "veo.task.submit"
 local texts = require "veo.util.text"
 local waits = require "veo.task.wait"
+
+-- Whether a table says anything of which video is meant; an error says nothing.
+local function names_video(source)
+  return type(source) == "table" and not errors.is(source)
+    and (source.video_url or source.url or source.taskId or source.ref) ~= nil
+end
 
 local SUBMIT = { submit = options.submit }
 local FREE = { free = options.free }
@@ -22,6 +28,7 @@ local CHECK_PATH = { download = { overwrite = options.download.overwrite, mkdir 
 return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
   local task_id_of, handle, misplaced = tools.task_id_of, tools.handle, tools.misplaced
+  local noted, unexpected = tools.noted, tools.unexpected
 
   ---Extends a video. Billable: sent again by itself only when nothing of it left or the service turned it away (429, 455).
   ---With a ledger an identical order is joined until its video is saved, and a `duplicate` for 24 hours from its end.
@@ -32,13 +39,13 @@ return function(Client, tools)
   ---@return veo.Error|nil err  exists, busy, io, invalid, uncertain, insufficient_credits, rejected, duplicate, budget, ledger, …
   function Client:extend(params, given)
     local ctx = context(self, "extend")
-    if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
+    if type(params) ~= "table" then misuse("extend", unexpected(ctx, "a table of parameters", params, given)) end
     local opts, busy = begin(ctx, "extend", split(ctx, SUBMIT, given, true, "extend"))
     if not opts then return nil, busy end
     local err = misplaced(ctx, "extend", params)
     if err then return nil, err end
     tools.of_path(ctx, opts.submit)
-    return handle(self, submits.submit(ctx, "extend", params, opts))
+    return noted(ctx, handle(self, submits.submit(ctx, "extend", params, opts)))
   end
 
   ---Asks for a task's state, now. Free; repeated on passing errors.
@@ -49,10 +56,10 @@ return function(Client, tools)
   ---@return veo.Error|nil err  not_found, expired, unauthorized, network, server, malformed, …
   function Client:status(task, given)
     local ctx = context(self, "status")
-    local id = task_id_of(task, given)
+    local id = task_id_of(ctx, "status", task, given)
     local opts, busy = begin(ctx, "status", split(ctx, FREE, given, true))
     if not opts then return nil, busy end
-    return query.status(ctx, id, opts)
+    return noted(ctx, query.status(ctx, id, opts))
   end
 
   ---The account's credits; may be fractional. Free.
@@ -73,11 +80,11 @@ return function(Client, tools)
   ---@return veo.Error|nil err  timeout, failed, no_result, not_found, … with the taskId
   function Client:wait(task, given)
     local ctx = context(self, "wait")
-    local id = task_id_of(task, given)
+    local id = task_id_of(ctx, "wait", task, given)
     local opts, busy = begin(ctx, "wait", split(ctx, WAIT, given))
     if not opts then return nil, busy end
     if tools.is_version(task) then return task end
-    return tools.waited(self, task, waits.wait(ctx, id, opts.wait))
+    return noted(ctx, tools.waited(self, task, waits.wait(ctx, id, opts.wait)))
   end
 
   ---Saves a finished video. Until it is whole it stands in `target .. ".part"`; a later download goes on from there.
@@ -89,9 +96,8 @@ return function(Client, tools)
   ---@return veo.Error|nil err  exists, busy, io, expired, not_video, too_large, changed, network, …; of a task `timeout`: it has not ended, and failed, no_result, not_found, …
   function Client:download(source, target, given)
     local ctx = context(self, "download")
-    if errors.is(source) then error(source, 0) end
-    if type(source) ~= "string" and type(source) ~= "table" then
-      misuse("download", "a status, a task or a URL expected, got " .. type(source))
+    if type(source) ~= "string" and not names_video(source) then
+      misuse("download", unexpected(ctx, "a status, a task or a URL", source, target))
     end
     local unusable = tools.unusable_target(target)
     if unusable then misuse("download", unusable) end
