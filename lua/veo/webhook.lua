@@ -14,6 +14,7 @@ local concat = table.concat
 local time = os and os.time
 
 local errors = require "veo.errors"
+local checks = require "veo.util.options"
 local replies = require "veo.wire.reply"
 local task_id = require "veo.wire.task_id"
 local text = require "veo.util.text"
@@ -33,6 +34,8 @@ local MOST_VALUES = 4096
 
 -- Of more callbacks than this the oldest are forgotten early: handling one twice does no harm.
 local REMEMBERED = 20000
+
+local OPTIONS = { now = true, window = true }
 
 local function wrong(code, message)
   return errors.new { code = code, operation = "callback", message = "callback: " .. message }
@@ -203,6 +206,8 @@ function M.verify(headers, body, key, options)
   if type(headers) ~= "table" then error("verify: headers: a table expected, got " .. type(headers), 2) end
   if type(key) ~= "string" or key == "" then error("verify: key: a non-empty string expected", 2) end
   options = options or {}
+  local unknown = checks.unknown("option", options, OPTIONS)
+  if unknown then error("verify: " .. unknown, 2) end
   local event, err = M.parse(body)
   if not event then return nil, err end
   if not (options.now or time) then
@@ -233,6 +238,8 @@ Memory.__index = Memory
 ---@return veo.webhook.Memory
 function M.memory(options)
   options = options or {}
+  local unknown = checks.unknown("option", options, OPTIONS)
+  if unknown then error("memory: " .. unknown, 2) end
   if not (options.now or time) then error("memory: now: needed where there is no os.time", 2) end
   -- A signature is good from `window` before its time to `window` after it.
   local seconds = 2 * (options.window or M.window) + 1

@@ -2,6 +2,7 @@
 
 local options = require "veo.client.options"
 local retry = require "veo.policy.retry"
+local unpack = table.unpack or unpack
 
 describe("options", function()
   local function of(given)
@@ -93,6 +94,23 @@ describe("options", function()
     end
     local _, problem = of { [1] = "x" }
     assert.matches("unknown option", problem)
+  end)
+
+  it("bring it in every table within a table too", function()
+    for expected, given in pairs {
+      ["retry: unknown option atempts (did you mean attempts?)"] = { retry = { atempts = 3 } },
+      ["retry: budget: unknown option tokns (did you mean tokens?)"] = { retry = { budget = { tokns = 3 } } },
+      ["rate: unknown option conut (did you mean count?)"] = { rate = { conut = 3 } },
+      ["max_credits: unknown limit dya (did you mean day?)"] = { max_credits = { dya = 3 } },
+      ["prices: unknown operation extnd (did you mean extend?)"] = { prices = { extnd = 3 } },
+    } do
+      assert.equal(expected, select(2, of(given)))
+    end
+    local webhook = require "veo.webhook"
+    for _, case in ipairs { { webhook.verify, {}, "{}", "key", { widnow = 1 } }, { webhook.memory, { widnow = 1 } } } do
+      local fn = table.remove(case, 1)
+      assert.matches("unknown option widnow %(did you mean window%?%)", select(2, pcall(fn, unpack(case))))
+    end
   end)
 
   it("are never shown when they are text, which may be a key", function()

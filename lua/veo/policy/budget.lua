@@ -7,6 +7,7 @@ local find, format = string.find, string.format
 local date, time = os and os.date, os and os.time
 
 local errors = require "veo.errors"
+local options = require "veo.util.options"
 
 local M = {}
 
@@ -82,7 +83,10 @@ end
 
 -- Options --------------------------------------------------------------------------------------------------------------
 
+local PRICED = { as_of = true, extend = true, generate = true, get_1080p = true, get_4k = true }
+
 M.prices_kind = {
+  within = function(value) return options.unknown("operation", value, PRICED) end,
   expected = "credits by operation, such as { generate = 80, extend = { fast = 60 } }, and as_of = \"YYYY-MM-DD\"",
   test = function(value)
     if type(value) ~= "table" then return false end
@@ -104,12 +108,15 @@ M.prices_kind = {
   end,
 }
 
+local LIMITS = { client = true, day = true }
+
 M.limit_kind = {
+  within = function(value) return options.unknown("limit", value, LIMITS) end,
   expected = "credits, or { client = credits, day = credits }",
   test = function(value)
     if type(value) ~= "table" then return is_amount(value) end
     for name, limit in pairs(value) do
-      if name ~= "client" and name ~= "day" or not is_amount(limit) then return false end
+      if not LIMITS[name] or not is_amount(limit) then return false end
     end
     return next(value) ~= nil
   end,

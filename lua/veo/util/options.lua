@@ -1,5 +1,6 @@
 --- Options: names with values, checked against what each of them may be. A kind has `expected`, the words for a message,
---- and `test`, a function that says whether a value is one. Nothing raises in here: callers do, at the right level.
+--- and `test`, a function that says whether a value is one; of a table also `within`, which says what is wrong with its
+--- names, or nil. Nothing raises in here: callers do, at the right level.
 
 local pairs, tostring, type = pairs, tostring, type
 local format = string.format
@@ -69,6 +70,8 @@ end
 ---@return string|nil problem
 function M.problem(kinds, name, value)
   local kind = kinds[name]
+  local why = kind.within and type(value) == "table" and kind.within(value)
+  if why then return name .. ": " .. why end
   if kind.test(value) then return nil end
   return format("%s: given %s, expected %s%s", name, M.show(value), kind.expected,
     type(value) == "number" and value > M.MOST and ", of at most 2^53" or "")
