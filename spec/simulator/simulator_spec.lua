@@ -522,6 +522,30 @@ describe("simulator", function()
         "unknown field foo in a rule %(rule 1%)")
     end)
 
+    it("refuses a rule that could never act as it says, and names what was probably meant", function()
+      for expected, rule in pairs {
+        ['on: there is no endpoint "extnd" (did you mean extend?)'] = { on = "extnd", code = 429 },
+        ['on: there is no endpoint "staus" (did you mean status?)'] = { on = { "extend", "staus" }, code = 429 },
+        ["on: it names no endpoint"] = { on = {}, code = 429 },
+        ['form: given "htlm" (did you mean html?), expected html | text'] = { form = "htlm" },
+        ['close: given "haeders" (did you mean headers?), expected unanswered'] = { close = "haeders" },
+        ['times: given "x", expected a whole number'] = { code = 429, times = "x" },
+        ["nth: given 0, expected a whole number from 1 up"] = { code = 429, nth = 0 },
+        ['match: given "[", expected a Lua pattern'] = { code = 429, match = "[" },
+        ["hang: given 1, expected true or false"] = { hang = 1 },
+        ['unknown field tims (did you mean times?) in a rule'] = { code = 429, tims = 1 },
+      } do
+        local ok, why = pcall(simulator.start, { script = { rule } })
+        assert.is_false(ok)
+        assert.matches(expected, why, 1, true)
+        ok, why = pcall(sim.script, sim, { rule })
+        assert.is_false(ok)
+        assert.matches(expected, why, 1, true)
+      end
+      assert.error_matches(function() simulator.start { rate = { cuont = 1 } } end, "unknown option cuont %(did you")
+      assert.error_matches(function() simulator.start { unknown = "recrod" } end, "did you mean record")
+    end)
+
     it("ends with its parent, however that dies", function()
       local program = [[
         local sim = require("veo.simulator").start{}

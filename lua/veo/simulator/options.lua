@@ -1,6 +1,8 @@
 --- The simulator's options, with their defaults; a misspelt one is refused.
 local checks = require "veo.util.options"
+local effects = require "veo.simulator.effects"
 local script = require "veo.simulator.script"
+local suggest = require "veo.util.suggest"
 
 local M = {}
 
@@ -28,6 +30,26 @@ M.defaults = {
   script = {},                -- rules, see script.lua
 }
 
+-- Nil, or what is wrong with what an option says.
+local function problem_with(options)
+  if options.speed <= 0 then return 'option "speed" must be above 0' end
+  if not effects.known.unknown.test(options.unknown) then
+    local meant = suggest.nearest(options.unknown, effects.known.unknown.names)
+    return ('option "unknown"%s: expected %s'):format(meant and " (did you mean " .. meant .. "?)" or "",
+      effects.known.unknown.expected)
+  end
+  local rate = options.rate or M.defaults.rate
+  local unknown = checks.unknown("option", rate, M.defaults.rate)
+  if unknown then return 'option "rate": ' .. unknown end
+  for name in pairs(M.defaults.rate) do
+    if type(rate[name]) ~= "number" or rate[name] <= 0 then
+      return ('option "rate": %s must be a number above 0'):format(name)
+    end
+  end
+  local _, why = script.rules(options.script or {})
+  return why
+end
+
 --- Fills in the defaults.
 --- @return table|nil options, string|nil why
 function M.fill(given)
@@ -44,9 +66,8 @@ function M.fill(given)
     end
     if not (name == "rate" and value == true) then options[name] = value end
   end
-  local _, why = script.rules(options.script or {})
+  local why = problem_with(options)
   if why then return nil, why end
-  if options.speed <= 0 then return nil, 'option "speed" must be above 0' end
   return options
 end
 

@@ -1,7 +1,7 @@
 --- What a spec may ask of the simulator: rules, given as a script or written into a request.
 --
 -- A rule is a table: what it waits for, and what happens then.
---   on       endpoint name, list of names, "METHOD /path", or "*" (absent: any endpoint)
+--   on       endpoint name (see effects.lua), list of names, "METHOD /path", or "*" (absent: any endpoint)
 --   task     only requests that name this taskId
 --   match    Lua pattern, looked for in "METHOD /path?query" and in the body
 --   nth      only the nth request (from 1) that got as far as this rule and fitted it
@@ -16,30 +16,64 @@
 local checks = require "veo.util.options"
 local effects = require "veo.simulator.effects"
 local gzip = require "veo.simulator.gzip"
+local suggest = require "veo.util.suggest"
+local texts = require "veo.util.text"
 
 local M = {}
 
-local conditions = { on = true, task = true, match = true, nth = true, skip = true, times = true, each = true }
+local ON = { on = true }
+for name in pairs(effects.conditions) do ON[name] = true end
 
+local function shown(value)
+  return type(value) == "string" and '"' .. texts.printable(value, 60) .. '"' or checks.show(value)
+end
+
+local function meant_by(value, names)
+  local meant = type(value) == "string" and suggest.nearest(value, names)
+  return meant and (" (did you mean %s?)"):format(meant) or ""
+end
+
+local is_endpoint = {}
+for _, name in ipairs(effects.endpoints) do is_endpoint[name] = true end
+
+-- What `on` names, as a set, or nil for every endpoint; and what is wrong with it.
 local function names(on)
   if on == nil or on == "*" then return nil end
   local set = {}
-  for _, name in ipairs(type(on) == "table" and on or { on }) do set[name] = true end
+  for _, name in ipairs(type(on) == "table" and on or { on }) do
+    if not is_endpoint[name] and not (type(name) == "string" and name:find("^%u+ /")) then
+      return nil, ("on: there is no endpoint %s%s; there are %s, \"METHOD /path\" and \"*\""):format(shown(name),
+        meant_by(name, effects.endpoints), table.concat(effects.endpoints, ", "))
+    end
+    set[name] = true
+  end
+  if next(set) == nil then return nil, "on: it names no endpoint" end
   return set
+end
+
+-- Nil, or what is wrong with the value of a field.
+local function problem_with(name, value)
+  local kind = effects.known[name] or effects.conditions[name]
+  if kind.test(value) then return nil end
+  return ("%s: given %s%s, expected %s"):format(name, shown(value),
+    kind.names and meant_by(value, kind.names) or "", kind.expected)
 end
 
 --- Checks a rule and makes it ready.
 --- @return table|nil rule, string|nil why
 function M.rule(given)
   if type(given) ~= "table" then return nil, "a rule must be a table, got " .. type(given) end
-  local unknown = checks.unknown("field", given, conditions, effects.known)
-  if unknown then return nil, unknown .. " in a rule" end
-  local rule = { effect = {}, on = names(given.on), counts = {} }
+  local why = checks.unknown("field", given, ON, effects.known)
+  if why then return nil, why .. " in a rule" end
+  local rule = { effect = {}, counts = {} }
+  rule.on, why = names(given.on)
+  if why then return nil, why end
   for key, value in pairs(given) do
-    if conditions[key] then
-      if key ~= "on" then rule[key] = value end
-    else
-      rule.effect[key] = value
+    if key ~= "on" then
+      why = problem_with(key, value)
+      if why then return nil, why end
+      local part = effects.conditions[key] and rule or rule.effect
+      part[key] = value
     end
   end
   local obstacle = effects.packs(rule.effect) and gzip.obstacle()
