@@ -339,14 +339,19 @@ describe("simulator, the whole service", function()
   end)
 
   describe("in the foreground", function()
-    it("prints where it listens", function()
+    it("prints where it listens, as lines that a shell can evaluate", function()
       local pipe = io.popen("lua5.4 lua/veo/simulator/main.lua --speed 10 --port 0 --rate false & echo $!; wait")
       local pid, text = pipe:read("*l"), ""
-      for _ = 1, 5 do text = text .. (pipe:read("*l") or "") .. "\n" end
+      for _ = 1, 6 do text = text .. (pipe:read("*l") or "") .. "\n" end
       os.execute("kill " .. pid)
       pipe:close()
-      assert.matches("veo simulator on http://127%.0%.0%.1:%d+", text)
-      assert.matches("KIE_API_KEY=sim%-key", text)
+      local shown = output("eval \"$(cat <<'EOF'\n" .. text .. "EOF\n)\"; sh -c 'echo $KIE_BASE_URL $KIE_UPLOAD_URL "
+        .. "$KIE_API_KEY'")
+      assert.matches("^http://127%.0%.0%.1:%d+ http://127%.0%.0%.1:%d+ sim%-key%-%S+\n$", shown)
+      assert.matches("# veo simulator on " .. shown:match("^%S+"):gsub("%p", "%%%0"), text)
+    end)
+
+    it("refuses an option that it has not", function()
       assert.matches("unknown option", output("lua5.4 lua/veo/simulator/main.lua --sped 1 2>&1"))
     end)
   end)

@@ -82,7 +82,7 @@ function M.run_child(line)
   run(world)
 end
 
---- In the foreground, for as long as the process lives.
+--- In the foreground, for as long as the process lives. Says where, as lines for a shell.
 --- @param given table options
 --- @param say fun(line: string)|nil where the URL is told; standard output when absent
 function M.run(given, say)
@@ -95,12 +95,18 @@ function M.run(given, say)
     io.stdout:write(line, "\n")
     io.stdout:flush()
   end
-  say("veo simulator on " .. about.url)
-  say("  KIE_BASE_URL=" .. about.url)
-  say("  KIE_API_KEY=" .. about.api_key)
-  say("  taskId of a finished video: " .. about.source)
-  say("  results on " .. about.media_url .. ", control on " .. about.control_url .. "/_simulator/")
-  if about.ca_file then say("  CURL_CA_BUNDLE=" .. about.ca_file) end
+  -- A shell may evaluate all of it.
+  local function export(name, value)
+    if value:find("[^%w_@%%+=:,./-]") then value = "'" .. value:gsub("'", "'\\''") .. "'" end
+    say("export " .. name .. "=" .. value)
+  end
+  say("# veo simulator on " .. about.url)
+  export("KIE_BASE_URL", about.url)
+  export("KIE_UPLOAD_URL", about.upload_url)
+  export("KIE_API_KEY", about.api_key)
+  if about.ca_file then export("CURL_CA_BUNDLE", about.ca_file) end
+  say("# taskId of a finished video: " .. about.source)
+  say("# results on " .. about.media_url .. ", control on " .. about.control_url .. "/_simulator/")
   run(world)
   return true
 end
