@@ -389,7 +389,7 @@ check-guards:
 PURE_SPECS := $(call specs,wire% ledger% simulator% errors retry limiter heap options layout floors examples cli preview \
 	readme budget chain crash duplicate reload resume sandbox settle pairs_libcurl model migration systems file_systems \
 	outage bare_libcurl identity ids keys named jobs_api jobs_orders upgrade_families upgrades generate contract links \
-	looks printed nginx folders part_names http1)
+	looks printed nginx folders part_names http1 meta)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(ALL_SPECS))
 MEMORY_ARGS ?= --exclude-tags=timing
 # Valgrind takes three times as long, and sees what was never written to; so it runs what goes through most of the C.

@@ -1,0 +1,176 @@
+---@meta
+--- What calls return, and what functions given to them are told. spec/meta_spec.lua holds this against the code.
+
+---What the service says of a task; with the methods of one (`status:save "boat.mp4"`) where a client returned it.
+---@class veo.Status: veo.Task
+---@field taskId string
+---@field state "generating"|"succeeded"|"failed"
+---@field done boolean
+---@field video_url? string       the whole video (fullResultUrls[1], else resultUrls[1]); only when succeeded
+---@field resultUrls? string[]    after an extension the new part
+---@field fullResultUrls? string[]  after an extension the whole video
+---@field originUrls? string[]
+---@field resolution? string
+---@field seeds? integer[]
+---@field hasAudioList? boolean[]
+---@field mediaIds? string[]
+---@field successFlag? integer|any  0, 1, 2, 3, or the service's raw value when it is none of them
+---@field errorCode? integer|string
+---@field errorMessage? string
+---@field createTime? number|string   raw; milliseconds since 1970, as a rule
+---@field completeTime? number|string
+---@field paramJson? string|table
+---@field creditsConsumed? number  what the service says it took; may be fractional
+---@field note? string            something odd about the reply, for the log
+---@field raw? table              the decoded envelope, with everything it held; of the usual record it is decoded from `json` when it is first read, so that `pairs` may not show it
+---@field json? string            the reply's text, where `raw` is decoded from it
+
+---A saved video.
+---@class veo.File
+---@field bytes integer
+---@field path? string           none where a function took the bytes
+---@field taskId? string
+---@field requests? integer      how many it took
+---@field content_type? string   as its server says
+---@field etag? string           as its server says
+---@field resumed? integer       bytes that were there at the start
+---@field verified? boolean      true: the boxes of an MP4 fill it; false: it may be cut
+---@field already? boolean       it was there: nothing was fetched
+---@field joined? boolean        the order had been made before: nothing was paid
+---@field ref? string            of the order in the ledger
+---@field key? string            of the order
+
+---@alias veo.RecordState "intent"|"accepted"|"done"|"saved"|"failed"|"refused"|"uncertain"|"lost"
+
+---An order in the ledger.
+---@class veo.Record
+---@field ref string            names the intent: for settle, and in the callback's URL
+---@field state veo.RecordState
+---@field operation string      "extend", …
+---@field api string
+---@field params table          what was ordered, as it went to the service; empty when it was pruned
+---@field pruned? string     hashes that stand for it then
+---@field key? string
+---@field taskId? string     of an uncertain one a candidate, which nobody has confirmed
+---@field price? number      credits that were reserved for it
+---@field consumed? number   credits that the service says it took
+---@field created number        epoch seconds
+---@field updated number
+---@field lease? number          until when a worker holds it, on the ledger's clock
+---@field repeats? string    the order that this one repeats (retry.ambiguous), or whose second task this is
+---@field status? table      the last status, of a task that has ended
+---@field video_url? string
+---@field path? string       where it was saved, or is to be, from the root
+---@field size? number       bytes of the saved file, and…
+---@field digest? string     …a hash of its first and last 64 KiB
+---@field err? table         code and message of what went wrong; of an uncertain one what its answer named
+---@field evidence? table    credits before and after an uncertain call
+
+---What `client:spent` returns; the list, where one was asked for, has `day` or `operation` in each entry.
+---@class veo.Spent
+---@field credits number         consumed + reserved
+---@field consumed number        what the service's records say it took
+---@field reserved number        the price, where they say nothing
+---@field orders integer
+---@field unpriced integer       orders of which neither is known
+---@field [integer] veo.Spent|{ day: string|nil, operation: string|nil }
+
+---What `client:resume` returns: how many tasks ended how.
+---@class veo.ResumeSummary
+---@field saved integer
+---@field done integer           finished, and no `path` was given
+---@field failed integer         also those that the service no longer knows
+---@field open integer           tried without success
+---@field busy integer           another call of this client has it
+---@field elsewhere integer      another process has it
+---@field lost integer           another worker took it over meanwhile
+---@field adopted integer        uncertain orders whose task was found
+---@field uncertain veo.Record[] to be settled
+
+---What `client:prune` returns.
+---@class veo.Pruned
+---@field pruned integer         orders
+---@field bytes integer          of their text
+---@field charges integer        rows of charges
+
+---What `client:chain` returns.
+---@class veo.Chain
+---@field taskId string          of the last hop
+---@field status veo.Status      of the last hop
+---@field hops veo.Hop[]
+---@field path? string
+---@field bytes? integer
+---@field already? boolean       the whole was there
+
+---@class veo.Hop
+---@field hop integer
+---@field taskId string
+---@field prompt string
+---@field joined? boolean
+---@field ref? string
+---@field status? table
+---@field path? string
+
+---What `on_progress` of a chain is told.
+---@class veo.ChainInfo
+---@field state "submitting"|"rendering"|"rendered"|"saving"|"saved"
+---@field hop integer            of `hops`
+---@field hops integer
+---@field elapsed number         seconds
+---@field fraction number        0 to 1
+---@field next? number           seconds until the next look
+---@field path? string           where it is being saved
+---@field taskId? string
+---@field status? veo.Status     of a hop that renders
+
+---What `client:upload` returns, and what else the service says of it.
+---@class veo.Uploaded
+---@field downloadUrl string
+
+---@class veo.WaitInfo
+---@field elapsed number       seconds
+---@field looks integer
+---@field next? number      seconds until the next look
+---@field stretched? boolean  the rate of looks makes it later than the interval would
+---@field offline? number   seconds without an answer; the status is the last one, its state `unknown` before the first
+---@field message? string   says so
+---@field err? veo.Error    of the last look
+
+---@class veo.Progress
+---@field rate? number   bytes a second
+---@field left? number   seconds until the end, at this rate
+---@field elapsed number    seconds
+---@field resumed integer   bytes that were there at the start
+---@field offline? number  seconds without a connection, of a download that waits for one; `message` says so
+---@field message? string
+
+---What `log` gets: more by event, all redacted.
+---@class veo.LogEvent
+---@field event string           "request", "reply", "retry", "poll", "save", "warning", …
+---@field time? number           epoch seconds
+---@field operation? string
+---@field taskId? string
+---@field message? string
+---@field err? veo.Error
+
+---Numbers of a client: counters, named `…_total`, and gauges of this moment.
+---@class veo.Stats
+---@field exchanges_total table<string, table<string, integer>>  by kind (`status`, `extend`, `download`, …: as `operation` in errors and the log; looks of a wait are `status`) and end: `ok`; `http_error` (an answer that says no, by its HTTP status or the code in its body); `malformed`, `network`, `timed_out`, `cancelled`, `closed`; `other` (a redirect that is not followed, a file that is too long or cannot be written)
+---@field bytes_received_total integer     HTTP's headers and bodies, also of what is under way
+---@field bytes_sent_total integer
+---@field connections_made_total integer
+---@field connections_reused_total integer exchanges that needed no new one
+---@field retries_total integer            tries made again: what the log has as `retry`
+---@field orders_accepted_total integer
+---@field orders_refused_total integer     nothing was ordered
+---@field orders_uncertain_total integer
+---@field orders_unpriced_total integer    accepted ones whose price is not known
+---@field credits_charged_total number     prices of the accepted ones, and of 1080P versions
+---@field in_flight integer                exchanges under way
+---@field queued integer                   exchanges that wait for one of `max_in_flight` places
+---@field downloads_queued integer         downloads that wait for one of `max_downloads` places
+---@field orders_queued integer            orders that wait for a slot of the rate window
+---@field slots_used integer               of that window, by this client
+---@field slots_left integer
+---@field waits integer                    tasks waited for
+---@field jobs integer                     jobs that have not ended
