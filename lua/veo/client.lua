@@ -1,4 +1,5 @@
---- The client: the face of lua-veo. It checks what the caller says and hands the work to the rooms below.
+--- The client: the face of lua-veo. It checks what the caller says and hands the work to the rooms below. Its methods
+--- are documented in lua/veo/meta/client.lua, their options in meta/options.lua, what they return in meta/results.lua.
 
 local error, getmetatable, ipairs, pairs = error, getmetatable, ipairs, pairs
 local next, require, setmetatable, tostring, type = next, require, setmetatable, tostring, type
@@ -13,7 +14,7 @@ local texts = require "veo.util.text"
 
 local M = {}
 
----@class veo.Client
+---@type veo.Client
 local Client = { __name = "veo.client " .. core.version }
 Client.__index = Client
 
@@ -170,8 +171,6 @@ for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "
   require("veo.client." .. room)(Client, tools)
 end
 
----Ends every job and frees everything. A billable call under way ends `uncertain`. Closing twice is harmless. In a forked
----child it abandons all: jobs, orders and connections are the parent's.
 function Client:close()
   local ctx = self[CONTEXT]
   if not ctx or ctx.closed then return end

@@ -14,16 +14,7 @@ if core.interface ~= 8 then
     .. "): start the program anew, or install this one under another path")
 end
 
----@class veo
----@field _VERSION string
----@field curl_version string   of the libcurl that is loaded
----@field now fun(): number     seconds of a clock that nobody sets: from no date, for how long something takes
----@field console table        what a command needs of a process of its own: take_signals, signal, columns
----@field errors table  every code, what it means and what to do next
----@field prices table  what calls cost, and of which day that is
----@field webhook table  signatures and bodies of callbacks
----@field receiver table  receives callbacks (cqueues)
----@field simulator table  the service on loopback (cqueues)
+---@type veo
 local M = { _VERSION = core.version, curl_version = core.curl_version, now = core.now,
   console = { take_signals = core.take_signals, signal = core.signal, columns = core.columns } }
 
@@ -60,10 +51,6 @@ local function from_environment(name)
   return value
 end
 
----A client. What is not given comes from the environment: KIE_API_KEY, KIE_BASE_URL, KIE_UPLOAD_URL, KIE_WEBHOOK_KEY.
----Misuse raises at the caller's line.
----@param options table|nil  see the README for all of them and their defaults
----@return veo.Client
 function M.new(options)
   if options ~= nil and type(options) ~= "table" then
     error("veo.new: a table of options expected, got " .. type(options), 2)
@@ -85,8 +72,6 @@ end
 -- What is loaded at first use beside our own rooms; the last are optional.
 local OTHERS = { "cjson.safe", "DBI", "dbd.sqlite3", "dbd.postgresql", "openssl.hmac" }
 
----Loads now what is otherwise loaded at first use: for a host that later drops `require` or other globals, changes its
----folder while `package.path` is relative, or loads another lua-veo beside this one. Raises when it cannot.
 function M.preload()
   local problem = lazy.all()
   if problem then error("veo.preload: " .. problem, 2) end

@@ -10,11 +10,10 @@
 local errors = require "veo.errors"
 local options = require "veo.util.options"
 
+---@type veo.receiver
 local M = {}
 
----@class veo.Receiver
----@field url string   what to give as callBackUrl
----@field port integer
+---@type veo.Receiver
 local Receiver = { __name = "veo.receiver" }
 Receiver.__index = Receiver
 
@@ -46,10 +45,6 @@ local function problem_with(given)
   return nil
 end
 
----Listens. Nothing happens until its loop runs: receiver:run(), or the loop that was given.
----@param given { client: veo.Client, host: string|nil, port: integer|nil, path: string|nil, url: string|nil, loop: any|nil, on_status: nil|fun(status: veo.Status, event: veo.webhook.Event) }  127.0.0.1, a free port and "/veo/callback" unless given; `url`: how the service reaches it; `on_status` runs as a job of the client, after the service got its answer
----@return veo.Receiver|nil receiver
----@return veo.Error|nil err
 function M.new(given)
   local problem = problem_with(given)
   if problem then error("receiver.new: " .. problem, 2) end
@@ -144,9 +139,6 @@ function Receiver:serve(sock)
   return self.requests.answer(connection, 503, "not now")
 end
 
----Runs the loop until every job of the client has ended, or for so many seconds.
----@param seconds number|nil
----@return true|nil, veo.Error|nil
 function Receiver:run(seconds)
   local deadline = seconds and self.cqueues.monotime() + seconds
   step(self)
@@ -162,7 +154,6 @@ function Receiver:run(seconds)
   return true
 end
 
----Stops listening; to be called before the client is closed. A loop that goes on forgets the client's descriptor.
 function Receiver:close()
   if self.closed then return end
   self.closed = true

@@ -21,6 +21,7 @@ local text = require "veo.util.text"
 local ttl_cache = require "veo.util.ttl_cache"
 local urls = require "veo.wire.urls"
 
+---@type veo.webhook
 local M = {}
 
 ---Seconds that a signature's time may lie in the past or in the future.
@@ -42,19 +43,6 @@ local function wrong(code, message)
 end
 
 -- What it says -------------------------------------------------------------------------------------------------------
-
----@class veo.webhook.Event
----@field taskId string
----@field code integer|nil      200, or why the task failed
----@field msg string|nil
----@field says "succeeded"|"failed"  what the body claims: a hint, no more
----@field resultUrls string[]|nil
----@field originUrls string[]|nil
----@field resolution string|nil
----@field raw table             the decoded body
----@field verified boolean
----@field timestamp integer|nil  of the signature
----@field replay boolean|nil    it was handled before
 
 -- Plain finds: one pattern for all three takes as long as decoding does.
 local function is_small(body)
@@ -85,10 +73,6 @@ local function results_of(data)
   return type(data.response) == "table" and data.response or data
 end
 
----Reads a callback's body. Whether it is genuine is another question: verify answers it.
----@param body string
----@return veo.webhook.Event|nil event
----@return veo.Error|nil err  malformed
 function M.parse(body)
   local raw, why = object_of(body)
   if not raw then return nil, wrong("malformed", why) end
@@ -128,12 +112,6 @@ local function base64(bytes)
   return concat(out)
 end
 
----The signature of a task and a time: base64(HMAC-SHA256(key, taskId .. "." .. timestamp)).
----@param key string
----@param taskId string
----@param timestamp string|integer  unix seconds
----@return string|nil signature
----@return veo.Error|nil err  missing: luaossl is not installed
 function M.signature(key, taskId, timestamp)
   local found, hmac = pcall(require, "openssl.hmac")
   if not found then
@@ -195,13 +173,6 @@ local function signed_at(headers, taskId, key)
   return tonumber(stamp)
 end
 
----Whether a callback is genuine: signed with the account's key, and lately.
----@param headers table<string, string|string[]|number>|table  as the web server has them: names in any case or as CGI's HTTP_X_…, values as lists of one; or lua-http's headers object
----@param body string
----@param key string                     the account's webhookHmacKey
----@param options { now: integer|nil, window: number|nil }|nil  unix seconds instead of os.time(); seconds instead of 300
----@return veo.webhook.Event|nil event
----@return veo.Error|nil err  unverified, malformed, missing
 function M.verify(headers, body, key, options)
   if type(headers) ~= "table" then error("verify: headers: a table expected, got " .. type(headers), 2) end
   if type(key) ~= "string" or key == "" then error("verify: key: a non-empty string expected", 2) end
@@ -228,14 +199,10 @@ end
 
 -- Whether it was handled before --------------------------------------------------------------------------------------
 
----@class veo.webhook.Memory
+---@type veo.webhook.Memory
 local Memory = {}
 Memory.__index = Memory
 
----A memory of the callbacks that were handled. A callback is remembered only once handling it has succeeded: a crash
----before that must not make the service's next try look like a replay.
----@param options { now: (fun(): number)|nil, window: number|nil }|nil
----@return veo.webhook.Memory
 function M.memory(options)
   options = options or {}
   local unknown = checks.unknown("option", options, OPTIONS)
@@ -250,16 +217,11 @@ local function key_of(event)
   return event.timestamp and event.taskId .. "." .. event.timestamp or nil
 end
 
----What was remembered with a callback that was handled before, or nil.
----@param event veo.webhook.Event
----@return any
 function Memory:recall(event)
   local key = key_of(event)
   return key and self.handled:get(key)
 end
 
----@param event veo.webhook.Event  a verified one
----@param value any|nil            given back by recall; true unless given
 function Memory:remember(event, value)
   local key = key_of(event)
   if key then self.handled:set(key, value == nil and true or value) end

@@ -17,12 +17,6 @@ return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
   local task_id_of, handle = tools.task_id_of, tools.handle
 
-  ---Calls `fn(item, index)` for every item of a list, each call as a job, and waits for all of them.
-  ---@param list any[]
-  ---@param fn fun(item: any, index: integer): any, any
-  ---@param given { limit: integer|nil }|nil  calls at a time, 20 unless given
-  ---@return any[] results  what fn returned first, at its item's place
-  ---@return table<integer, any>|nil errors  by place: what it returned second where the first was nil, or what it raised
   function Client:map(list, fn, given)
     local ctx = context(self, "map")
     if type(list) ~= "table" or errors.is(list) then misuse("map", tools.unexpected(ctx, "list: a table", list, fn)) end
@@ -32,12 +26,6 @@ return function(Client, tools)
     return batch.map(ctx, list, fn, opts.map.limit or 20)
   end
 
-  ---Iterates over tasks in the order in which they end: `for taskId, status, err in client:wait_each(ids) do`. A task
-  ---costs under 1 KiB while it is waited for.
-  ---In a job on Lua 5.1 call the iterator yourself: that version cannot yield inside `for … in`.
-  ---@param tasks (string|table)[]  taskIds, or what extend returned
-  ---@param given table|nil         the options of wait, and `limit`: looks at a time, 20 unless given
-  ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
   function Client:wait_each(tasks, given)
     local ctx = context(self, "wait_each")
     if type(tasks) ~= "table" or errors.is(tasks) then

@@ -81,14 +81,6 @@ end
 return function(Client, tools)
   local context, misuse, begin = tools.context, tools.misuse, tools.begin
 
-  ---A callback came: verifies it, asks for the task's status and returns that. Waits for the task look at once. Handling
-  ---one twice does no harm; answer the service with success whenever this returns a status. Without a webhook key only
-  ---tasks that this client or its ledger knows are looked at, each five times in 10 s, all together a hundred times.
-  ---@param headers table<string, string>
-  ---@param body string
-  ---@param given { target: string|nil, now: integer|nil }|nil  the path and query that were called; unix seconds
-  ---@return veo.Status|nil status
-  ---@return veo.webhook.Event|veo.Error event  what the callback says; without a status the error: unverified, malformed, rate_limited, …
   function Client:callback(headers, body, given)
     local ctx = context(self, "callback")
     if ctx.webhook_key == nil then

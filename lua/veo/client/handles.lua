@@ -11,8 +11,7 @@ local texts = require "veo.util.text"
 
 local SAVE = { wait = options.wait, download = options.download }
 
----@class veo.Task
----@field taskId string
+---@type veo.Task
 local Task = {}
 
 local clients = setmetatable({}, { __mode = "k" }) -- handle → its client; nil is no key, and finds nothing
@@ -71,11 +70,7 @@ return function(Client, tools)
     return clients[task] ~= nil and task.version ~= nil
   end
 
-  ---A handle on a task, known by its id. Nothing is asked of the service. Of a table the id is taken, and whether it is an
-  ---order of the ledger that nobody has confirmed; what else it says may be of another video.
-  ---@param task string|table  a taskId, or a table that has one: a status, a ledger's record
-  ---@return veo.Task|nil task
-  ---@return veo.Error|nil err  invalid: an order of the ledger that has no task
+  -- `beside`: the error that a nil came with, as in client:task(client:extend { … }).
   function Client:task(task, beside)
     local ctx = context(self, "task")
     if clients[task] == self then return task end
@@ -92,18 +87,10 @@ return function(Client, tools)
     return handle(self, { taskId = taskId, ref = uncertain and ref or nil, state = uncertain and "uncertain" or nil })
   end
 
-  ---Asks for the task's state, now, as `client:status` does.
-  ---@param given table|nil
-  ---@return veo.Status|nil status
-  ---@return veo.Error|nil err
   function Task:status(given)
     return owner(self, "status"):status(self, given)
   end
 
-  ---Waits until the task has succeeded, as `client:wait` does. A 1080P version that is there is its own result.
-  ---@param given table|nil
-  ---@return veo.Status|nil status  a handle too
-  ---@return veo.Error|nil err
   function Task:wait(given)
     local client = owner(self, "wait")
     local unconfirmed = saves.refusal(self)
@@ -111,11 +98,6 @@ return function(Client, tools)
     return client:wait(self, given)
   end
 
-  ---Orders an extension of this video, as `client:extend` does. Billable.
-  ---@param params table        without the taskId
-  ---@param given table|nil
-  ---@return veo.Task|nil task  the new one
-  ---@return veo.Error|nil err
   function Task:extend(params, given)
     local client = owner(self, "extend")
     if type(params) ~= "table" then misuse("extend", "a table of parameters expected, got " .. type(params)) end
@@ -130,12 +112,6 @@ return function(Client, tools)
     return client:extend(all, given)
   end
 
-  ---Saves the task's video under a name, or hands it to a function; waits for it first where it has not ended. What stands
-  ---in the way of the name is said before anything is waited for.
-  ---@param target string|fun(chunk: string): false|nil
-  ---@param given table|nil  the options of wait and of download, in these groups or flat; one that both have, as `on_progress`, in its group
-  ---@return { path: string|nil, bytes: integer, taskId: string, requests: integer, already: boolean|nil, verified: boolean|nil }|nil file
-  ---@return veo.Error|nil err  exists, busy, io, timeout, failed, no_result, not_found, …
   function Task:save(target, given)
     local ctx = context(owner(self, "save"), "save")
     local unusable = tools.unusable_target(target)

@@ -5,7 +5,7 @@ local error, getmetatable, setmetatable = error, getmetatable, setmetatable
 
 local errors = require "veo.errors"
 
----@class veo.Loop
+---@type veo.Loop
 local Loop = {}
 Loop.__index = Loop
 
@@ -24,26 +24,19 @@ return function(Client, tools)
     return ctx
   end
 
-  ---The one descriptor to watch for reading; nil on systems that have none.
-  ---@return integer|nil
   function Loop:pollfd()
     return loop_context(self, "pollfd").core:pollfd()
   end
 
-  ---@return "r"
   function Loop:events()
     return loop_context(self, "events").core:events()
   end
 
-  ---Seconds until step wants to be called, or nil. Where there is no descriptor, 0.02 at most while anybody waits.
-  ---@return number|nil
   function Loop:timeout()
     local ctx = loop_context(self, "timeout")
     return ctx.core:timeout(ctx.scheduler:is_waiting())
   end
 
-  ---Connects ahead of time, and reads certificates (3 ms of CPU, or 22 for a bundle) outside of any frame.
-  ---@return true|nil, veo.Error|nil
   function Loop:warm()
     local ctx = loop_context(self, "warm")
     local ready, busy = begin(ctx, "warm", true)
@@ -54,17 +47,11 @@ return function(Client, tools)
       curl_code = failure.curl_code, timed_out = failure.timed_out, message = "warm: " .. failure.message }
   end
 
-  ---As `client:step`.
-  ---@param ms number|nil
-  ---@return integer|nil pending
-  ---@return veo.Error|nil err
   function Loop:step(ms)
     loop_context(self, "step")
     return self.client:step(ms)
   end
 
-  ---As `client:run`.
-  ---@return true|nil, veo.Error|nil
   function Loop:run()
     loop_context(self, "run")
     return self.client:run()

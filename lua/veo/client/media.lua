@@ -43,12 +43,6 @@ return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
   local Task = tools.Task
 
-  ---Generates a video. Billable, under the same rules as extend.
-  ---Documentation: POST /api/v1/veo/generate; jobs: the model veo-3-1, which takes no `model`.
-  ---@param params { prompt: string, imageUrls: string[]|nil, model: string|nil, generationType: string|nil, aspect_ratio: string|nil, resolution: string|nil, duration: integer|nil, seeds: integer|nil, watermark: string|nil, enableTranslation: boolean|nil, callBackUrl: string|nil, extra: table|nil }
-  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  seconds; `path` as for extend
-  ---@return veo.Task|nil task  { taskId, raw }, with methods
-  ---@return veo.Error|nil err
   function Client:generate(params, given)
     local ctx = context(self, "generate")
     if type(params) ~= "table" then
@@ -73,18 +67,6 @@ return function(Client, tools)
   local UPGRADES = { ["1080p"] = { options = UPGRADE, call = upgrades.get_1080p },
     ["4k"] = { options = SUBMIT, call = order_4k } }
 
-  ---A better version of this finished video, which can no longer be extended afterwards. Both can be saved.
-  ---"1080p": the first call orders it (and costs once); this one asks until it is there. In the jobs family it is an order
-  ---like extend, with a task of its own: `taskId` is that, `source` the video's. With a ledger one that was asked for over
-  ---the other family is not ordered again; its state there is returned.
-  ---"4k": an order, billable, whose task is waited for like any other; where the service has it ready already, `video_url`
-  ---is there at once.
-  ---Documentation: GET /api/v1/veo/get-1080p-video, POST /api/v1/veo/get-4k-video; jobs: the models veo/get-1080p-video and
-  ---veo/get-4k-video, which take no `index`.
-  ---@param which "1080p"|"4k"
-  ---@param given { index: integer|nil, callBackUrl: string|nil, extra: table|nil, timeout: number|nil, interval: number|nil, retry: table|nil, deadline: number|nil, key: string|nil, on_duplicate: string|nil, path: string|nil, overwrite: boolean|nil, mkdir: boolean|nil }|nil  `index`, `callBackUrl`, `extra`: the service's. 1080p: `timeout` 600 s, `interval` 25 s, `retry`; 4k: as extend
-  ---@return veo.Task|nil result  1080p: { taskId, url, video_url, source, ref, joined, creditsConsumed, raw }; 4k: { taskId, video_url, resultUrls, processing, raw }
-  ---@return veo.Error|nil err  timeout, …
   function Task:upgrade(which, given)
     local client = tools.owner(self, "upgrade")
     local ctx = context(client, "upgrade")
@@ -105,12 +87,6 @@ return function(Client, tools)
     return tools.noted(ctx, tools.handle(client, upgrade.call(ctx, upgrade_params(ctx, self, fields), opts)))
   end
 
-  ---A link to a result that works for 20 minutes. Free.
-  ---Documentation: POST /api/v1/common/download-url.
-  ---@param url string  a result's URL, as the service gave it
-  ---@param given { timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds
-  ---@return string|nil url
-  ---@return veo.Error|nil err  rejected when the service does not know the URL
   function Client:download_url(url, given)
     local ctx = context(self, "download_url")
     if type(url) ~= "string" then misuse("download_url", tools.unexpected(ctx, "a URL", url, given)) end
@@ -119,12 +95,6 @@ return function(Client, tools)
     return tools.noted(ctx, query.call(ctx, "download_url", { url = url }, opts))
   end
 
-  ---Uploads a file, or has the service fetch one, for `imageUrls`. Free. The file is read while it is sent.
-  ---Documentation: File Upload API, POST /api/file-stream-upload and /api/file-url-upload.
-  ---@param source string|{ path: string|nil, url: string|nil, uploadPath: string|nil, fileName: string|nil }
-  ---@param given { on_progress: nil|fun(bytes: integer, total: integer|nil, info: veo.Progress), timeout: number|nil, deadline: number|nil, retry: table|nil }|nil  seconds; no timeout while bytes move, deadline 3600
-  ---@return { downloadUrl: string }|nil file  and what else the service says of it
-  ---@return veo.Error|nil err
   function Client:upload(source, given)
     local ctx = context(self, "upload")
     local params = type(source) == "string" and { path = source } or source

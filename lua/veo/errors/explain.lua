@@ -7,9 +7,6 @@ local concat = table.concat
 
 local M = {}
 
----What stands in a place: a text, or a function that makes one of the error (an empty table where there is none).
----@alias veo.errors.Words table<string, string|fun(err: table): string>
-
 local function reference(err) return err.ref and '"' .. err.ref .. '"' or "err.ref" end
 
 ---@type veo.errors.Words

@@ -14,28 +14,6 @@ local options = require "veo.util.options"
 
 local M = {}
 
----@class veo.Record
----@field ref string            names the intent: for settle, and in the callback's URL
----@field state "intent"|"accepted"|"done"|"saved"|"failed"|"refused"|"uncertain"|"lost"
----@field operation string      "extend", …
----@field api string
----@field params table          what was ordered, as it went to the service; empty when it was pruned
----@field pruned string|nil     hashes that stand for it then
----@field key string|nil
----@field taskId string|nil     of an uncertain one a candidate, which nobody has confirmed
----@field price number|nil      credits that were reserved for it
----@field consumed number|nil   credits that the service says it took
----@field created number        epoch seconds
----@field updated number
----@field repeats string|nil    the order that this one repeats (retry.ambiguous), or whose second task this is
----@field status table|nil      the last status, of a task that has ended
----@field video_url string|nil
----@field path string|nil       where it was saved, or is to be, from the root
----@field size number|nil       bytes of the saved file, and…
----@field digest string|nil     …a hash of its first and last 64 KiB
----@field err table|nil         code and message of what went wrong; of an uncertain one what its answer named
----@field evidence table|nil    credits before and after an uncertain call
-
 -- Nothing of cjson's shared state is touched.
 local json = cjson.new()
 

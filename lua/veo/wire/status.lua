@@ -11,30 +11,6 @@ local urls = require "veo.wire.urls"
 
 local M = {}
 
----@class veo.Status
----@field taskId string
----@field state "generating"|"succeeded"|"failed"
----@field done boolean
----@field video_url string|nil       the whole video (fullResultUrls[1], else resultUrls[1]); only when succeeded
----@field resultUrls string[]|nil    after an extension the new part
----@field fullResultUrls string[]|nil  after an extension the whole video
----@field originUrls string[]|nil
----@field resolution string|nil
----@field seeds integer[]|nil
----@field hasAudioList boolean[]|nil
----@field mediaIds string[]|nil
----@field successFlag integer|any|nil  0, 1, 2, 3, or the service's raw value when it is none of them
----@field errorCode integer|string|nil
----@field errorMessage string|nil
----@field createTime number|string|nil   raw; `wire.time` converts what is certain
----@field completeTime number|string|nil
----@field paramJson string|table|nil
----@field creditsConsumed number|nil  what the service says it took; may be fractional
----@field note string|nil            something odd about the reply, for the log
----@field raw table|nil              the decoded envelope, with everything it held; of the usual record it is decoded
----                                   from `json` when it is first read, so that `pairs` may not show it
----@field json string|nil            the reply's text, where `raw` is decoded from it
-
 local FLAG_STATE = { [0] = "generating", "succeeded", "failed", "failed" }
 local JOB_STATE = {
   waiting = "generating", queuing = "generating", queueing = "generating", generating = "generating",
