@@ -321,7 +321,7 @@ describe("the types declare", function()
 
     it("a status, a task, a file, the figures", function()
       local task = assert(client:extend { taskId = sim.source, prompt = "x" })
-      assert_declared("veo.Task", task, "lua/veo/task lua/veo/client lua/veo/wire")
+      assert_declared("veo.Task", task, "lua/veo/task lua/veo/client lua/veo/wire lua/veo/wire.lua")
       local wait_info
       local status = assert(task:wait { on_progress = function(_, info) wait_info = info end })
       assert_declared("veo.Status", status, "lua/veo/wire src")
