@@ -166,7 +166,7 @@ end
 local tools = { context = context, misuse = misuse, split = split, begin = begin, task_id_of = task_id_of,
   of_path = of_path, noted = noted, unexpected = unexpected,
   unusable_target = unusable_target, misplaced = misplaced }
-for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "callbacks", "batch", "stats",
+for _, room in ipairs { "handles", "loop", "tasks", "jobs", "media", "orders", "callbacks", "batch", "stats", "check",
   "gone" } do
   require("veo.client." .. room)(Client, tools)
 end

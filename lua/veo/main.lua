@@ -13,7 +13,7 @@ local packages = require "veo.cli.packages"
 local HERE = { simulate = "local_commands", explain = "local_commands", preview = "preview" }
 local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
   download = "task", credits = "task", tasks = "ledger", resume = "ledger", settle = "ledger", prune = "ledger",
-  doctor = "ledger" }
+  doctor = "ledger", batch = "commands.batch" }
 
 local function version()
   local veo = require "veo"

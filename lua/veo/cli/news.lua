@@ -102,7 +102,7 @@ function M.hear(session, event)
     for name, value in pairs(event) do shown[name] = name ~= "time" and plain(value) or nil end
     session.term:event(shown)
   end
-  local fn = hear[event.event]
+  local fn = (session.hears or hear)[event.event]
   if fn then fn(session, event) end
 end
 

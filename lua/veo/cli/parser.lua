@@ -145,6 +145,7 @@ function M.new(argparse, version)
   books(parser)
   pruning(parser)
   here(parser)
+  for _, name in ipairs { "batch" } do require("veo.cli.commands." .. name).arguments(parser) end
   return parser
 end
 

@@ -137,6 +137,7 @@ end
 ---@return integer exit
 function M.done(session, outcome)
   local exit = outcome.exit or 0
+  if outcome.told then return exit end
   if not session.args.json then return print_result(session, outcome.text, exit) end
   outcome.json.ok = exit == 0
   outcome.json.exit = exit ~= 0 and exit or nil

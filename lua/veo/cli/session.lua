@@ -30,6 +30,9 @@ local M = {}
 ---@field signal string|nil     what interrupted it: INT, TERM or HUP
 ---@field end_at number|nil     when an answer is no longer waited for
 ---@field offline number|nil    since when there has been no connection
+---@field hears table|nil       a command's own: event → what is done with it
+---@field painter fun()|nil     a command's own progress
+---@field on_stop fun()|nil     a command's own answer to the first signal
 ---@field usual_ledger boolean|nil  the ledger is the command's own, or the environment's: hints need not name it
 local Session = {}
 Session.__index = Session
@@ -181,8 +184,9 @@ function Session:showing(key, text, minor)
 end
 
 local function paint(self)
+  -- An error in what is shown must not end the wait for a paid task.
+  if self.painter then return pcall(self.painter) end
   if not self.text then return end
-  -- An error in the progress text must not end the wait for a paid task.
   local ok, text = pcall(self.text)
   text = ok and text or self.key
   if self.offline then
@@ -207,12 +211,13 @@ function Session:download_options(path) return require("veo.cli.progress").downl
 -- The first signal: the job is cancelled; an order that may have been sent still waits for its answer.
 local function stop(self)
   self.interrupted = true
+  if self.signal ~= "INT" then self.end_at = veo.now() + PATIENCE end
+  if self.on_stop then return self.on_stop() end
   self.text = nil
   self.job:cancel()
   if self.job:status() ~= "pending" then return end
   self.term:problem(self.term:fold("veo: stopping; an order was sent, so its answer is waited for, or a paid task "
     .. "could be lost (Ctrl-C again ends at once)"))
-  if self.signal ~= "INT" then self.end_at = veo.now() + PATIENCE end
 end
 
 -- The second one: what was sent has no answer, which the ledger notes when the client is closed.
