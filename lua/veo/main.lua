@@ -2,7 +2,7 @@
 ---
 ---   cli/parser.lua    commands                  cli/order.lua           extend, generate, chain
 ---   cli/arguments.lua what several of them take cli/task.lua            wait, status, download, credits
----   cli/session.lua   client, ledger, signals   cli/ledger.lua          tasks, resume, settle, prune, doctor
+---   cli/session.lua   client, ledger, signals   cli/ledger.lua          tasks, resume, settle, prune
 ---   cli/terminal.lua  what is printed where     cli/local_commands.lua  simulate, explain
 ---   cli/report.lua    how a run ends            cli/preview.lua         preview
 ---   cli/target.lua    where a video goes        cli/ledger_place.lua    the ledger where none is named
@@ -10,16 +10,14 @@
 local interrupt = require "veo.cli.interrupt"
 local packages = require "veo.cli.packages"
 
-local HERE = { simulate = "local_commands", explain = "local_commands", preview = "preview" }
+local HERE = { simulate = "local_commands", explain = "local_commands", preview = "preview",
+  version = "commands.version", doctor = "commands.doctor" }
 local ROOMS = { extend = "order", generate = "order", chain = "order", wait = "task", status = "task",
   download = "task", credits = "task", tasks = "ledger", resume = "ledger", settle = "ledger", prune = "ledger",
-  doctor = "ledger", batch = "commands.batch" }
+  batch = "commands.batch", upgrade = "commands.upgrade", upload = "commands.upload",
+  watch = "commands.watch", spent = "commands.spent", listen = "commands.listen" }
 
-local function version()
-  local veo = require "veo"
-  local lua = rawget(_G, "jit") and jit.version or _VERSION
-  return ("veo %s (libcurl %s, %s)"):format(veo._VERSION, veo.curl_version, lua)
-end
+local function version() return require("veo.cli.commands.version").text() end
 
 -- A module, or nil and why not. Ctrl-C ends the run, even if it comes while a module is loaded.
 local function try(name)
@@ -87,7 +85,10 @@ local function main(arguments)
   session = require("veo.cli.session").new(args, term)
   local problem = session:open()
   if problem then return report.misused(term, args, problem) end
-  local outcome, err = session:run(require("veo.cli." .. ROOMS[args.command])[args.command])
+  local room = require("veo.cli." .. ROOMS[args.command])
+  local work = room[args.command]
+  -- One that has a loop of its own is no job.
+  local outcome, err = (room.alone and work or session.run)(session, room.alone and session.client or work)
   local exit = outcome and report.done(session, outcome) or report.failed(session, err)
   session:close()
   return exit

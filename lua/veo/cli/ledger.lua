@@ -1,4 +1,4 @@
---- The commands around the ledger: tasks, resume, settle, prune, doctor.
+--- The commands around the ledger: tasks, resume, settle, prune.
 
 local clean = require("veo.cli.terminal").clean
 local errors = require "veo.errors"
@@ -126,15 +126,6 @@ function M.settle(session, client)
   if not record then return nil, err end
   session.term:note(("settled: %s is %s"):format(record.ref, record.state))
   return { text = record.taskId or record.state, json = record_of(record) }
-end
-
----@param session veo.cli.Session
----@param client veo.Client
-function M.doctor(session, client)
-  local whole, err = client:check_ledger()
-  if not whole then return nil, err end
-  session.term:note("the ledger is intact")
-  return { json = { whole = true } }
 end
 
 ---@param session veo.cli.Session

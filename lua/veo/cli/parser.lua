@@ -90,10 +90,6 @@ local function books(parser)
   arguments.ledger(resume)
   arguments.network(resume)
 
-  local doctor = parser:command("doctor", "Read all of the ledger and check that it is intact. Free.")
-  arguments.ledger(doctor)
-  arguments.network(doctor)
-
   local settle = parser:command("settle", "Record what became of an order without an answer.")
   settle:argument("ref", "The order, as `veo tasks` names it.")
   settle:argument("word", "Its taskId; lost: nothing was ordered; saved: its video is safe elsewhere.")
@@ -145,7 +141,12 @@ function M.new(argparse, version)
   books(parser)
   pruning(parser)
   here(parser)
-  for _, name in ipairs { "batch" } do require("veo.cli.commands." .. name).arguments(parser) end
+  for _, name in ipairs { "batch", "upgrade", "upload", "watch", "spent", "doctor", "listen",
+    "version" } do
+    require("veo.cli.commands." .. name).arguments(parser)
+  end
+  parser:add_help_command()
+  parser:add_complete_command { "completion", description = "Print a script that completes words for a shell." }
   return parser
 end
 

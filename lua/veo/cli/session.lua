@@ -61,10 +61,10 @@ end
 local function service() return environment("KIE_BASE_URL") or "service" end
 
 -- These work on the ledger itself.
-local NEEDS_LEDGER = { tasks = true, resume = true, settle = true, prune = true, doctor = true, batch = true,
+local NEEDS_LEDGER = { tasks = true, resume = true, settle = true, prune = true, batch = true,
   spent = true, listen = true }
 -- These only look things up in one, so that none is made for them.
-local LOOKS = { wait = true, download = true }
+local LOOKS = { wait = true, download = true, watch = true, doctor = true }
 local ORDERS = { extend = "extend", generate = "generate", chain = "extend" }
 
 local function key_problem(args)
@@ -117,6 +117,11 @@ local function choose_ledger(self)
   end
 end
 
+-- Who listens without one looks at each task that is named.
+local function webhook_key(args)
+  if args.command == "listen" and not environment("KIE_WEBHOOK_KEY") then return false end
+end
+
 local function new_client(self)
   local args = self.args
   local limit, listed = args.max_credits, nil
@@ -126,7 +131,7 @@ local function new_client(self)
     listed = not prices.listed(operation, args.model) and { [operation] = 1 } or nil
   end
   local ok, client = pcall(veo.new, { api = args.api, deadline = args.deadline, ledger = args.ledger, prices = listed,
-    max_credits = limit, log = function(event) news.hear(self, event) end })
+    max_credits = limit, webhook_key = webhook_key(args), log = function(event) news.hear(self, event) end })
   if not ok and interrupt.is(client) then error(client, 0) end
   if ok then return client end
   if not pcall(require, "cjson.safe") then return nil, packages.missing "lua-cjson" end

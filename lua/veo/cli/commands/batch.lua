@@ -4,8 +4,10 @@
 ---   batch/plan.lua   which rows are ordered         batch/board.lua                 the lines of a terminal
 ---   batch/order.lua  a row, from order to file
 
+local lazy = require("veo.util.lazy").room -- help needs no core
+
 local arguments = require "veo.cli.arguments"
-local boards = require "veo.cli.commands.batch.board"
+local boards = lazy "veo.cli.commands.batch.board"
 local errors = require "veo.errors"
 local filenames = require "veo.util.filename"
 local json = require "veo.cli.json"
@@ -14,7 +16,7 @@ local phrases = require "veo.cli.phrases"
 local plans = require "veo.cli.commands.batch.plan"
 local rows_of = require "veo.cli.commands.batch.rows"
 local texts = require "veo.util.text"
-local veo = require "veo"
+local veo = lazy "veo"
 
 local M = {}
 

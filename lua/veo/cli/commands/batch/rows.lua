@@ -1,9 +1,11 @@
 --- A batch's file as rows, each checked before anything is ordered: what it asks for, its key in the ledger, and where its
 --- video goes.
 
+local lazy = require("veo.util.lazy").room -- help needs no lua-cjson
+
 local csv = require "veo.cli.commands.batch.csv"
 local filenames = require "veo.util.filename"
-local json = require "veo.cli.commands.batch.json"
+local json = lazy "veo.cli.commands.batch.json"
 local phrases = require "veo.cli.phrases"
 local suggest = require "veo.util.suggest"
 local texts = require "veo.util.text"
