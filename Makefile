@@ -17,6 +17,7 @@
 #   make bench           spec/bench (BENCH_ARGS='--runs 3 --only status')
 #   make crash           spec/crash: hundreds of kills over the ledger, on SQLite and PostgreSQL (some ten minutes)
 #   make model           spec/model: random histories of the money, checked after each step (MODEL_ARGS)
+#   make man             the command's manual page, into build/<version>/veo.1
 #   make install         PREFIX=/usr/local LUA_VERSION=5.4 DESTDIR=      (make uninstall takes the same)
 #   make deps            only install what is missing; make format: rewrite src/ with clang-format; make clean
 #   make help            this list
@@ -490,6 +491,29 @@ uninstall:
 	@[ ! -d "$(DESTDIR)$(LUADIR)/veo" ] || find "$(DESTDIR)$(LUADIR)/veo" -depth -type d -exec rmdir {} \; 2>/dev/null || :
 	rm -f "$(DESTDIR)$(LIBDIR)/veo/core.so" "$(DESTDIR)$(BINDIR)/veo"
 	@[ ! -d "$(DESTDIR)$(LIBDIR)/veo" ] || rmdir "$(DESTDIR)$(LIBDIR)/veo" 2>/dev/null || :
+
+# ---- the manual page -------------------------------------------------------------------------------------------------
+
+# Made of what the parser knows. LuaRocks has no place for one.
+MANDIR ?= $(if $(filter %luarocks,$(BUILD)),,$(PREFIX)/share/man/man1)
+PAGE := $(BUILD)/veo.1
+.PHONY: man install-man uninstall-man
+man: build
+	@$(RUN) $(LUA) -e 'require("veo.cli.man").write()' > $(PAGE).new && mv $(PAGE).new $(PAGE)
+	$(if $(V),,@echo '  $(PAGE)')
+
+install: install-man
+install-man: build
+ifneq ($(MANDIR),)
+	@if $(RUN) $(LUA) -e 'require "argparse"' 2>/dev/null; then \
+	  $(MAKE) --no-print-directory -s man && mkdir -p "$(DESTDIR)$(MANDIR)" && \
+	  $(INSTALL) -m 644 $(PAGE) "$(DESTDIR)$(MANDIR)/veo.1"; \
+	else echo "no manual page: argparse is missing for $(LUA)"; fi
+endif
+
+uninstall: uninstall-man
+uninstall-man:
+	$(if $(MANDIR),@rm -f "$(DESTDIR)$(MANDIR)/veo.1")
 
 clean:
 	rm -rf build demo.mp4 demo.mp4.part*
