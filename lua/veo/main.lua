@@ -5,6 +5,7 @@
 ---   cli/session.lua   client, ledger, signals   cli/ledger.lua          tasks, resume, settle, prune
 ---   cli/terminal.lua  what is printed where     cli/local_commands.lua  simulate, explain
 ---   cli/report.lua    how a run ends            cli/preview.lua         preview
+---   cli/commands/     batch, upgrade, upload, watch, spent, listen, doctor, version: arguments and work of each
 ---   cli/target.lua    where a video goes        cli/ledger_place.lua    the ledger where none is named
 
 local interrupt = require "veo.cli.interrupt"
