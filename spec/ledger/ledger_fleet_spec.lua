@@ -7,10 +7,10 @@ local postgres = require "spec.support.postgres"
 local processes = require "veo.ledger.process"
 local simulator = require "veo.simulator"
 
-local sim, server, made
+local sim, server
 setup(function()
   sim = simulator.start { speed = 10000, rate = false }
-  server, made = postgres.start(), 0
+  server = postgres.start()
 end)
 teardown(function()
   sim:stop()
@@ -18,11 +18,7 @@ teardown(function()
   helper.sweep()
 end)
 
-local function fresh()
-  made = made + 1
-  ledgers.query(server.uri, "CREATE DATABASE fleet" .. made)
-  return (server.uri:gsub("/postgres$", "/fleet" .. made))
-end
+local function fresh() return ledgers.fresh(server) end
 
 local function dead(name) return (processes.name(name):gsub(":%d+:%d+:", ":4194999:1:")) end
 

@@ -7,10 +7,10 @@ local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 local unpack = table.unpack or unpack -- luacheck: ignore
 
-local sim, server, made
+local sim, server
 setup(function()
   sim = simulator.start { speed = 10000, rate = false }
-  server, made = postgres.start(), 0
+  server = postgres.start()
 end)
 teardown(function()
   sim:stop()
@@ -213,9 +213,5 @@ describe("reading a ledger on SQLite", function()
 end)
 
 describe("reading a ledger on PostgreSQL", function()
-  suite(function()
-    made = made + 1
-    ledgers.query(server.uri, "CREATE DATABASE pages" .. made)
-    return (server.uri:gsub("/postgres$", "/pages" .. made))
-  end)
+  suite(function() return ledgers.fresh(server) end)
 end)

@@ -7,10 +7,10 @@ local schema = require "veo.ledger.schema"
 local simulator = require "veo.simulator"
 
 describe("a ledger on PostgreSQL", function()
-  local sim, server, made
+  local sim, server
   setup(function()
     sim = simulator.start { speed = 10000, rate = false }
-    server, made = postgres.start(), 0
+    server = postgres.start()
   end)
   teardown(function()
     sim:stop()
@@ -19,11 +19,7 @@ describe("a ledger on PostgreSQL", function()
   end)
 
   -- A database of its own for every test.
-  local function fresh()
-    made = made + 1
-    ledgers.query(server.uri, "CREATE DATABASE test" .. made)
-    return (server.uri:gsub("/postgres$", "/test" .. made))
-  end
+  local function fresh() return ledgers.fresh(server) end
 
   require "spec.support.ledger_suite"(function() return sim end, fresh,
     { describe = describe, it = it, before_each = before_each, after_each = after_each })

@@ -7,10 +7,10 @@ local simulator = require "veo.simulator"
 
 local LATER = 4e9
 
-local sim, server, made
+local sim, server
 setup(function()
   sim = simulator.start { speed = 10000, rate = false }
-  server, made = postgres.start(), 0
+  server = postgres.start()
 end)
 teardown(function()
   sim:stop()
@@ -169,9 +169,5 @@ describe("pruning a ledger on SQLite", function()
 end)
 
 describe("pruning a ledger on PostgreSQL", function()
-  suite(function()
-    made = made + 1
-    ledgers.query(server.uri, "CREATE DATABASE prune" .. made)
-    return (server.uri:gsub("/postgres$", "/prune" .. made))
-  end)
+  suite(function() return ledgers.fresh(server) end)
 end)

@@ -121,14 +121,10 @@ describe("a ledger of an earlier lua-veo", function()
   end)
 
   describe("on PostgreSQL", function()
-    local server, made
-    setup(function() server, made = postgres.start(), 0 end)
+    local server
+    setup(function() server = postgres.start() end)
     teardown(function() server:stop() end)
-    local function fresh()
-      made = made + 1
-      ledgers.query(server.uri, "CREATE DATABASE old" .. made)
-      return (server.uri:gsub("/postgres$", "/old" .. made))
-    end
+    local function fresh() return ledgers.fresh(server) end
     suite(function() return sim end, fresh)
 
     it("opens when it takes longer than an order's transaction may", function()

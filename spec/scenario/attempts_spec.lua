@@ -13,7 +13,7 @@ local REFUSALS = { [400] = "rejected", [401] = "unauthorized", [402] = "insuffic
 local AGAIN = { attempts = 2, ambiguous = true }
 
 describe("an order sent again after its answer was lost", function()
-  local sims, server, made, clients, sim = {}, nil, 0, {}, nil
+  local sims, server, clients, sim = {}, nil, {}, nil
 
   setup(function()
     sims.plain = simulator.start { speed = 10000, rate = false }
@@ -36,11 +36,7 @@ describe("an order sent again after its answer was lost", function()
 
   local places = {}
   function places.sqlite() return helper.folder() .. "/renders.db" end
-  function places.postgresql()
-    made = made + 1
-    ledgers.query(server.uri, "CREATE DATABASE attempts" .. made)
-    return (server.uri:gsub("/postgres$", "/attempts" .. made))
-  end
+  function places.postgresql() return ledgers.fresh(server) end
 
   local function new(more)
     clients[#clients + 1] = helper.client(sim, more)

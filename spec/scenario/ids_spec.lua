@@ -28,7 +28,7 @@ local IDS = {
 }
 
 describe("a task's id", function()
-  local sims, server, made, sim, clients, place = {}, nil, 0, nil, {}, nil
+  local sims, server, sim, clients, place = {}, nil, nil, {}, nil
 
   setup(function()
     sims.plain = simulator.start { speed = 10000, rate = false, webhook_key = "whsec" }
@@ -47,11 +47,7 @@ describe("a task's id", function()
 
   local places = {}
   function places.sqlite() return helper.folder() .. "/renders.db" end
-  function places.postgresql()
-    made = made + 1
-    ledgers.query(server.uri, "CREATE DATABASE ids" .. made)
-    return (server.uri:gsub("/postgres$", "/ids" .. made))
-  end
+  function places.postgresql() return ledgers.fresh(server) end
 
   local function use(listener)
     sim = sims[listener]

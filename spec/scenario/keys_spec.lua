@@ -7,7 +7,7 @@ local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 
 describe("the key of an order", function()
-  local sim, server, made, place, clients = nil, nil, 0, nil, nil
+  local sim, server, place, clients
 
   setup(function()
     sim, server = simulator.start { speed = 10000, rate = false }, postgres.start()
@@ -27,11 +27,7 @@ describe("the key of an order", function()
 
   local places = {}
   function places.sqlite() return helper.folder() .. "/renders.db" end
-  function places.postgresql()
-    made = made + 1
-    ledgers.query(server.uri, "CREATE DATABASE keys" .. made)
-    return (server.uri:gsub("/postgres$", "/keys" .. made))
-  end
+  function places.postgresql() return ledgers.fresh(server) end
 
   local function new(more)
     local options = { ledger = place, webhook_key = false }

@@ -34,6 +34,15 @@ function M.query(where, sql, ...)
   return out
 end
 
+---A database of its own.
+---@param server table  of spec.support.postgres
+---@return string place
+function M.fresh(server)
+  server.made = (server.made or 0) + 1
+  M.query(server.uri, "CREATE DATABASE test" .. server.made)
+  return (server.uri:gsub("/postgres$", "/test" .. server.made))
+end
+
 ---The states of all orders, oldest first, in one string.
 function M.states(where)
   local out = {}
