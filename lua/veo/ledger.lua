@@ -11,11 +11,13 @@
 ---   ledger/charges.lua      what costs without an order   ledger/clock.lua     when a lease is over
 ---   ledger/resends.lua      attempts after a lost answer  ledger/files.lua     where videos are saved
 ---   ledger/prune.lua        what may be forgotten       ledger/workers.lua   which clients hold tasks
+---   ledger/orders.lua       what an order notes         ledger/together.lua  orders that share a commit
 ---
---- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit.
+--- A commit takes 0.4 to 3 ms on the calling thread (the disk's), so a call makes as few as it can: two for a submit,
+--- which those share that are ready together.
 
 local ipairs, setmetatable = ipairs, setmetatable
-local huge, max = math.huge, math.max
+local huge = math.huge
 local byte, format, gsub = string.byte, string.format, string.gsub
 local open, time, date = io and io.open, os and os.time, os and os.date
 local lacks = not open and "io.open" or not time and "os.time" or not date and "os.date"
@@ -23,7 +25,6 @@ local lacks = not open and "io.open" or not time and "os.time" or not date and "
 local core = require "veo.core"
 
 local accounts = require "veo.ledger.account"
-local alike = require "veo.ledger.alike"
 local canonical = require "veo.util.canonical_json"
 local databases = require "veo.ledger.database"
 local errors = require "veo.errors"
@@ -33,6 +34,7 @@ local processes = require "veo.ledger.process"
 local rows = require "veo.ledger.rows"
 local schema = require "veo.ledger.schema"
 local stdlib = require "veo.util.stdlib"
+local together = require "veo.ledger.together"
 
 local M = {}
 
@@ -83,6 +85,8 @@ function M.new(where, options)
     db = db, account = account, now = options.now, log = options.log, rate = options.rate, owner = me, client = me,
     share = options.share or alone, lease = options.lease or LEASE, intent_lease = options.timeout + SLACK,
     pending = {},     -- failed writes, to be made by the next commit
+    line = together.line(), -- writes that are to share one
+    sent = {},        -- ref → the exchange of an order that waits for its answer
     beat_at = huge,
     tended = {},      -- refs of the orders under way, which the heartbeat keeps for as long as the client steps
   }, Ledger)
@@ -155,87 +159,22 @@ function Ledger:commit(operation, fn, kind)
   return value, err
 end
 
+---Has the next commit make it as well. Without an error nothing is logged.
+---@param err veo.Error|nil
+---@return nil, veo.Error|nil
+function Ledger:later(fn, err)
+  if #self.pending < MAX_PENDING then self.pending[#self.pending + 1] = fn end
+  if err and self.log then self.log { event = "ledger", err = err, pending = #self.pending } end
+  return nil, err
+end
+
 ---One commit whose failure must not harm the call: it is logged, and the next commit makes it as well.
 ---@param kind "row"|"bulk_rows"|nil
 ---@return any|nil value
 function Ledger:note(fn, kind)
   local value, err = self:commit(nil, fn, kind)
   if value ~= nil then return value end
-  if #self.pending < MAX_PENDING then self.pending[#self.pending + 1] = fn end
-  if self.log then self.log { event = "ledger", err = err, pending = #self.pending } end
-  return nil, err
-end
-
--- Orders ---------------------------------------------------------------------------------------------------------------
-
----Opens an intent: committed when this returns, and with a slot of the rate window where `wait` is 0.
----@param order { operation: string, api: string, body: table, key: string|nil, price: number|nil, day_limit: number|nil, on_duplicate: string, timeout: number, repeats: string|nil, path: string|nil, overwrite: boolean|nil, look: function|nil }  `repeats`: the first try's ref; `path`: where the video is to be saved, absolute
----@return { kind: string, wait: number|nil, row: table|nil, spent: number|nil, request: table }|nil
----@return veo.Error|nil
-function Ledger:open(order)
-  local known = alike.order(order.operation, order.api, order.body)
-  local request = {
-    ref = nonce(12), operation = order.operation, api = order.api, body = known.body, hash = known.hash,
-    older = known.older, question = known.question,
-    source = order.source, in_turn = order.in_turn, repeats = order.repeats,
-    key = order.key, alike = order.alike,
-    path = order.path, overwrite = order.overwrite, look = order.look,
-    price = order.price, day_limit = order.day_limit, on_duplicate = order.on_duplicate,
-    client = self.client, owner = self.owner, lease = max(self.intent_lease, (order.timeout or 0) + SLACK),
-    rate = self.rate,
-  }
-  local found, err = self:commit(order.operation, function(db)
-    return accounts.order(db, self.account, function() return intents.open(db, request) end)
-  end)
-  if not found then
-    -- Whether the commit arrived is not known, but that nothing was sent is.
-    if UNSURE[err.cause] and #self.pending < MAX_PENDING then
-      self.pending[#self.pending + 1] = function(db)
-        return intents.refused(db, request.ref, '{"message":"the ledger failed before anything was sent"}')
-      end
-    end
-    return nil, err
-  end
-  found.request = request
-  if found.kind == "new" then
-    self.account.last = request.ref
-    self:tend(request.ref)
-  end
-  return found
-end
-
----@param err veo.Error
-function Ledger:idle(request, err)
-  return self:note(function(db)
-    intents.idle(db, request, err)
-    return true
-  end)
-end
-
----@return integer|nil changed, veo.Error|nil
-function Ledger:accepted(request, taskId)
-  self:hold()
-  self.tended[request.ref] = nil
-  return self:note(function(db) return intents.accepted(db, request.ref, taskId, self.lease) end)
-end
-
----@param err veo.Error
-function Ledger:refused(request, err)
-  self.tended[request.ref] = nil
-  local why = canonical.encode(rows.kept_error(err))
-  return self:note(function(db) return intents.refused(db, request.ref, why) end)
-end
-
----@param err veo.Error
----@param evidence table|nil
-function Ledger:uncertain(request, err, evidence)
-  self.tended[request.ref] = nil
-  local why = canonical.encode(rows.kept_error(err))
-  local seen = evidence and canonical.encode(evidence) or nil
-  return self:note(function(db)
-    if not evidence then intents.hold_back(db, request, err) end
-    return intents.uncertain(db, request.ref, why, err.taskId, seen)
-  end)
+  return self:later(fn, err)
 end
 
 -- Tasks ----------------------------------------------------------------------------------------------------------------
@@ -279,7 +218,10 @@ require("veo.ledger.claims")(Ledger, nonce)
 require("veo.ledger.queries")(Ledger)
 require("veo.ledger.files").methods(Ledger)
 require("veo.ledger.prune")(Ledger)
-require("veo.ledger.charges")(Ledger, function(err) return UNSURE[err.cause] == true end)
+local function is_unsure(err) return UNSURE[err.cause] == true end
+together.methods(Ledger)
+require("veo.ledger.orders")(Ledger, nonce, is_unsure)
+require("veo.ledger.charges")(Ledger, is_unsure)
 
 ---Lets everything go and closes the connection; in a forked child it is the parent's, with all that it holds.
 function Ledger:close()

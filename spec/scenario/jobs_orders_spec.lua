@@ -205,6 +205,20 @@ describe("orders of the jobs family", function()
     assert.same({ "expired", 0, 1 }, { err.code, posts(), #charges() })
   end)
 
+  it("gives back the price of a call that is cancelled while it waits for the same upgrade", function()
+    open { max_credits = 10 }
+    sim:add { taskId = "another" }
+    sim:script { { on = "get_1080p", delay = 0.5, times = 1 } }
+    local first = client:spawn(ORDERS.get_1080p.call)
+    local second = client:spawn(ORDERS.get_1080p.call)
+    helper.step_until(client, function() return posts() == 1 end)
+    second:cancel()
+    assert(client:task("another"):upgrade("1080p", { interval = 0.02 }))
+    client:run()
+    assert(first:result())
+    assert.equal(2, posts())
+  end)
+
   it("counts in max_credits, where a generation needs a price", function()
     open { max_credits = 124 }
     assert.equal("budget", select(2, client:generate { prompt = "x" }).code)

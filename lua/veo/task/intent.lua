@@ -7,7 +7,6 @@
 local setmetatable, type = setmetatable, type
 local format = string.format
 
-local budgets = require "veo.policy.budget"
 local errors = require "veo.errors"
 local in_ledger = require "veo.task.intent.in_ledger"
 local in_memory = require "veo.task.intent.in_memory"
@@ -26,28 +25,20 @@ local function need_ledger(operation, given)
     hint = "name one: {ledger}" }
 end
 
----Opens the intent of a call: reserves its price, and writes it. To be called before anything is sent.
+---The intent of a call, which is to be opened before anything is sent.
 ---@param ctx table
 ---@param operation string
 ---@param body table         as it will be sent; a ledger puts its reference into the callBackUrl
----@param options { submit: table }
+---@param options { submit: table, retry: veo.RetryPolicy }
 ---@return veo.Intent|nil intent
 ---@return veo.Error|nil err
----@return table|nil earlier  the order that was joined instead
-function M.open(ctx, operation, body, options)
+function M.new(ctx, operation, body, options)
   local err = not ctx.ledger and need_ledger(operation, options.submit)
   if err then return nil, err end
-  local self = setmetatable({ ctx = ctx, operation = operation, body = body, options = options,
+  return setmetatable({ ctx = ctx, operation = operation, body = body, options = options, closed = true,
     callback = type(body.callBackUrl) == "string" and body.callBackUrl or nil,
     source = source_of(body) or type(body.input) == "table" and source_of(body.input) or nil },
     ctx.ledger and in_ledger or in_memory)
-  self.price, err = budgets.reserve(ctx.money, operation, body)
-  if err then return nil, err end
-  local opened, refusal, earlier = self:write()
-  if opened then return self end
-  budgets.release(ctx.money, self.price)
-  if earlier then earlier, refusal = self:join(earlier) end
-  return nil, refusal, earlier
 end
 
 return M

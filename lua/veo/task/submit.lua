@@ -170,7 +170,7 @@ local function run(call)
     local task, err, verdict = attempt(call)
     if task then
       ctx.budget:success()
-      intent:accepted(task)
+      intent:accepted(task, true)
       return task
     end
     local again, earlier, problem = go_on(call, err, verdict)
@@ -186,12 +186,13 @@ end
 -- The call itself, in a job: whatever ends that, the intent is closed.
 local function order(ctx, operation, body, options)
   local scheduler = ctx.scheduler
-  local intent, obstruction, earlier
+  local intent, problem = intents.new(ctx, operation, body, options)
+  if not intent then return nil, problem end
   local cleanup = scheduler:on_drop { drop = function(_, how)
-    return intent and (how == "failed" and orphan(ctx, intent, settle) or intent:dropped(how))
+    return how == "failed" and orphan(ctx, intent, settle) or intent:dropped(how)
   end }
-  intent, obstruction, earlier = intents.open(ctx, operation, body, options)
-  if not intent then
+  local opened, obstruction, earlier = intent:open()
+  if not opened then
     scheduler:settled(cleanup)
     return earlier, obstruction
   end

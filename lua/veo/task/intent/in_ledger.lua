@@ -16,6 +16,7 @@ local semaphores = require "veo.async.semaphore"
 local upgraded = require "veo.task.upgraded"
 
 ---@class veo.intent.InLedger: veo.Intent
+---@field order table  what the ledger was asked to open last, with its `request`
 local InLedger = setmetatable({}, life)
 InLedger.__index = InLedger
 
@@ -44,11 +45,13 @@ local REFUSALS = {
 local function write(self, on_duplicate)
   local ctx, operation, given = self.ctx, self.operation, self.options.submit
   self.body.callBackUrl = self.callback -- what is compared has no reference in it
-  local found, err = ctx.ledger:open { operation = operation, api = ctx.api.name, body = self.body, key = given.key,
+  local order = { operation = operation, api = ctx.api.name, body = self.body, key = given.key,
     alike = given.alike, path = given.path and core.absolute(given.path), overwrite = given.overwrite,
     look = partials.look, price = self.price, day_limit = ctx.money.day, on_duplicate = on_duplicate,
     timeout = given.timeout, repeats = self.first, source = operation == "extend" and self.source or nil,
     in_turn = semaphores.is_full(ctx.slots) }
+  self.order = order
+  local found, err = ctx.ledger:open(order, ctx.scheduler)
   if not found then return nil, err end
   if found.kind == "new" then
     self.request, self.slot_at = found.request, found.wait and ctx.now() + found.wait
@@ -105,6 +108,12 @@ function InLedger:reserve()
   return min(wait, LONGEST_WAIT, ctx.ledger.lease / 3), nil, self.request.held
 end
 
+function InLedger:exchange()
+  local sent = life.exchange(self)
+  self.ctx.ledger:sending(self.request, sent)
+  return sent
+end
+
 ---Whether an order that waited since its slot was taken is still to be sent; if not, `gone` says why.
 ---@return boolean
 function InLedger:still_open()
@@ -127,14 +136,15 @@ function InLedger:note_idle(err)
   self.ctx.ledger:idle(self.request, err)
 end
 
-function InLedger:note_accepted(task)
+function InLedger:note_accepted(task, shared)
   task.ref, task.key = self.request.ref, self.request.key
-  local _, err = self.ctx.ledger:accepted(self.request, task.taskId)
+  local _, err = self.ctx.ledger:accepted(self.request, task.taskId, shared and self.ctx.scheduler or nil)
   task.ledger_error = err -- the task is paid, so it is handed over all the same
 end
 
 function InLedger:note_refused(err)
-  self.ctx.ledger:refused(self.request, err)
+  local request = self.order and self.order.request
+  if request and request.written then self.ctx.ledger:refused(request, err) end
 end
 
 function InLedger:note_uncertain(err)

@@ -30,8 +30,8 @@ local function remember(self, what)
 end
 
 -- What another job of this client has made of it by now.
-local function settled(self)
-  local ctx, operation, name = self.ctx, self.operation, self.name
+local function settled(self, name)
+  local ctx, operation = self.ctx, self.operation
   local deadline = ctx.now() + self.options.submit.deadline
   while ctx.once[name] and ctx.once[name].busy do
     local why = ctx.now() < deadline and ctx.scheduler:sleep_until(ctx.now() + LOOK_EVERY) or "busy"
@@ -53,9 +53,9 @@ end
 -- Takes an upgrade for this call. An error, or the task, when this client has ordered it before.
 local function take(self)
   local ctx, operation = self.ctx, self.operation
-  self.name = operation .. " " .. canonical.encode(equality.essence(operation, self.body))
+  local name = operation .. " " .. canonical.encode(equality.essence(operation, self.body))
   repeat
-    local found, err = settled(self)
+    local found, err = settled(self, name)
     if err then return err end
     if found and found.err and not self.options.retry.ambiguous then
       err = problem(operation, "uncertain", "an earlier order of it has no answer, and may be charged")
@@ -65,8 +65,9 @@ local function take(self)
     if found and found.taskId and not has_failed(self, found.taskId) then
       return nil, { taskId = found.taskId, joined = true }
     end
-  until ctx.once[self.name] == found -- nobody took it while the record was looked at
-  remember(self, { busy = true })
+  until ctx.once[name] == found -- nobody took it while the record was looked at
+  ctx.once[name] = { busy = true }
+  self.name = name -- from here on its end is remembered
 end
 
 -- A slot for the next attempt, as the ledger takes one with an intent: when nobody waits for one, and no look at the

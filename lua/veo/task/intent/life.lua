@@ -28,10 +28,38 @@ local query = require "veo.task.query"
 ---@field unclear boolean|nil   …that leaves open whether there is a task
 ---@field gone veo.Error|nil    why the order may not be sent any more
 ---@field standing veo.Error|nil  the first attempt's that may have been charged
----@field closed boolean|nil    its end is noted
+---@field closed boolean        there is nothing of it to be noted: not yet, or its end is
 ---@field counted boolean|nil   and in `client:stats()`
 local Intent = {}
 Intent.__index = Intent
+
+-- Opening ------------------------------------------------------------------------------------------------------------
+
+-- Reserves the price and writes the intent.
+local function open(self, write)
+  local money = self.ctx.money
+  local price, refusal = budgets.reserve(money, self.operation, self.body)
+  if refusal then return nil, refusal end
+  self.price, self.order, self.under_way, self.counted = price, nil, false, false
+  self.closed = false
+  local opened, problem, earlier = write(self)
+  if opened then return true end
+  self.closed = true -- before the price is free, which it becomes once
+  budgets.release(money, price)
+  if earlier then earlier, problem = self:join(earlier) end
+  return nil, problem, earlier
+end
+
+---Opens it. To be called before anything is sent; a call that ends meanwhile has sent nothing.
+---@return true|nil, veo.Error|nil
+---@return table|nil earlier  the order that was joined instead
+function Intent:open() return open(self, self.write) end
+
+---The last attempt may have been charged, and the caller allows another (retry.ambiguous): the last one stays in the
+---ledger as it is, with its key, and the next one is an order of its own, with its own price.
+---@return true|nil, veo.Error|nil
+---@return table|nil earlier  the order whose task became known meanwhile, or that somebody else made
+function Intent:reopen() return open(self, self.write_again) end
 
 -- On the way ----------------------------------------------------------------------------------------------------------
 
@@ -91,23 +119,6 @@ function Intent:idle(err)
   self:note_idle(err)
 end
 
----The last attempt may have been charged, and the caller allows another (retry.ambiguous): the last one stays in the
----ledger as it is, with its key, and the next one is an order of its own, with its own price.
----@return true|nil, veo.Error|nil
----@return table|nil earlier  the order whose task became known meanwhile, or that somebody else made
-function Intent:reopen()
-  local money = self.ctx.money
-  local price, refusal = budgets.reserve(money, self.operation, self.body)
-  if refusal then return nil, refusal end
-  self.closed, self.under_way, self.counted = false, false, false
-  local opened, problem, earlier = self:write_again()
-  if opened then return true end
-  self.closed = true
-  budgets.release(money, price)
-  if earlier then earlier, problem = self:join(earlier) end
-  return nil, problem, earlier
-end
-
 -- Ends ----------------------------------------------------------------------------------------------------------------
 
 -- Counts an end for `client:stats()`, once for each order: an error on the way may have it noted twice.
@@ -120,12 +131,13 @@ end
 
 ---The service named the task.
 ---@param task { taskId: string }
-function Intent:accepted(task)
+---@param shared boolean|nil  it may be noted together with others that are here; `dropped` notes it at once
+function Intent:accepted(task, shared)
   if task.made_before then -- by an order that is not known here: this one ordered nothing, and has no task of its own
     task.made_before = nil
     return self:refused(errors.new { code = "duplicate", operation = self.operation, taskId = task.taskId })
   end
-  self:note_accepted(task)
+  self:note_accepted(task, shared)
   count(self, "accepted")
   self.closed = true
 end
