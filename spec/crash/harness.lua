@@ -14,9 +14,9 @@ local M = {}
 local Loop = {}
 Loop.__index = Loop
 
-local MODES = { "submit", "wait", "save", "chain", "resume" }
+local MODES = { "submit", "together", "wait", "save", "chain", "resume" }
 -- How long each takes when nobody kills it (seconds): the instant is drawn from that.
-local LASTS = { submit = 0.8, wait = 0.45, save = 0.6, chain = 1.4, resume = 0.45 }
+local LASTS = { submit = 0.8, together = 0.5, wait = 0.45, save = 0.6, chain = 1.4, resume = 0.45 }
 
 local function dump(settings)
   local out = { "return {" }
@@ -27,11 +27,13 @@ local function dump(settings)
   return table.concat(out, "\n")
 end
 
----@param options { kills: integer, ledger: string|nil, seed: integer|nil, containers: integer|nil, say: fun(text: string)|nil }  `containers`: that many workers at once, each in a PID namespace of its own, as in a container
+---@param options { modes: string[]|nil, kills: integer, ledger: string|nil, seed: integer|nil, containers: integer|nil, say: fun(text: string)|nil }  `containers`: that many workers at once, each in a PID namespace of its own, as in a container
 function M.new(options)
-  local self = setmetatable({ options = options, say = options.say or function() end, figures = {
-    kills = 0, runs = 0, ["killed in submit"] = 0, ["killed in wait"] = 0, ["killed in save"] = 0,
-    ["killed in chain"] = 0, ["killed in resume"] = 0, ["ended before the kill"] = 0, ["wrong files"] = 0,
+  local say = options.say or function() end
+  local self = setmetatable({ options = options, modes = options.modes or MODES, say = say, figures = {
+    kills = 0, runs = 0, ["killed in submit"] = 0, ["killed in together"] = 0, ["killed in wait"] = 0,
+    ["killed in save"] = 0, ["killed in chain"] = 0, ["killed in resume"] = 0, ["ended before the kill"] = 0,
+    ["wrong files"] = 0,
   }, problems = {} }, Loop)
   math.randomseed(options.seed or os.time())
   self.sim = simulator.start { speed = 1000, rate = false, credits = 100000000, own_bytes = true, script = {
@@ -183,7 +185,7 @@ function Loop:kill_all()
     local list = {}
     for i = 1, math.max(#self.containers, 1) do
       n = n + 1
-      local mode = MODES[(n - 1) % #MODES + 1]
+      local mode = self.modes[(n - 1) % #self.modes + 1]
       list[i] = { mode = mode, id = n, after = math.random() * LASTS[mode] }
     end
     self.turns = n
@@ -252,7 +254,7 @@ function Loop:run()
   socket.sleep(1) -- the last callbacks
   self:check()
   self:settle()
-  for n = 1, self.turns do self:work(MODES[(n - 1) % #MODES + 1], n) end
+  for n = 1, self.turns do self:work(self.modes[(n - 1) % #self.modes + 1], n) end
   for i = 1, math.max(#self.containers, 1) do self:work("resume", i) end
   local last = self:check()
   self.figures.charges, self.figures["charged twice"] = last.charges, last.twice

@@ -43,6 +43,14 @@ function work.submit()
   for n = 1, settings.orders do tell(client:extend(shot(n), { key = key(n) })) end
 end
 
+-- Ten at a time are ready together, and share their commits.
+function work.together()
+  for from = 1, settings.orders, 10 do
+    for n = from, from + 9 do client:spawn(function() tell(client:extend(shot(n), { key = key(n) })) end) end
+    client:run()
+  end
+end
+
 function work.wait()
   for n = 1, 3 do client:spawn(function() tell(ordered(n)) end) end
   client:run()

@@ -52,8 +52,14 @@ function steps.order(r)
   return step
 end
 
+-- Orders that are ready together; one of them may be cancelled a few steps later.
 function steps.all(r)
-  return { who = who(r), orders = { order(r), order(r), order(r) }, kill = kill(r, 6, 0.03) }
+  local step = { who = who(r), orders = {}, kill = kill(r, 5, 0.03) }
+  for i = 1, 1 + r:upto(5) do step.orders[i] = order(r) end
+  if r:chance(0.3) then
+    step.cancel = { nth = r:upto(#step.orders), steps = r:upto(5), ms = r:pick { 0, 0, 1, 5 } }
+  end
+  return step
 end
 
 function steps.save(r)
@@ -95,7 +101,7 @@ function steps.plant(r) return { key = r:upto(4) } end
 function steps.move(r) return { nth = r:upto(5), edit = r:chance(0.5) or nil } end
 function steps.prune(r) return { who = who(r) } end
 
-local WEIGHTS = { { 30, "order" }, { 5, "all" }, { 9, "save" }, { 13, "resume" }, { 6, "chain" }, { 9, "settle" },
+local WEIGHTS = { { 30, "order" }, { 9, "all" }, { 9, "save" }, { 13, "resume" }, { 6, "chain" }, { 9, "settle" },
   { 7, "callback" }, { 5, "jump" }, { 5, "kill" }, { 3, "close" }, { 3, "await" }, { 4, "lapse" }, { 3, "tasks" },
   { 2, "plant" }, { 2, "move" }, { 2, "prune" } }
 

@@ -29,7 +29,7 @@ function steps.all(self, step)
   need(self, step.who)
   local rules, orders, given = {}, {}, {}
   for i, one in ipairs(step.orders) do orders[i], given[i] = made(self, one, rules) end
-  submit(self, step, { call = "all", orders = given }, orders, rules, nothing)
+  submit(self, step, { call = "all", orders = given, cancel = step.cancel }, orders, rules, nothing)
 end
 
 local function path_of(self, step, name)

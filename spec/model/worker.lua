@@ -66,9 +66,17 @@ calls.extend = extend
 
 -- Several orders at once, in jobs of one client.
 function calls.all(order)
-  local answers = {}
-  for i, each in ipairs(order.orders) do client:spawn(function() answers[i] = extend(each) end) end
+  local jobs, answers, cancel = {}, {}, order.cancel
+  for i, each in ipairs(order.orders) do jobs[i] = client:spawn(extend, each) end
+  if cancel and jobs[cancel.nth] then -- a shorter history may have fewer
+    for _ = 1, cancel.steps do client:step(cancel.ms) end
+    jobs[cancel.nth]:cancel()
+  end
   client:run()
+  for i, job in ipairs(jobs) do
+    local answer, err = job:result()
+    answers[i] = answer or outcome(nil, err)
+  end
   return { ok = true, value = answers }
 end
 
