@@ -1,11 +1,11 @@
 #!/usr/bin/env lua5.4
 -- The ledger at size: how long another process's order waits while somebody lists, resumes or prunes, what a list holds,
--- and how long 10,000 open tasks take. Several versions beside each other, each over the same rows.
+-- and how long 10,000 open tasks take; and what an order takes where 1, 10 and 100 are ready together. Several versions beside each other, each over the same rows.
 --
 --   spec/bench/ledger.lua [--rows 100000] [--open 10000] [--trees lua,/older/lua] [--on sqlite,postgresql]
---                         [--only idle,list,prune,resume,resume3]
+--                         [--only idle,list,prune,resume,resume3,together]
 --
--- resume3 is three processes that resume at once.
+-- resume3 is three processes that resume at once. PostgreSQL waits for the disk in `together` alone.
 --
 -- A tree is a folder that holds veo/; its core comes from build/5.4, or from core/veo/core.so beside the folder.
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
@@ -31,7 +31,7 @@ local modes = {}
 function modes.fill(place, rows, open)
   local ledgers = require "spec.support.ledgers"
   local canonical = require "veo.util.canonical_json"
-  require("veo.ledger").new(place, { now = os.clock, timeout = 1, rate = {} }):find()
+  require("veo.ledger").new(place, { now = os.clock, timeout = 60, rate = {} }):find()
   local to = ledgers.connect(place)
   local sql = to:prepare [[INSERT INTO veo_tasks (ref, state, operation, api, body, hash, intent_key, task_id, price,
     day, client, owner, lease, sending, created, updated, result, path)
@@ -126,6 +126,46 @@ function modes.prune(place, url)
   print(("%d pruned in %.1f s, %.1f MB of text"):format(found.pruned, core.now() - began, found.bytes / 1e6))
 end
 
+-- Orders that are ready together, in jobs of one client: time and commits of each, medians.
+function modes.together(place, url)
+  local core = require "veo.core"
+  local Database = getmetatable(require("veo.ledger.database").new("bench.db")).__index
+  local run, transaction, commits, spent = Database.run, Database.transaction, 0, 0
+  function Database:run(sql, ...)
+    commits = commits + (sql == "COMMIT" and 1 or 0)
+    return run(self, sql, ...)
+  end
+  function Database:transaction(...)
+    local began = core.now()
+    local value, problem = transaction(self, ...)
+    spent = spent + core.now() - began
+    return value, problem
+  end
+  local client = client_of(place, url, { rate = { count = 1e6, window = 0.1 }, webhook_key = false })
+  assert(client:tasks { limit = 1 })
+  for _, count in ipairs { 1, 10, 100 } do
+    local rounds = {}
+    for round = 1, count < 100 and 15 or 7 do
+      commits, spent = 0, 0
+      local began = core.now()
+      for i = 1, count do
+        client:spawn(function()
+          assert(client:extend { taskId = "4d1c0f8e7a6b4e0f9b2d3c5a6e7f8091", prompt = began .. " " .. i })
+        end)
+      end
+      client:run()
+      rounds[round] = { wall = (core.now() - began) * 1000 / count, spent = spent * 1000 / count,
+        commits = commits / count }
+    end
+    local function median(name)
+      table.sort(rounds, function(a, b) return a[name] < b[name] end)
+      return rounds[#rounds // 2 + 1][name]
+    end
+    print(("  %3d together: %.2f ms an order, %.2f of them in the ledger, %.2f commits an order"):format(count,
+      median "wall", median "spent", median "commits"))
+  end
+end
+
 if modes[arg[1]] then
   local values = {}
   for i = 2, #arg do values[i - 1] = math.tointeger(tonumber(arg[i])) or arg[i] end
@@ -136,7 +176,7 @@ end
 -- Parent ---------------------------------------------------------------------------------------------------------------
 
 local options = { rows = "100000", open = "10000", trees = root .. "/lua", on = "sqlite,postgresql",
-  only = "idle,list,prune,resume,resume3" }
+  only = "idle,list,prune,resume,resume3,together" }
 for i = 1, #arg, 2 do
   local name = arg[i]:match("^%-%-(%a+)$")
   if not options[name] or not arg[i + 1] then error("unknown option " .. arg[i], 0) end
@@ -149,10 +189,12 @@ local harness, servers = require "harness", require "servers"
 
 local folder = harness.line("mktemp -d")
 harness.works(("make -C %s build/5.4/veo/core.so"):format(root))
-local env = { dir = folder, bin = folder }
+local env = { here = here, dir = folder, bin = folder }
 harness.works(("cc -O2 -o %s/slow %s/slow.c"):format(folder, here))
-local nginx = servers.start(env, 1)
+local nginx = servers.start(env, {})
 local cluster = options.on:find("postgresql", 1, true) and require("spec.support.postgres").start()
+local sim = require("veo.simulator").start { rate = false, credits = 1e9, speed = 1e4, api_key = "bench-key",
+  source = "4d1c0f8e7a6b4e0f9b2d3c5a6e7f8091" }
 
 -- Runs one child while another one orders.
 local function beside(tree, core, place, mode)
@@ -166,7 +208,8 @@ local function beside(tree, core, place, mode)
     said = "nothing else"
   else
     local count, workers = tonumber(mode:match("%d+$")) or 1, {}
-    for i = 1, count do workers[i] = io.popen(child(tree, core, mode:match("^%a+"), place, nginx.url, count)) end
+    for i = 1, count do workers[i] = io.popen(child(tree, core, mode:match("^%a+"), place,
+      nginx.plain.url .. "/usual", count)) end
     local lines = {}
     for i, worker in ipairs(workers) do
       lines[i] = worker:read("l")
@@ -193,7 +236,13 @@ for kind in options.on:gmatch("[^,]+") do
     print(("%s, %s, %s rows, %s open"):format(kind, tree, options.rows, options.open))
     assert(os.execute(child(tree, core, "fill", place, options.rows, options.open)))
     for mode in options.only:gmatch("[^,]+") do
-      beside(tree, core, place, mode)
+      if mode == "together" then
+        local durable = kind == "postgresql" and require("spec.support.postgres").start(true)
+        assert(os.execute(child(tree, core, mode, durable and durable.uri or place, sim.url)))
+        if durable then durable:stop() end
+      else
+        beside(tree, core, place, mode)
+      end
       if mode:find "^resume" then
         assert(os.execute(child(tree, core, "reopen", place, options.rows) .. " && sync && sleep 1"))
       end
@@ -202,4 +251,5 @@ for kind in options.on:gmatch("[^,]+") do
 end
 if cluster then cluster:stop() end
 nginx.stop()
+sim:stop()
 os.execute("rm -rf " .. folder)

@@ -25,13 +25,14 @@ function M:run(program, arguments)
   if not text:find("__done__", 1, true) then error(program .. ": " .. text, 2) end
 end
 
+---@param durable boolean|nil  commits wait for the disk
 ---@return table cluster  with `uri`
-function M.start()
+function M.start(durable)
   local bin = output("ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1"):match("^(/[^\n]+)\n")
   assert(bin, "PostgreSQL is not installed: apt-get install postgresql")
   local folder = os.tmpname()
   os.remove(folder)
-  local self = setmetatable({ bin = bin, folder = folder .. ".pg", port = free_port() }, M)
+  local self = setmetatable({ bin = bin, folder = folder .. ".pg", port = free_port(), durable = durable }, M)
   os.execute("mkdir " .. self.folder)
   if output("id -u"):match("^0") then os.execute("chown postgres " .. self.folder) end
   self:run("initdb", "-D " .. self.folder .. "/data -A trust -U veo -E UTF8 --no-sync")
@@ -42,8 +43,8 @@ end
 
 function M:up()
   -- What is killed here are processes, not the machine: what is written is there without a sync.
-  local settings = ("-p %d -c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s"):format(
-    self.port, self.folder)
+  local settings = ("-p %d -c fsync=%s -c listen_addresses=127.0.0.1 -c unix_socket_directories=%s"):format(
+    self.port, self.durable and "on" or "off", self.folder)
   self:run("pg_ctl", ("-D %s/data -w -l %s/log -o '%s' start"):format(self.folder, self.folder, settings))
 end
 
