@@ -22,7 +22,7 @@ function M.start()
   local unshare = "unshare --pid --fork --mount-proc --kill-child"
   local pipe = io.popen(("echo $$ >%s; exec %s cat >/dev/null"):format(note, unshare), "w")
   local self = setmetatable({ pipe = pipe, folder = helper.output("pwd"):match("^[^\n]+") }, M)
-  local deadline = socket.gettime() + 10
+  local deadline = socket.gettime() + 60
   repeat
     socket.sleep(0.01)
     local outer = first_line(note) or ""

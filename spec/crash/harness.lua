@@ -76,7 +76,7 @@ function Loop:finish(worker)
   local text = worker.pipe:read("*a")
   worker.pipe:close()
   self.figures.runs = self.figures.runs + 1
-  for line in text:gmatch("[^\n]+") do
+  for line in text:gmatch("([^\n]+)\n") do -- whole ones: the kill may come within one
     local code = line:match("^bad\t(%S+)")
     -- Another container's dead cannot be told from its living, so what they had under way is waited for in vain.
     local fine = code == "uncertain" or worker.container and code == "busy"
@@ -206,6 +206,24 @@ function Loop:kill_all()
   for i = 1, #self.containers do self:work("resume", i) end
 end
 
+-- Until the service has carried out what the dead left in its sockets, and has told each charge whose order asked for it.
+-- A busy one answers late here too, so it is looks that are counted, not seconds.
+function Loop:await_service()
+  local same, before = 0, nil
+  local deadline = socket.gettime() + helper.PATIENCE
+  repeat
+    socket.sleep(0.1)
+    local _, list = self.sim:charges()
+    local told, missing = helper.read(self.spool) or "", nil
+    for _, charge in ipairs(list) do
+      if charge.callBackUrl and not told:find(charge.taskId, 1, true) then missing = charge.prompt end
+    end
+    same = (#list == before and not missing) and same + 1 or 0
+    before = #list
+    if socket.gettime() > deadline then error("no callback came for " .. tostring(missing), 0) end
+  until same == 10
+end
+
 local function count_uncertain(self, charged)
   local out = { all = 0, charged = 0, ["with callback"] = 0 }
   for _, row in ipairs(rows(self)) do
@@ -251,7 +269,7 @@ end
 ---@return table figures, string[] problems
 function Loop:run()
   self:kill_all()
-  socket.sleep(1) -- the last callbacks
+  self:await_service()
   self:check()
   self:settle()
   for n = 1, self.turns do self:work(self.modes[(n - 1) % #self.modes + 1], n) end

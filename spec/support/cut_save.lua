@@ -47,7 +47,7 @@ local instants = {
 instants[instant]()
 
 local client = veo.new { base_url = url, api_key = key, ledger = ledger, retry = { base = 0.01 },
-  rate = { polls = false }, wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 10 } }
+  rate = { polls = false }, wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 60 } }
 local options = { on_progress = instant == "half" and function(bytes) if bytes > 0 then die() end end or nil }
 local ok, err
 if mode == "resume" then

@@ -85,7 +85,7 @@ local COMMAND = "cd %s; unset LD_PRELOAD; ulimit -n $(ulimit -Hn); PATH=$PATH:/u
 function M.start_nginx(folder, conf)
   helper.write(folder .. "/nginx.conf", conf)
   local pipe = assert(io.popen(COMMAND:format(folder), "w"))
-  local deadline = cqueues.monotime() + 10
+  local deadline = cqueues.monotime() + helper.PATIENCE
   while not helper.read(folder .. "/nginx.pid") do -- it listens before it writes its number
     if cqueues.monotime() > deadline then
       pipe:close()

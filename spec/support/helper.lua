@@ -25,16 +25,16 @@ function M.cpath()
   return (package.cpath:gsub("build/asan/", "build/5.4/"))
 end
 
----A client of a simulator (or of any address) whose pauses are short.
+---A client of a simulator (or of any address) whose pauses are short, and whose time-outs no busy machine meets.
 function M.client(sim, more)
   return veo.new(merge({
     base_url = type(sim) == "string" and sim or sim.url,
     api_key = type(sim) == "string" and "spec-key-0123456789" or sim.api_key,
     ca_file = type(sim) == "table" and sim.ca_file or nil,
     retry = { base = 0.01, max = 0.03 },
-    wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 10 },
+    wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 60 },
     rate = { count = 10000, window = 0.1, polls = 1000 },
-    timeout = 10,
+    timeout = 60,
     on_job_error = function() end, -- or jobs that are to fail fill standard error
   }, more))
 end
@@ -57,13 +57,23 @@ function M.extend_and_wait(client, params, options)
   return status, err
 end
 
----Steps a client until `check` says so; fails after `seconds`.
-function M.step_until(client, check, seconds)
-  local deadline = core.now() + (seconds or 5)
-  while not check() do
-    if core.now() > deadline then error("nothing came of it within " .. (seconds or 5) .. " s", 2) end
-    client:step(5)
+-- Seconds after which what should have come long ago is missing, however busy the machine is.
+M.PATIENCE = 60
+
+---Asks until `check` says so, and returns what it said; fails where nothing comes of it. `pause` is called in between.
+function M.wait_until(check, pause)
+  local deadline = core.now() + M.PATIENCE
+  while true do
+    local said = check()
+    if said then return said end
+    if core.now() > deadline then error("nothing came of it within " .. M.PATIENCE .. " s", 2) end
+    if pause then pause() else os.execute "sleep 0.01" end
   end
+end
+
+---Steps a client until `check` says so; fails where nothing comes of it.
+function M.step_until(client, check)
+  return M.wait_until(check, function() client:step(5) end)
 end
 
 ---Sets the collector's pause and step, and returns what they were.

@@ -323,8 +323,8 @@ return function(sim, where, busted, instants)
         local client = new()
         local other = two and new() or client
         local job = begin(client, "one [sim render=300000]")
-        helper.step_until(client, function() return charges() == 1 end, 10)
-        helper.step_until(client, function() return ledgers.states(place) == "accepted" end, 10)
+        helper.step_until(client, function() return charges() == 1 end)
+        helper.step_until(client, function() return ledgers.states(place) == "accepted" end)
         for _, more in ipairs { {}, { download = { overwrite = true } } } do
           local _, err = save(other, "two", more)
           assert.same({ "busy", 1 }, { err.code, charges() })
@@ -396,7 +396,7 @@ return function(sim, where, busted, instants)
         assert.equal(0, assert(other:resume { path = folder .. "/{taskId}.mp4" }).saved)
       end
       return job:status() ~= "pending"
-    end, 15)
+    end)
     assert(job:result())
     assert.is_true(helper.now() - began > 3.2)
     assert.same({ 1, 1, 1 }, { taken, fetched(), charges() })

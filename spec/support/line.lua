@@ -54,12 +54,11 @@ end
 function Line:cut()
   if not self.server then return end
   os.execute("kill " .. self.server.pid)
-  local deadline, probe = helper.now() + 5, nil
-  repeat
+  helper.wait_until(function()
+    local probe = socket.connect("127.0.0.1", self.port)
     if probe then probe:close() end
-    probe = socket.connect("127.0.0.1", self.port)
-  until not probe or helper.now() > deadline
-  if probe then error "nginx did not stop" end
+    return not probe
+  end)
   os.remove(self.folder .. "/nginx.pid")
   self.server = nil
 end

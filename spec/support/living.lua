@@ -46,7 +46,7 @@ function M.run(place, sim, ledger, text)
   local inner = folder .. "/run.sh"
   helper.write(inner, "cd " .. helper.output("pwd"):match("[^\n]+") .. "\n"
     .. ledgers.script(helper.lua(), folder .. "/other.lua", sim.url, sim.api_key, ledger, sim.source))
-  return io.popen("unset LD_PRELOAD; timeout -k 1 60 " .. place.before .. " sh " .. inner .. " 2>&1")
+  return io.popen("unset LD_PRELOAD; timeout -k 1 300 " .. place.before .. " sh " .. inner .. " 2>&1")
 end
 
 return M

@@ -80,7 +80,7 @@ return function(sim, where, busted)
         client:run()
         for _, record in ipairs(client:tasks()) do print(record.state) end
       ]]):format(folder))
-      helper.step_until(client, function() return states() == "done done done" end, 10)
+      helper.step_until(client, function() return states() == "done done done" end)
       local other = helper.folder()
       local summary = assert(client:resume { path = other .. "/{taskId}.mp4" })
       assert.equal(0, summary.saved)

@@ -24,7 +24,7 @@ function M.start(dir, conf, environment)
   -- What is preloaded into the specs' own process is not for others.
   os.execute(("unset LD_PRELOAD; %s nginx -p %s -c nginx.conf -e error.log 2>%s/start.log"):format(environment or "",
     dir, dir))
-  local deadline = helper.now() + 5
+  local deadline = helper.now() + helper.PATIENCE
   local pid
   repeat
     socket.sleep(0.01)

@@ -9,7 +9,7 @@ function M.connect(base)
   local host, port = base:match("^http://([^:/]+):(%d+)")
   local sock = assert(socket.connect(host, tonumber(port)))
   sock:setoption("tcp-nodelay", true)
-  sock:settimeout(10)
+  sock:settimeout(60)
   return setmetatable({ sock = sock }, M)
 end
 

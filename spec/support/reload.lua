@@ -4,8 +4,8 @@
 local newer, preload, url, key, source, folder = (table.unpack or unpack)(arg) -- luacheck: ignore
 
 local function options()
-  return { base_url = url, api_key = key, timeout = 10,
-    wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 10 } }
+  return { base_url = url, api_key = key, timeout = 60,
+    wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 60 } }
 end
 
 local function job(client, name)
@@ -30,7 +30,7 @@ local second = new.new(options())
 print("versions", old._VERSION, new._VERSION, old ~= new)
 
 local one, other = job(first, "old"), job(second, "new")
-local deadline = core.now() + 10
+local deadline = core.now() + 60
 while (one:status() == "pending" or other:status() == "pending") and core.now() < deadline do
   first:step(5)
   second:step(5)

@@ -89,9 +89,9 @@ local CALLS = {
 }
 
 local function options(log)
-  return { base_url = url, upload_url = upload, api_key = key, timeout = 10, log = log,
+  return { base_url = url, upload_url = upload, api_key = key, timeout = 60, log = log,
     webhook_key = call == "signed" and "k", ledger = call == "ledger" and folder .. "/ledger.db" or nil,
-    wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 10 }, retry = { base = 0.01, max = 0.03 } }
+    wait = { first = 0.01, interval = 0.02, max_interval = 0.05, timeout = 60 }, retry = { base = 0.01, max = 0.03 } }
 end
 
 local function say(word, ...)
