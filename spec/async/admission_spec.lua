@@ -37,29 +37,32 @@ describe("the queue before exchanges", function()
     helper.step_until(client, function() return sim:count "GET" == 1 end)
     local began = helper.now()
     local job = client:spawn(function() return client:credits { deadline = 0.2, retry = { attempts = 1 } } end)
-    local _, err = job:wait(3)
+    local _, err = job:wait(helper.PATIENCE)
     local took = helper.now() - began
     assert.same({ "network", true, 1 }, { err.code, err.timed_out, sim:count "GET" })
-    assert.is_true(took >= 0.19 and took < 1, "took " .. took)
+    assert.is_true(took >= 0.19 and took < 20, "took " .. took) -- of 60
     first:cancel()
-    assert.equal("succeeded", assert(looker():wait(3)).state)
+    assert.equal("succeeded", assert(looker():wait(helper.PATIENCE)).state)
   end)
 
   it("is left by each at its own deadline", function()
     hang()
     hanging()
     helper.step_until(client, function() return sim:count "GET" == 1 end)
-    local late = 0
+    local left, early = 0, nil
+    local patient = client:spawn(function() return client:credits() end)
     for i = 1, 200 do
       local limit = 0.05 + (i * 37 % 200) / 500
-      local began = helper.now()
       client:spawn(function()
+        local due = helper.now() + limit
         client:credits { deadline = limit, retry = { attempts = 1 } }
-        late = math.max(late, helper.now() - began - limit)
+        left = left + 1
+        if helper.now() < due - 0.002 then early = i end
       end)
     end
-    helper.step_until(client, function() return client:step(20) == 1 end)
-    assert.is_true(late < 0.4, "late by " .. late)
+    helper.step_until(client, function() return left == 200 end)
+    assert.is_nil(early)
+    assert.equal("pending", patient:status()) -- it has a minute
   end)
 
   it("lets a plain call stand in it too", function()
@@ -80,7 +83,7 @@ describe("the queue before exchanges", function()
     helper.step_until(client, function() return sim:count "GET" == 2 end)
     assert.equal("pending", second:status())
     assert.is_true(second:cancel())
-    assert.equal("succeeded", assert(third:wait(3)).state)
+    assert.equal("succeeded", assert(third:wait(helper.PATIENCE)).state)
     assert.equal("cancelled", select(2, second:result()).code)
   end)
 
@@ -90,10 +93,10 @@ describe("the queue before exchanges", function()
     helper.step_until(client, function() return sim:count "GET" == 1 end)
     local second = looker()
     for _ = 1, 5 do client:step(0) end
-    assert.is_true(client.loop:timeout() > 0)
+    helper.step_until(client, function() return client.loop:timeout() > 0 end)
     first:cancel()
     assert.equal(0, client.loop:timeout())
-    assert.equal("succeeded", assert(second:wait(3)).state)
+    assert.equal("succeeded", assert(second:wait(helper.PATIENCE)).state)
   end)
 
   it("sends an order once that stood in it", function()
@@ -104,7 +107,7 @@ describe("the queue before exchanges", function()
     for i = 1, 3 do
       jobs[i] = client:spawn(function() return client:extend { taskId = sim.source, prompt = "shot " .. i } end)
     end
-    for i = 1, 3 do assert(jobs[i]:wait(5)) end
+    for i = 1, 3 do assert(jobs[i]:wait(helper.PATIENCE)) end
     assert.equal(3, posts())
   end)
 
@@ -144,10 +147,12 @@ describe("the queue before exchanges", function()
     client:step(0)
     for _, job in ipairs(jobs) do job:cancel() end
     assert(client:run())
-    assert.is_true(posts() <= 1, posts() .. " POSTs")
     local sent = 0 -- on a busy machine the place may have been free sooner
-    for _, job in ipairs(jobs) do sent = sent + (job:status() == "cancelled" and 0 or 1) end
-    assert.is_true(sent <= posts(), sent .. " orders ended otherwise")
+    for _, job in ipairs(jobs) do
+      local task, err = job:result()
+      if task or err.sent ~= "no" then sent = sent + 1 end
+    end
+    assert.equal(sent, posts())
   end)
 
   it("is left in the order of coming, and no plain call passes it", function()
@@ -178,11 +183,11 @@ describe("the queue before exchanges", function()
     end
     helper.step_until(client, function() return answered > 0 end)
     local order = client:spawn(client.extend, client, { taskId = sim.source, prompt = "x" })
-    assert(order:wait(5))
+    assert(order:wait(helper.PATIENCE))
     assert.is_true(answered < 20, "the order came after " .. answered .. " looks")
     local link = client:spawn(client.download_url, client, url)
     local before = answered
-    assert(link:wait(5))
+    assert(link:wait(helper.PATIENCE))
     assert.is_true(answered - before < 20, "a save's link came after " .. answered - before .. " looks")
     -- While orders come without end.
     local ended = 0
@@ -193,7 +198,7 @@ describe("the queue before exchanges", function()
       end)
     end
     before = answered
-    helper.step_until(client, function() return ended == 60 end, 10)
+    helper.step_until(client, function() return ended == 60 end)
     assert.is_true(answered - before >= 10, answered - before .. " looks came between 60 orders")
   end)
 
@@ -206,7 +211,7 @@ describe("the queue before exchanges", function()
     hang()
     hanging()
     looker()
-    assert(job:wait(3))
+    assert(job:wait(helper.PATIENCE))
     assert.same({ "a.mp4" }, helper.list(folder))
     client:close()
     helper.sweep()
@@ -223,7 +228,7 @@ describe("the queue before exchanges", function()
       end)
     end
     for _ = 1, 5 do client:step(1) end
-    assert(looker():wait(5))
+    assert(looker():wait(helper.PATIENCE))
     assert.is_true(ended < 30, ended .. " downloads")
   end)
 
@@ -240,7 +245,7 @@ describe("the queue before exchanges", function()
     local ok, err = client:run()
     assert.is_nil(ok)
     assert.equal("busy", err.code)
-    assert.is_true(helper.now() - began < 3)
+    assert.is_true(helper.now() - began < 20) -- of 60
   end)
 
   it("takes no id that the core would refuse", function()
@@ -304,15 +309,15 @@ describe("the queue before exchanges", function()
     for _, co in ipairs { one, two } do assert(coroutine.resume(co)) end
     first:cancel()
     local began, credits = helper.now()
-    local function go_on(seconds)
-      while helper.now() < began + seconds and coroutine.status(two) ~= "dead" do
-        client:step(5)
-        credits = select(2, assert(coroutine.resume(two)))
-      end
+    while sim:count "GET" == 1 do
+      client:step(5)
+      credits = select(2, assert(coroutine.resume(two)))
     end
-    go_on(0.5)
-    assert.equal(1, sim:count "GET")
-    go_on(3)
+    assert.is_true(helper.now() - began >= 0.9, helper.now() - began)
+    while coroutine.status(two) ~= "dead" do
+      client:step(5)
+      credits = select(2, assert(coroutine.resume(two)))
+    end
     assert.is_number(credits)
     assert.equal(2, sim:count "GET")
     while coroutine.status(one) ~= "dead" do credits = select(2, assert(coroutine.resume(one))) end
@@ -344,7 +349,7 @@ describe("the queue before exchanges", function()
       debug.sethook()
       local began = helper.now()
       assert(client:run())
-      assert.is_true(helper.now() - began < 2, "slept after " .. n)
+      assert.is_true(helper.now() - began < 20, "slept after " .. n) -- of 60
       assert.same({ "done", "done" }, { first:status(), second:status() })
       if raised() then interrupted = interrupted + 1 end
     until n > 40 and not raised() -- on a busy machine the first may have ended before the second began
@@ -385,14 +390,14 @@ describe("the queue before exchanges", function()
         inside, ended = false, true
       end)
       debug.sethook()
-      local deadline = helper.now() + 5
+      local deadline = helper.now() + helper.PATIENCE
       while client:step(1) > 0 do
         assert.is_true(helper.now() < deadline, "a job is left after " .. n .. " instructions")
       end
       for i = 1, 5 do assert.not_equal("pending", jobs[i]:status()) end
       local task, err = jobs[4]:result()
       if task or err and err.sent ~= "no" then ordered = ordered + 1 end
-      assert.equal("succeeded", assert(client:status(sim.source, { deadline = 2 })).state, "after " .. n)
+      assert.equal("succeeded", assert(client:status(sim.source, { deadline = 60 })).state, "after " .. n)
       client:close()
       if ended and n > 300 then break end
     end

@@ -46,24 +46,33 @@ describe("a job", function()
   end)
 
   it("makes every call beside others", function()
-    sim:script { { on = "status", delay = 0.2 } }
-    local began = helper.now()
+    sim:script { { on = "status", hang = true } }
     local jobs = {}
-    for i = 1, 10 do jobs[i] = client:spawn(function() return client:status(sim.source) end) end
+    local function look() return client:status(sim.source) end
+    for i = 1, 10 do jobs[i] = client:spawn(look) end
+    helper.step_until(client, function() return sim:count "GET" == 10 end) -- and none of them has an answer
+    for i = 1, 10 do jobs[i]:cancel() end
+    sim:script {}
+    for i = 1, 10 do jobs[i] = client:spawn(look) end
     assert.is_true(client:run())
-    assert.is_true(helper.now() - began < 1)
     for i = 1, 10 do assert.equal("succeeded", jobs[i]:result().state) end
   end)
 
   it("goes on before thousands that are new begin", function()
     assert(client:status(sim.source)) -- the connection is there
     sim:script { { on = "status", delay = 0.05 } }
-    local answered = client:spawn(function() return client:status(sim.source) end)
-    helper.step_until(client, function() return sim:count "GET" == 2 end)
-    socket.sleep(0.3) -- the answer lies in the socket, mostly
-    local begun = 0
-    for _ = 1, 50000 do client:spawn(function() begun = begun + 1 end) end
-    while answered:status() == "pending" do client:step(0) end
+    local begun, tries = 0, 0
+    repeat -- until the answer lay in the socket
+      assert.is_true(client:run())
+      tries = tries + 1
+      local looks = sim:count "GET"
+      local answered = client:spawn(function() return client:status(sim.source) end)
+      helper.step_until(client, function() return sim:count "GET" > looks end)
+      socket.sleep(0.3 * tries)
+      begun = 0
+      for _ = 1, 50000 do client:spawn(function() begun = begun + 1 end) end
+      while answered:status() == "pending" do client:step(0) end
+    until begun < 50000 or tries == 5
     assert.is_true(begun < 50000, begun)
     assert.is_true(client:run())
     assert.equal(50000, begun)
@@ -120,13 +129,16 @@ describe("a job", function()
   end)
 
   it("wait gives up after its timeout; the job goes on", function()
-    local job = client:spawn(function() client:sleep(0.2) return 7 end)
-    local began = helper.now()
+    local go_on
+    local job = client:spawn(function()
+      repeat client:sleep(0.01) until go_on
+      return 7
+    end)
     local value, err = job:wait(0.05)
     assert.is_nil(value)
     assert.equal("timeout", err.code)
-    assert.is_true(helper.now() - began < 0.15)
     assert.equal("pending", job:status())
+    go_on = true
     assert.equal(7, job:wait())
   end)
 
@@ -222,7 +234,7 @@ describe("a job", function()
         assert.equal("cancelled", err.code)
         assert.is_false(job:cancel())
         client:step(0)
-        assert.is_true(helper.now() - began < 1)
+        assert.is_true(helper.now() - began < 20) -- of 60
       end
       assert.equal(0, ran)
     end)
@@ -242,7 +254,7 @@ describe("a job", function()
         client:sleep(0)
         after = true
       end)
-      local _, err = job:wait(1)
+      local _, err = job:wait(helper.PATIENCE)
       assert.equal("cancelled", err.code)
       assert.is_nil(after)
     end)
@@ -260,7 +272,7 @@ describe("a job", function()
       local waiter = client:spawn(function() return job:wait() end)
       client:step(5)
       job:cancel()
-      local _, err = waiter:wait(1)
+      local _, err = waiter:wait(helper.PATIENCE)
       assert.equal("cancelled", err.code)
     end)
 
@@ -276,7 +288,7 @@ describe("a job", function()
       local began = os.clock()
       for _, job in ipairs(jobs) do job:cancel() end
       assert.equal(0, client:step(0))
-      assert.is_true(os.clock() - began < 0.5)
+      assert.is_true(os.clock() - began < 5)
     end)
   end)
 
@@ -304,13 +316,13 @@ describe("a job", function()
     it("ends uncertain when no answer comes, within the call's timeout", function()
       sim:script { { on = "extend", hang = true } }
       local job = client:spawn(function()
-        return client:extend({ taskId = sim.source, prompt = "x" }, { timeout = 0.3 })
+        return client:extend({ taskId = sim.source, prompt = "x" }, { timeout = 1 })
       end)
       helper.step_until(client, function() return posts() == 1 end)
       assert.is_false(job:cancel())
       local began = helper.now()
-      local _, err = job:wait(3)
-      assert.is_true(helper.now() - began < 1)
+      local _, err = job:wait()
+      assert.is_true(helper.now() - began < 20) -- of 60
       assert.same({ "uncertain", "maybe" }, { err.code, err.sent })
       assert.is_nil(err.taskId)
     end)
@@ -320,21 +332,22 @@ describe("a job", function()
       local job = client:spawn(extend)
       helper.step_until(client, function() return posts() == 1 end)
       job:cancel()
-      local _, err = job:wait(3)
+      local _, err = job:wait()
       assert.equal("rate_limited", err.code)
       assert.equal(1, posts())
     end)
 
     it("is not sent again when it was pausing before a repeat", function()
       sim:script { { on = "extend", code = 455, times = 1 } }
-      local slow = helper.client(sim, { retry = { base = 30, max = 30 } })
+      local pausing
+      local slow = helper.client(sim, { retry = { base = 60, max = 60 },
+        log = function(event) pausing = pausing or event.event == "retry" end })
       local job = slow:spawn(extend, slow)
-      helper.step_until(slow, function() return posts() == 1 end)
-      slow:step(50)
+      helper.step_until(slow, function() return pausing end)
       job:cancel()
       local began = helper.now()
-      local _, err = job:wait(3)
-      assert.is_true(helper.now() - began < 1)
+      local _, err = job:wait()
+      assert.is_true(helper.now() - began < 20) -- of 60
       assert.equal("cancelled", err.code)
       slow:step(50)
       slow:close()
@@ -350,7 +363,7 @@ describe("a job", function()
       local job = slow:spawn(extend, slow)
       helper.step_until(slow, function() return pausing end)
       job:cancel()
-      local _, err = job:wait(3)
+      local _, err = job:wait()
       slow:close()
       assert.same({ "uncertain", "maybe", 1 }, { err.code, err.sent, posts() })
     end)
@@ -361,14 +374,14 @@ describe("a job", function()
       local job = slow:spawn(extend, slow)
       slow:step(20)
       job:cancel()
-      local _, err = job:wait(1)
+      local _, err = job:wait(helper.PATIENCE)
       slow:close()
       assert.same({ "cancelled", "no" }, { err.code, err.sent })
       assert.equal(1, posts())
     end)
 
     it("is not sent when its pause had ended but its turn had not come", function()
-      sim:script { { on = "extend", code = 455, retry_after = 1, times = 1 } }
+      sim:script { { on = "extend", code = 455, retry_after = 3, times = 1 } }
       local refused
       local other = helper.client(sim, { log = function(event) refused = refused or event.event == "retry" end })
       local job = other:spawn(extend, other)
@@ -378,10 +391,10 @@ describe("a job", function()
         return job:cancel()
       end)
       other:step(0)
-      os.execute("sleep 1.1") -- a host that hangs: both sleeps end in its next step, the killer's first
+      os.execute("sleep 3.1") -- a host that hangs: both sleeps end in its next step, the killer's first
       other:step(0)
       assert.equal("done", killer:status())
-      local _, err = job:wait(1)
+      local _, err = job:wait(helper.PATIENCE)
       other:step(20)
       other:close()
       assert.equal("cancelled", err.code)
@@ -395,8 +408,8 @@ describe("a job", function()
       other:step(100)
       job:cancel()
       local began = helper.now()
-      local _, err = job:wait(3)
-      assert.is_true(helper.now() - began < 0.3)
+      local _, err = job:wait()
+      assert.is_true(helper.now() - began < 20) -- of 60
       assert.same({ "cancelled", "no" }, { err.code, err.sent })
       other:close()
       server:stop()
@@ -408,22 +421,22 @@ describe("a job", function()
       other:step(0)
       job:cancel()
       local began = helper.now()
-      local _, err = job:wait(3)
+      local _, err = job:wait()
       other:close()
-      assert.is_true(helper.now() - began < 0.3)
+      assert.is_true(helper.now() - began < 20) -- of 60
       assert.is_true(err.code == "cancelled" or err.code == "network")
       assert.equal("no", err.sent)
     end)
 
     it("is cut while it is queued", function()
       local narrow = helper.client(sim, { max_in_flight = 1 })
-      sim:script { { on = "extend", delay = 0.3, times = 1 } }
+      sim:script { { on = "extend", delay = 2, times = 1 } }
       local first = narrow:spawn(extend, narrow, "one")
       helper.step_until(narrow, function() return posts() == 1 end)
       local second = narrow:spawn(extend, narrow, "two")
       narrow:step(20)
       second:cancel()
-      local _, err = second:wait(1)
+      local _, err = second:wait(helper.PATIENCE)
       assert.same({ "cancelled", "no" }, { err.code, err.sent })
       assert.is_truthy(first:wait())
       narrow:close()
@@ -534,7 +547,7 @@ describe("a job", function()
       helper.step_until(client, function() return posts() == 1 end)
       local began = helper.now()
       client:close()
-      assert.is_true(helper.now() - began < 1)
+      assert.is_true(helper.now() - began < 20) -- of 60
       local _, err = job:result()
       assert.same({ "uncertain", "maybe" }, { err.code, err.sent })
     end)

@@ -21,7 +21,7 @@ describe("a function given to on_end", function()
   local function posts() return sim:count("POST", helper.EXTEND) end
 
   it("is called once with the job, when that has ended", function()
-    local job = sleeper(0.01)
+    local job = sleeper(0.2)
     assert.equal(job, job:on_end(tell))
     client:step(0)
     assert.equal(0, #told)
@@ -45,7 +45,7 @@ describe("a function given to on_end", function()
   end)
 
   it("may be one of several, called in their order, also one that is given meanwhile", function()
-    local order, job = {}, sleeper(0.01)
+    local order, job = {}, sleeper(0.2)
     for i = 1, 3 do
       job:on_end(function()
         order[#order + 1] = i
