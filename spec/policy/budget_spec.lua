@@ -316,7 +316,7 @@ describe("evidence", function()
       local job = client:spawn(client.extend, client, { taskId = sim.source, prompt = "x" })
       helper.step_until(client, function() return sim:count "GET" == 1 end)
       job:cancel()
-      local _, err = job:wait(3)
+      local _, err = job:wait(helper.PATIENCE)
       assert.same({ "cancelled", "no", 0 }, { err.code, err.sent, sim:count "POST" })
       client:close()
     end

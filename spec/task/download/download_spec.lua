@@ -138,7 +138,7 @@ describe("download", function()
 
   it("does not wait for ever when a server says nothing at all", function()
     local fault = require("spec.support.fault").start { gone = { accept = "refuse" } }
-    local hasty = helper.client(sim, { deadline = 0.3 })
+    local hasty = helper.client(sim, { deadline = 1 })
     local file, err = hasty:download(fault.url.gone .. "/x.mp4", path, { attempts = 2 })
     hasty:close()
     fault:stop()
@@ -152,7 +152,8 @@ describe("download", function()
     local began = helper.now()
     local file = assert(client:download(url(150000), path, { stall = 1 }))
     assert.equal(2, file.requests)
-    assert.is_true(helper.now() - began >= 1 and helper.now() - began < 5, helper.now() - began)
+    local took = helper.now() - began
+    assert.is_true(took >= 1 and took < 20, took) -- of 60
     assert_whole(150000)
     os.remove(path)
   end)
@@ -164,7 +165,8 @@ describe("download", function()
       local _, err = client:download(url(150000 + i), target, { stall = 1, attempts = 2 })
       assert.same({ "network", 2 }, { err.code, err.attempts })
       assert.matches("too slow", err.message)
-      assert.is_true(helper.now() - began >= 2 and helper.now() - began < 6, helper.now() - began)
+      local took = helper.now() - began
+      assert.is_true(took >= 2 and took < 20, took) -- of 60
     end
   end)
 
@@ -356,7 +358,7 @@ describe("download", function()
     _, err = other:download(url(), path)
     other:close()
     assert.equal("busy", err.code)
-    assert.equal(SIZE, assert(first:wait(10)).bytes)
+    assert.equal(SIZE, assert(first:wait(helper.PATIENCE)).bytes)
     assert_whole()
     assert.equal(1, #media())
   end)
@@ -418,7 +420,7 @@ describe("download", function()
     end
     local plain, frames = listened(), listened { pause = function() end }
     assert(plain:download(url(), path))
-    assert(plain:spawn(plain.download, plain, url(), folder .. "/2.mp4"):wait(10))
+    assert(plain:spawn(plain.download, plain, url(), folder .. "/2.mp4"):wait(helper.PATIENCE))
     assert(frames:download(url(), folder .. "/3.mp4"))
     plain:close()
     frames:close()

@@ -133,7 +133,7 @@ describe("the unfinished file", function()
       local other = helper.client(sim)
       assert.equal("busy", select(2, other:download(url(), path)).code)
       other:close()
-      assert(job:wait(10))
+      assert(job:wait(helper.PATIENCE))
       assert.same({ "boat.mp4", "boat.mp4.part" }, helper.list(folder))
     end)
 
