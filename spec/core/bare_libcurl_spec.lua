@@ -31,7 +31,7 @@ describe("a bare libcurl", function()
     if not library then return pending "needs curl_faults.so, and LD_PRELOAD" end
     local folder = helper.folder()
     helper.write(folder .. "/run.lua", CHILD:format(sim.url, sim.api_key, sim.source, folder .. "/video.mp4"))
-    local said = helper.output(("LD_PRELOAD=%s timeout 20 %s %s/run.lua 2>&1"):format(library, helper.lua(), folder))
+    local said = helper.output(("LD_PRELOAD=%s timeout 120 %s %s/run.lua 2>&1"):format(library, helper.lua(), folder))
     local saved, status, order = said:match("^(.-)\n(.-)\n(.-)\n$")
     assert.equal("saved", saved, said)
     assert.matches("^internal\t%a+\t.*without TLS", status)

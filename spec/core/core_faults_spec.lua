@@ -130,12 +130,12 @@ describe("a billable POST", function()
     end)
 
     it("when the answer does not come in time", function()
-      local client = client_of("hanging", { timeout = 0.3 })
+      local client = client_of("hanging", { timeout = 1 })
       assert(client:status("t"))
       local began = core.now()
       local _, err = client:extend(PARAMS)
       client:close()
-      assert.is_true(core.now() - began < 2)
+      assert.is_true(core.now() - began < 20) -- of 60
       assert.same({ "uncertain", "maybe", true, 28 }, { err.code, err.sent, err.timed_out, err.curl_code })
       assert.equal(1, server:count("hanging", "POST"))
     end)
@@ -191,7 +191,7 @@ describe("a billable POST", function()
     local function tries_of(make, name, more)
       local tries = 0
       more = more or {}
-      more.deadline = 0.5
+      more.deadline = 2.5
       more.log = function(event) if event.event == "request" then tries = tries + 1 end end
       return attempts_of(make(name, more)), tries
     end
@@ -217,14 +217,14 @@ describe("a billable POST", function()
     end
 
     it("when TLS never ends", function()
-      local err, tries = tries_of(secure, "tls_hang", { connect_timeout = 0.2 })
+      local err, tries = tries_of(secure, "tls_hang", { connect_timeout = 1 })
       assert.same({ "network", "no", true, true }, { err.code, err.sent, err.timed_out, tries > 1 })
     end)
 
     for name, again in pairs { proxy_refuse = false, proxy_close = true, proxy_cut = true, proxy_silent = true,
       proxy_hang = true } do
       it("behind a CONNECT proxy: " .. name, function()
-        local err, tries = tries_of(secure, "tls_good", { proxy = server.url[name], connect_timeout = 0.2 })
+        local err, tries = tries_of(secure, "tls_good", { proxy = server.url[name], connect_timeout = 1 })
         assert.same({ "network", "no", again }, { err.code, err.sent, tries > 1 })
         assert.equal(0, server:count("tls_good"))
         assert.equal(tries, server:count(name, "CONNECT"))
@@ -243,7 +243,7 @@ describe("a billable POST", function()
 
     it("but not when a server takes the connection and says nothing, or closes it", function()
       -- Plain http: the bytes are written as soon as the connection stands.
-      local err = attempts_of(client_of("mute", { timeout = 0.3 }))
+      local err = attempts_of(client_of("mute", { timeout = 1 }))
       assert.same({ "uncertain", "maybe", 1 }, { err.code, err.sent, err.attempts })
       err = attempts_of(client_of("shut"))
       assert.is_true(err.sent ~= "yes")

@@ -72,7 +72,7 @@ describe("a guard", function()
     guard:close()
     assert.equal("closed", why)
     local took = core.now() - began
-    assert.is_true(took >= 0.19 and took < 5, took)
+    assert.is_true(took >= 0.19 and took < 20, took) -- of for ever
   end)
 
   it("leaves the connection alone when it is disarmed in time, however often", function()

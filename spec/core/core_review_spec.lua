@@ -38,10 +38,8 @@ describe("the core", function()
       local fd = client:pollfd()
       client:start("status", "a")
       client:start("status", "b")
-      local deadline = core.now() + 5
-      while server:count("hang", "GET") == 0 and core.now() < deadline do client:step(10) end
-      for _ = 1, 20 do client:step(0) end
-      assert.is_true(client:timeout() > 0)
+      helper.step_until(client, function() return server:count("hang", "GET") > 0 end)
+      helper.wait_until(function() return client:timeout() > 0 end, function() client:step(0) end)
       assert.is_false(readable(fd))
       client:close()
     end)
@@ -51,8 +49,8 @@ describe("the core", function()
       local fd = client:pollfd()
       local sink = core.sink(helper.folder() .. "/x.part")
       local transfer = client:start("download", { url = sim.media_url .. "/media/blob/200000000.mp4", sink = sink })
-      local deadline = core.now() + 5
-      repeat client:step(0) until client:timeout() == 0 and transfer:progress() > 0 or core.now() > deadline
+      helper.wait_until(function() return client:timeout() == 0 and transfer:progress() > 0 end,
+        function() client:step(0) end)
       assert.is_true(transfer:cancel())
       for _ = 1, 20 do client:step(0) end
       assert.is_nil(client:timeout())

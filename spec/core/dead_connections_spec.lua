@@ -33,8 +33,8 @@ describe("a connection that the network has silently dropped", function()
     helper.sweep()
   end)
   before_each(function()
-    client = helper.client(way.url.way, { api_key = sim.api_key, ca_file = sim.ca_file, timeout = 0.5,
-      download = { stall = 1 }, retry = { attempts = 3 } })
+    client = helper.client(way.url.way, { api_key = sim.api_key, ca_file = sim.ca_file, timeout = 2,
+      download = { stall = 2 }, retry = { attempts = 3 } })
     assert(client:status(SOURCE))
     way:freeze()
   end)
@@ -82,7 +82,7 @@ describe("a connection that the network has silently dropped", function()
 
   it("is not taken for dropped while it brings an answer to anybody", function()
     local slow = fault.start { slow = { tls = true, h2_post = "hang" } }
-    local other = helper.client(slow.url.slow, { ca_file = slow.ca_file, timeout = 1, retry = { attempts = 1 } })
+    local other = helper.client(slow.url.slow, { ca_file = slow.ca_file, timeout = 3, retry = { attempts = 1 } })
     finally(function()
       other:close()
       slow:stop()
@@ -259,7 +259,7 @@ end)
 describe("looks that hang in all places", function()
   it("do not hold up the others for longer than it takes to call them slow", function()
     local server = fault.start { hanging = { get = "hang", accept = nil }, good = {} }
-    local client = core.new { base_url = server.url.good, api_key = "k", max_in_flight = 3, timeout = 30 }
+    local client = core.new { base_url = server.url.good, api_key = "k", max_in_flight = 3, timeout = 100 }
     finally(function()
       client:close()
       server:stop()
@@ -270,7 +270,7 @@ describe("looks that hang in all places", function()
     end
     local look = assert(client:start("status", "a"))
     local began = core.now()
-    while look:running() and core.now() - began < 20 do client:step(1000) end
+    while look:running() and core.now() - began < 30 do client:step(1000) end
     assert.is_false(look:running())
     for i = 1, 3 do assert.is_true(hanging[i]:running()) end
     while client:take() do end
