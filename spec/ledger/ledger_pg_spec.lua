@@ -107,8 +107,7 @@ describe("a ledger on PostgreSQL", function()
       print(value, problem and problem.cause)
     ]])
     local pipe = io.popen(ledgers.script(helper.lua(), folder .. "/stopped.lua", place, folder .. "/inside"))
-    local deadline = helper.now() + 5
-    while not helper.read(folder .. "/inside") and helper.now() < deadline do os.execute("sleep 0.05") end
+    helper.wait_until(function() return helper.read(folder .. "/inside") end)
     assert(client:extend { taskId = sim.source, prompt = "a" })
     assert.equal("nil\tlost\n", pipe:read("*a"))
     pipe:close()
@@ -138,11 +137,10 @@ describe("a ledger on PostgreSQL", function()
       ]])
       local pipes = {}
       for i = 1, 2 do
-        pipes[i] = io.popen(ledgers.script("timeout 30 " .. helper.lua(), folder .. "/order.lua", sim.url, place,
+        pipes[i] = io.popen(ledgers.script("timeout 120 " .. helper.lua(), folder .. "/order.lua", sim.url, place,
           sim.api_key, folder .. "/ready" .. i, folder .. "/go", sim.source))
       end
-      local deadline = helper.now() + 10
-      while #helper.list(folder) < 3 and helper.now() < deadline do os.execute "sleep 0.05" end
+      helper.wait_until(function() return #helper.list(folder) >= 3 end)
       -- Both wait for the lock, so that the second gets it while the first one's commit is fresh.
       local holder = ledgers.connect(place)
       ledgers.query(holder, "BEGIN")
@@ -169,7 +167,7 @@ describe("a ledger on PostgreSQL", function()
     local began = helper.now()
     local _, err = client:extend { taskId = sim.source, prompt = "a" }
     assert.same({ "ledger", "no", 0 }, { err.code, err.sent, sim:count("POST", helper.EXTEND) })
-    assert.is_true(helper.now() - began < 5, "it took " .. helper.now() - began)
+    assert.is_true(helper.now() - began < 20, "it took " .. helper.now() - began)
     server:signal "CONT"
     assert(client:extend { taskId = sim.source, prompt = "a" })
     assert.equal(1, sim:count("POST", helper.EXTEND))
