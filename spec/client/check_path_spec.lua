@@ -72,7 +72,7 @@ describe("check_path", function()
         code = err and err.code
       end })
     end)
-    assert(job:wait(10))
+    assert(job:wait(60))
     assert.equal("busy", code)
   end)
 

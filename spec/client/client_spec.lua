@@ -76,7 +76,7 @@ describe("a client", function()
   end)
 
   it("has options for its calls from its own options", function()
-    with_client({ wait = { max_errors = 0 }, retry = { attempts = 3 }, timeout = 0.2, download = { max_bytes = 10 } },
+    with_client({ wait = { max_errors = 0 }, retry = { attempts = 3 }, timeout = 1.5, download = { max_bytes = 10 } },
       function(client)
         sim:script { { on = "status", code = 500 }, { on = "extend", code = 455 } }
         client:wait(sim.source)
@@ -86,7 +86,7 @@ describe("a client", function()
         sim:script { { on = "extend", hang = true } }
         local began = helper.now()
         client:extend { taskId = sim.source, prompt = "x" }
-        assert.is_true(helper.now() - began < 1)
+        assert.is_true(helper.now() - began < 20) -- of 60
         local folder = helper.folder()
         local _, err = client:download(sim.media_url .. "/media/blob/1000.mp4", folder .. "/x.mp4")
         assert.equal("too_large", err.code)

@@ -8,7 +8,7 @@ local socket = require "socket"
 local EXTEND, STATUS, CREDIT = "/api/v1/veo/extend", "/api/v1/veo/record-info", "/api/v1/chat/credit"
 
 local function eventually(check)
-  local deadline = socket.gettime() + 3
+  local deadline = socket.gettime() + 60
   repeat
     if check() then return true end
     socket.sleep(0.005)
