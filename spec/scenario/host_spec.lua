@@ -293,7 +293,7 @@ describe("a host that calls", function()
                   after = client:download(url, folder .. "/again.mp4", { overwrite = true }) -- there is one place
                   return true
                 end)
-                helper.step_until(client, function() return job.state ~= "pending" end, 5)
+                helper.step_until(client, function() return job.state ~= "pending" end)
                 assert.is_true(caught)
                 assert.is_truthy(after)
               end)

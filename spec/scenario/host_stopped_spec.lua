@@ -5,10 +5,10 @@ local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
 local socket = require "socket"
 
--- A 120th of the default, and so are the seconds that the process is stopped: 1, 10, 70 and 300. How late an end is
+-- A 30th of the default, and so are the seconds that the process is stopped: 1, 10, 70 and 150. How late an end is
 -- judged that came meanwhile (0.25 s and more) is not scaled, so all are that much longer.
-local TIMEOUT = 0.5
-local AWAY = { 1, 10, 70, 300 }
+local TIMEOUT = 2
+local AWAY = { 1, 10, 70, 150 }
 
 -- How many requests of a kind the server has seen.
 local function seen(sim, method, path)
@@ -35,7 +35,7 @@ local phases = {
 local CHILD = [[
 local simulated = { url = %q, api_key = %q, source = %q, folder = %q }
 local client = require "veo".new { base_url = simulated.url, api_key = simulated.api_key, timeout = %g,
-  ledger = simulated.folder .. "/renders.db", download = { stall = 1 },
+  ledger = simulated.folder .. "/renders.db", download = { stall = 3 },
   wait = { first = 0.01, interval = 0.02, max_interval = 0.05 } }
 local job = client:spawn(function()
   local task = assert(client:extend { taskId = simulated.source, prompt = "on" })
@@ -74,7 +74,7 @@ describe("a process that is stopped", function()
   end
 
   for _, seconds in ipairs(AWAY) do
-    local away = seconds / 120 + 0.25
+    local away = seconds / 30 + 0.25
     it(("for %d s of its time-outs of 60 s gets all of its order, whatever its phase"):format(seconds), function()
       local all = {}
       finally(function()

@@ -13,7 +13,7 @@ local KEY = "whsec-42"
 local FEW = #hostile.names() -- one of each kind, and less than a receiver serves at once
 local MANY = 500
 -- Seconds of its thread's CPU for which one turn may hold the loop.
-local TURN = 0.005
+local TURN = 0.025
 -- More than that, and the heap is collected between two turns.
 local HEAP = 64 * 1024
 
@@ -132,11 +132,11 @@ describe("under attack", function()
   it("the simulator goes on", function()
     attack = hostile.start(helper.lua(), sim.port, helper.EXTEND, MANY)
     os.execute "sleep 0.5" -- of an attack
-    local polling = helper.client(sim, { wait = { timeout = 30 } })
+    local polling = helper.client(sim, { wait = { timeout = 60 } })
     local job = polling:spawn(function()
       return polling:extend_and_save({ taskId = sim.source, prompt = "x" }, dir .. "/a.mp4")
     end)
-    helper.step_until(polling, function() return job:status() ~= "pending" end, 40)
+    helper.step_until(polling, function() return job:status() ~= "pending" end)
     assert(job:result())
     polling:close()
     assert.equal(1, #select(2, sim:charges()))

@@ -50,14 +50,13 @@ describe("looks over all waits of a client", function()
   it("are fixed by a number, and unlimited by false", function()
     begin({ rate = { polls = 30 } }, 100)
     local took = run(0.5)
-    local fixed = looks()
-    assert.is_true(fixed <= took * 30 + 2, fixed .. " looks")
+    assert.is_true(looks() <= took * 30 + 2, looks() .. " looks in " .. took .. " s")
     client:close()
     sim:reset()
     sim:script { { on = "status", state = "generating" } }
     begin({ rate = { polls = false } }, 100)
-    run(0.5)
-    assert.is_true(looks() > 2 * fixed, looks() .. " looks")
+    local began = helper.now()
+    helper.step_until(client, function() return looks() > (helper.now() - began) * 60 + 30 end)
   end)
 
   it("are halved by a 429, also those that had their time", function()
@@ -78,35 +77,37 @@ describe("looks over all waits of a client", function()
   it("slow down where every one of them is refused", function()
     sim:script { { on = "status", code = 429 } }
     begin(nil, 100)
-    run(3)
-    assert.is_true(looks() <= 15, looks() .. " looks")
+    local took = run(3)
+    assert.is_true(looks() <= 5 * took, looks() .. " looks in " .. took .. " s")
   end)
 
   it("keep under what a real server lets through, where a hundred a second would be refused over and over", function()
-    local line = lines.new(sim, 20)
+    local line = lines.new(sim, 40)
     line:mend()
     finally(function() line:cut() end)
-    local function refusals(rate)
-      local count = 0
+    local count
+    local function attempt(rate)
+      count = 0
       begin({ base_url = line.url, ca_file = line.ca_file, rate = rate, log = function(event)
         if event.event == "poll" and event.err and event.err.code == "rate_limited" then count = count + 1 end
       end }, 200)
-      run(1.5)
-      client:close()
-      return count
     end
-    assert.is_true(refusals { polls = 1000 } > 0)
-    assert.equal(0, refusals {})
+    attempt { polls = 1000 }
+    helper.step_until(client, function() return count > 0 end)
+    client:close()
+    attempt {}
+    run(1.5)
+    assert.equal(0, count)
   end)
 
   -- A wait of 0.3 s lasted for as long as the service held looks back, up to two minutes.
   it("outlast no timeout, however long the service or the rate holds them back", function()
     client = helper.client(sim, { rate = { polls = 1 } })
     local told = 0
-    sim:script { { on = "status", code = 429, headers = { ["Retry-After"] = "20" } } }
+    sim:script { { on = "status", code = 429, headers = { ["Retry-After"] = "100" } } }
     local function ends(fn, ...)
       local began, _, err = helper.now(), fn(...)
-      assert.is_true(helper.now() - began < 3, "took " .. helper.now() - began)
+      assert.is_true(helper.now() - began < 20, "took " .. helper.now() - began) -- of 100
       assert.equal("timeout", err.code)
       told = told + 1
     end
@@ -121,13 +122,13 @@ describe("looks over all waits of a client", function()
       return nil, last
     end
     local function all()
-      ends(client.wait, client, sim.source, { timeout = 0.3 }) -- is refused
+      ends(client.wait, client, sim.source, { timeout = 1 }) -- is refused
       ends(client.wait, client, sim.source, { timeout = 0.3 }) -- has no look at all
       ends(each)
     end
     all()
     local job = client:spawn(all)
-    helper.step_until(client, function() return job:status() ~= "pending" end, 10)
+    helper.step_until(client, function() return job:status() ~= "pending" end)
     assert.same({ "done", 12 }, { job:status(), told })
     assert.equal(1, sim:count("GET", helper.STATUS))
   end)

@@ -4,7 +4,6 @@
 local helper = require "spec.support.helper"
 local nginx = require "spec.support.nginx"
 local simulator = require "veo.simulator"
-local socket = require "socket"
 
 local KEY = "whsec-42"
 local MODULE = "/usr/lib/nginx/modules/ngx_http_lua_module.so"
@@ -64,13 +63,11 @@ describe("examples/nginx", function()
   local function called_back(id, effect)
     local before = #sim:callbacks()
     sim:call_back(id, effect, url)
-    local deadline = helper.now() + 3
-    repeat
-      socket.sleep(0.01)
+    helper.wait_until(function()
       local list = sim:callbacks()
       local last = list[#list]
-    until #list > before and (last.http or last.failed) and #list >= before + (effect and effect.repeats or 1)
-      or helper.now() > deadline
+      return #list >= before + (effect and effect.repeats or 1) and (last.http or last.failed)
+    end)
     return sim:callbacks()[before + 1].http
   end
 

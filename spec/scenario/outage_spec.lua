@@ -65,10 +65,10 @@ describe("an outage", function()
       end }
       local tasks = {}
       for i = 1, 6 do client:spawn(function() tasks[i] = assert(extend("number " .. i)) end) end
-      mend_after(OUTAGE)
+      helper.step_until(client, function() return tries > 30 end)
+      line:mend()
       client:run()
       assert.same({ 6, { 6, 6 }, 0 }, { #tasks, counts(), waited })
-      assert.is_true(tries > 30, tries .. " tries")
       assert.equal(0, first)
     end)
 
@@ -111,13 +111,13 @@ describe("an outage", function()
 
     it("that lasts longer ends it at its deadline, with nothing sent and everything free again", function()
       local place = helper.folder() .. "/renders.db"
-      new { ledger = place, max_credits = 60, deadline = 0.4 }
+      new { ledger = place, max_credits = 60, deadline = 1 }
       local began = helper.now()
       local _, err = extend(nil, { key = "shot" })
       local took = helper.now() - began
       assert.same({ "network", "no", 7, "refused" }, { err.code, err.sent, err.curl_code, ledgers.states(place) })
       assert.is_nil(err.attempts)
-      assert.is_true(took > 0.35 and took < 2, "took " .. took)
+      assert.is_true(took > 0.9 and took < 20, "took " .. took) -- of the minutes that it would have
       assert.is_true(err.offline > 0.3)
       assert.matches("no connection for 0:0", err.message, 1, true)
       line:mend()
@@ -146,7 +146,7 @@ describe("an outage", function()
         local till = helper.now() + 0.2
         helper.step_until(client, function() return helper.now() > till end)
         if how == "cancel" then job:cancel() else client:close() end
-        if how == "cancel" then helper.step_until(client, function() return job:status() ~= "pending" end, 0.1) end
+        if how == "cancel" then helper.step_until(client, function() return job:status() ~= "pending" end) end
         local _, err = job:result()
         assert.same({ code, "no", "refused" }, { err.code, err.sent, ledgers.states(place) })
         client:close()
@@ -177,7 +177,7 @@ describe("an outage", function()
       line:mend()
       local function tries_through(name)
         local tries = 0
-        client = helper.client(line.url, { api_key = sim.api_key, ca_file = line.ca_file, deadline = 0.3,
+        client = helper.client(line.url, { api_key = sim.api_key, ca_file = line.ca_file, deadline = 1.5,
           proxy = faults.url[name], log = function(event) if event.event == "request" then tries = tries + 1 end end })
         local _, err = extend()
         client:close()
@@ -222,23 +222,22 @@ describe("an outage", function()
 
   describe("in the middle of a wait", function()
     it("is sat out, and told", function()
-      new { wait = { timeout = 10 } }
-      mend_after(OUTAGE)
+      new()
       local told = {}
       local status = assert(client:wait(sim.source, { on_progress = function(state, info)
         told[#told + 1] = { state.state, info.message, info.offline, info.err and info.err.code }
+        if #told == 10 then line:mend() end -- eight errors ended one
       end }))
       assert.equal("succeeded", status.state)
       assert.same({ "unknown", "no connection for 0:00, trying again", "network" },
         { told[1][1], told[1][2], told[1][4] })
       assert.is_true(told[1][3] < told[2][3])
-      assert.is_true(#told > 9, #told) -- the eight errors that ended one
       assert.same({ "succeeded" }, told[#told])
     end)
 
     it("leaves the last state in sight", function()
       line:mend()
-      new { wait = { timeout = 10 } }
+      new()
       sim:script { { on = "status", state = "generating", times = 1 } }
       local seen = {}
       assert(client:wait(sim.source, { on_progress = function(state, info)
@@ -255,7 +254,7 @@ describe("an outage", function()
       new()
       local began = helper.now()
       local _, err = client:wait(sim.source, { timeout = 0.3 })
-      assert.is_true(helper.now() - began < 2)
+      assert.is_true(helper.now() - began < 20) -- of 60
       assert.same({ "timeout", "network", sim.source }, { err.code, err.cause, err.taskId })
       assert.matches("no answer for 0:0", err.message, 1, true)
       _, err = client:wait(sim.source, { max_errors = 2 })
@@ -314,12 +313,11 @@ describe("an outage", function()
         if bytes > 100000 and not cut then
           cut = true
           line:cut()
-          mend_after(OUTAGE)
         end
         if info.message then told[#told + 1] = { bytes > 0, total, info.message } end
+        if #told == 6 then line:mend() end
       end }))
       assert.same({ 1000000, 1000000 }, { file.bytes, #helper.read(path) })
-      assert.is_true(#told > 5, #told)
       assert.same({ true, 1000000, "no connection for 0:00, trying again" }, told[1])
       local requests = sim:requests { endpoint = "media" }
       assert.is_string(requests[#requests].headers.range)
