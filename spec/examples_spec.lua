@@ -47,7 +47,7 @@ describe("an everyday job of examples/", function()
   -- Runs a script until `is_time` says so, and kills it as a crash would.
   local function kill(is_time, ...)
     local pipe = io.popen("sh -c 'echo $$; " .. command(...):gsub("'", "'\\''") .. "' 2>&1")
-    local pid, deadline = pipe:read "*l", helper.now() + 20
+    local pid, deadline = pipe:read "*l", helper.now() + helper.PATIENCE
     local ready
     repeat
       os.execute "sleep 0.02"

@@ -98,6 +98,30 @@ describe("the layout", function()
     for _, name in ipairs { "new", "now" } do assert.equal("function", type(core[name]), name) end
   end)
 
+  -- A busy machine takes seconds where a quiet one takes none, and a spec that leans on it fails without having found
+  -- anything. A spec waits for the event (helper.wait_until), compares two things of one run, or counts. What must not
+  -- sleep is given 60 s to sleep, and a bound of 10 s and more.
+  it("asks of no spec that it be quick", function()
+    local found = {}
+    local function check(path, line, number)
+      if tonumber(number) and tonumber(number) < 10 then found[#found + 1] = path .. ": " .. line:match "^%s*(.*)" end
+    end
+    for _, path in ipairs(lines_of "find spec -name '*_spec.lua' -o -name '*_suite.lua'") do
+      local elapsed = { ELAPSED = true }
+      for line in io.lines(path) do
+        local short = line:gsub("[%w_.]*now%(%) %- [%w_.]+", "ELAPSED"):gsub("[%w_.]*time%(%) %- [%w_.]+", "ELAPSED")
+        local name = short:match "local ([%w_]+) = ELAPSED"
+        if name then elapsed[name] = true end
+        for left, number in short:gmatch "%f[%w_]([%w_]+) <=? ([%d.]+)" do
+          if elapsed[left] then check(path, line, number) end
+        end
+        check(path, line, short:match "deadline = [%w_.]*%(%) %+ ([%d.]+)")
+        check(path, line, short:match ":wait%(([1-9][%d.]*)%)")
+      end
+    end
+    assert.same({}, found)
+  end)
+
   it("prints nothing and touches no global in what it ships", function()
     local ours = "find lua/veo -name '*.lua' ! -path '*simulator*' ! -path '*/cli/*' ! -name main.lua"
     for _, path in ipairs(lines_of(ours)) do
