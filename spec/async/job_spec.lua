@@ -61,7 +61,7 @@ describe("a job", function()
   it("goes on before thousands that are new begin", function()
     assert(client:status(sim.source)) -- the connection is there
     sim:script { { on = "status", delay = 0.05 } }
-    local begun, tries = 0, 0
+    local tries, begun = 0
     repeat -- until the answer lay in the socket
       assert.is_true(client:run())
       tries = tries + 1
