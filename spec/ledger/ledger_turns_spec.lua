@@ -33,6 +33,7 @@ while not core.kind(folder .. "/end") and core.now() < deadline do
       commit(0.009)
     end
     os.remove(folder .. "/held")
+    io.open(folder .. "/done", "w"):close()
   end
   os.execute "sleep 0.005"
 end
@@ -63,19 +64,21 @@ describe("the ledger's lock", function()
     local other = ledgers.connect(place)
     ledgers.query(other, "PRAGMA busy_timeout=30000")
     local function count(column) return ledgers.query(other, ("SELECT %s AS n FROM hog"):format(column))[1].n end
-    local function await(is_held)
-      helper.wait_until(function() return (core.kind(folder .. "/held") == "file") == is_held end,
-        function() os.execute "sleep 0.005" end)
-    end
-    -- How many commits of the other process are made while one waits.
+    local function is(name) return core.kind(folder .. "/" .. name) == "file" end
+    local function nap() os.execute "sleep 0.005" end
+    -- How many commits of the other process are made while one waits; again where it was over before one looked.
     local function passed(wait, column)
-      local before = count "commits"
-      helper.write(folder .. "/go", "")
-      await(true)
+      local before
+      repeat
+        os.remove(folder .. "/done")
+        before = count "commits"
+        helper.write(folder .. "/go", "")
+        helper.wait_until(function() return is "held" or is "done" end, nap)
+      until not is "done"
       wait()
       local seen = count(column)
       if column == "commits" then ledgers.query(other, "COMMIT") end
-      await(false)
+      helper.wait_until(function() return is "done" end, nap)
       return seen - before
     end
     local order, sqlite = 0, 0

@@ -133,8 +133,8 @@ describe("a ledger of an earlier lua-veo", function()
       fill(place)
       ledgers.query(place, [[INSERT INTO veo_tasks SELECT ref || g, 'saved', operation, api, body, md5(hash || g), NULL,
         md5('task' || g), price, day, client, owner, claim, lease, sending, created, updated, result, error, evidence,
-        path FROM (SELECT * FROM veo_tasks LIMIT 1) AS one, generate_series(1, 40000) AS g]])
-      local client = helper.client(sim, { ledger = place, timeout = 1 }) -- then it is 0.3 s
+        path FROM (SELECT * FROM veo_tasks LIMIT 1) AS one, generate_series(1, 100000) AS g]])
+      local client = helper.client(sim, { ledger = place, timeout = 4 }) -- then it is 1.2 s
       finally(function() client:close() end)
       assert(client:extend { taskId = sim.source, prompt = "a" })
       assert.same({ 1, 1, 0 }, { ledgers.charged(sim) })
