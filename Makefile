@@ -6,6 +6,7 @@
 #                        VEO_PAIRS=thin for a part of the pairs of exchanges, which take half of the time)
 #   make test-all        the specs under every Lua (VERSIONS=… for some of them)
 #   make test-some       the specs of what may differ from one Lua to the next
+#   make test-busy       the specs, or SPECS=…, while their processes stand still for up to 2 s again and again
 #   make test-portable   those of what may differ on the poller of systems without epoll
 #   make test-h2         the specs that talk to a simulator, through nginx with TLS and HTTP/2 (H2_SPECS=… for some)
 #   make test-gnutls     the core's specs on libcurl's GnuTLS flavour (GNUTLS_SPECS=… for some)
@@ -246,7 +247,12 @@ test: deps
 	@$(MAKE) --no-print-directory build $(BUILD)/native.so $(BUILD)/curl_faults.so $(BUILD)/wall_clock.so \
 	  $(BUILD)/weak_files.so $(BUILD)/names.so $(BUILD)/newer/veo/core.so
 	@echo "busted under $(LUA): $(SPECS)"
-	@$(RUN) $(LUA) $(BUSTED) $(BUSTED_ARGS) $(SPECS)
+	@$(RUN) $(UNDER) $(LUA) $(BUSTED) $(BUSTED_ARGS) $(SPECS)
+
+# No load of the machine may fail a spec (spec/layout_spec.lua refuses the plainest kind of those that it would).
+.PHONY: test-busy
+test-busy:
+	@$(MAKE) --no-print-directory test UNDER=spec/support/busy.sh
 
 # What may differ from one Lua to the next: the core's values, and how calls wait.
 SOME_SPECS := $(call specs,client closed_within coding core core_review duplicate errors query inputs job layout \
