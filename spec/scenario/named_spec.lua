@@ -86,7 +86,7 @@ describe("an id that was read", function()
         for _, how in ipairs { "length", "chunk", "junk", "reset", "open" } do
           it("counts when the transport complains: " .. how, function()
             local warnings = {}
-            open(listener, { api = order.api, timeout = how == "open" and 0.4 or nil, log = function(event)
+            open(listener, { api = order.api, timeout = how == "open" and 2 or nil, log = function(event)
               if event.event == "warning" then warnings[#warnings + 1] = event end
             end })
             told { text = ACCEPTED, how = how }
@@ -100,7 +100,7 @@ describe("an id that was read", function()
           end)
 
           it("decides as a refusal, too: " .. how, function()
-            open(listener, { api = order.api, timeout = how == "open" and 0.4 or nil })
+            open(listener, { api = order.api, timeout = how == "open" and 2 or nil })
             told { text = '{"code":402,"msg":"Credits insufficient","data":null}', how = how }
             local task, err = order.call(client)
             assert.is_nil(task)
@@ -170,7 +170,7 @@ describe("an id that was read", function()
   for name, answer in pairs(CANDIDATES) do
     it("is a candidate in " .. name, function()
       for order_name, order in pairs(ORDERS) do
-        open("plain", { api = order.api, timeout = answer.how == "open" and 0.4 or nil,
+        open("plain", { api = order.api, timeout = answer.how == "open" and 2 or nil,
           retry = { ambiguous = true } }) -- which is for those whose fate cannot be looked up
         told(answer)
         local task, err = order.call(client)
@@ -564,7 +564,7 @@ describe("an id that was read", function()
 
     for _, how in ipairs { "length", "chunk", "junk", "reset", "open" } do
       it("counts when it came whole: " .. how, function()
-        open("plain", { timeout = how == "open" and 0.4 or nil })
+        open("plain", { timeout = how == "open" and 2 or nil })
         told(nil, { text = RECORD, how = how })
         local status = assert(client:status("t1"))
         assert.same({ "t1", "succeeded", "https://files.example/a.mp4" }, { status.taskId, status.state,
@@ -627,7 +627,7 @@ describe("an answer that the simulator spoils", function()
 
   for _, complain in ipairs { "chunk", "length", "open", "junk" } do
     it("is one order, charged once: " .. complain, function()
-      client = helper.client(sim, { ledger = place, timeout = complain == "open" and 0.4 or nil })
+      client = helper.client(sim, { ledger = place, timeout = complain == "open" and 2 or nil })
       sim:script { { on = "extend", complain = complain } }
       local task = assert(client:extend { taskId = sim.source, prompt = "turn" })
       assert.same({ 1, 1, 0 }, { ledgers.charged(sim) })

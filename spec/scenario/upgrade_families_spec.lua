@@ -239,7 +239,7 @@ local function suite(sim, where)
         end)
 
         it(title .. "while it is not ready, is asked for again for nothing", function()
-          sim():script { { on = operation, render = 5000, times = 1 } }
+          sim():script { { on = operation, render = 1e6, times = 1 } }
           local options = { timeout = 0.05 }
           for _, api in ipairs { first, second } do
             assert.equal("timeout", select(2, order(api, nil, options)).code, api)
