@@ -12,11 +12,6 @@ local BILLABLE = { extend = true, generate = true }
 ---@param Client veo.Client   the class
 ---@param tools veo.client.Tools
 return function(Client, tools)
-  ---Checks the parameters of an order as the order itself does. Nothing is sent, asked or written.
-  ---@param operation "extend"|"generate"
-  ---@param params table
-  ---@return { body: table, name: string, price: number|nil, warnings: string[] }|nil order  `name`: the same for whatever asks for the same video; `price`: credits
-  ---@return veo.Error|nil err  invalid
   function Client:check_order(operation, params)
     local ctx = tools.context(self, "check_order")
     if not BILLABLE[operation] then tools.misuse("check_order", 'operation: "extend" or "generate" expected') end

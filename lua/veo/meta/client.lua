@@ -80,6 +80,13 @@ function Client:download(source, target, options) end
 ---@return veo.Error err  exists, busy, io, missing
 function Client:check_path(path, options) end
 
+---Checks the parameters of an order as the order itself does. Nothing is sent, asked or written.
+---@param operation "extend"|"generate"
+---@param params veo.ExtendParams|veo.GenerateParams
+---@return { body: table, name: string, price: number|nil, warnings: string[] }|nil order  `name`: the same for whatever asks for the same video; `price`: credits
+---@return veo.Error err  invalid
+function Client:check_order(operation, params) end
+
 ---A handle on a task, known by its id. Nothing is asked of the service. Of a table the id is taken, and whether it is
 ---an order
 ---of the ledger that nobody has confirmed; what else it says may be of another video.
