@@ -63,6 +63,55 @@ describe("timers", function()
     assert.same({ 2, 3 }, drain(heap))
   end)
 
+  it("keeps no place of a thousand that were there", function()
+    local heap, made = heaps.new(), {}
+    for round = 1, 3 do
+      for i = 1, 5000 do
+        made[i] = { due = round * 10000 + i }
+        heap:add(made[i])
+      end
+      for i = 2, 4999 do heap:remove(made[i]) end
+      assert.same({ round * 10000 + 1, round * 10000 + 5000 }, drain(heap))
+      assert.is_true(#heap.line < 1000, #heap.line .. " places")
+    end
+  end)
+
+  it("holds a few of many that come and go in their order", function()
+    local heap = heaps.new()
+    for i = 1, 10 do heap:add { due = i } end
+    for i = 11, 20000 do
+      heap:add { due = i }
+      assert.equal(i - 10, heap:pop(math.huge).due)
+    end
+    assert.is_true(#heap.line < 3000, #heap.line .. " places")
+  end)
+
+  it("is put in order after an error at any instruction", function()
+    local instructions, raised = 0, true
+    while raised do
+      instructions = instructions + 1
+      local heap, made = entries { 1, 2, 3, 4, 9, 7, 5, 8 }
+      local ok = pcall(function()
+        debug.sethook(function()
+          debug.sethook()
+          error("interrupt", 0)
+        end, "", instructions)
+        heap:remove(made[2])
+        heap:remove(made[5])
+        heap:add(made[2])
+        heap:pop(1)
+        debug.sethook()
+      end)
+      raised = not ok
+      heap:mend()
+      for _, entry in ipairs(made) do
+        if not heap:has(entry) then heap:add(entry) end
+      end
+      assert.same({ 1, 2, 3, 4, 5, 7, 8, 9 }, drain(heap))
+    end
+    assert.is_true(instructions > 50 or rawget(_G, "jit") ~= nil)
+  end)
+
   it("stays in order through ten thousand adds, removals and pops", function()
     local heap, inside, seed = heaps.new(), {}, 42
     local function random(n)

@@ -51,11 +51,11 @@ local function expire(self, hurries)
   if upkeep and upkeep:due() <= now then upkeep:beat() end
   if self.admission.due <= now then self.admission:expire(self) end
   local timers = self.timers
-  local waiter = timers[1]
+  local waiter = timers:first()
   while waiter and waiter.due <= now do
     timers:remove(waiter)
     self:wake(waiter, "timeout")
-    waiter = timers[1]
+    waiter = timers:first()
     if stop and self.now() >= stop then return end
   end
 end
@@ -72,7 +72,7 @@ end
 
 -- When the next wait ends by its time; `huge` for never.
 local function next_end(self)
-  local first, due = self.timers[1], self.admission.due
+  local first, due = self.timers:first(), self.admission.due
   return first and first.due < due and first.due or due
 end
 

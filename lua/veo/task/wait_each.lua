@@ -164,7 +164,7 @@ end
 -- Starts looks that are due; returns when the next one is, or nil.
 local function start_looks(ctx, run)
   while looking(run) < run.limit do
-    local watch = run.sleeping[1]
+    local watch = run.sleeping:first()
     if not watch then return nil end
     if run.booked == nil or run.changes ~= ctx.polls.changes then
       if watch.due > ctx.now() then return watch.due end

@@ -1,13 +1,22 @@
---- A binary heap of deadlines. Entries know their place, so that one can be taken out before it is due: ten thousand
---- sleeping waits cost nothing until the first of them is.
+--- Deadlines, of which the earliest is at hand. Entries know their place, so that one can be taken out before it is due:
+--- ten thousand sleeping waits cost nothing until the first of them is.
+---
+--- Most come in the order in which they are due, and stand in a line; the others in a binary heap beside it. Of a heap of
+--- 2,000 that are all due now, each costs 200 instructions of Lua to take out; of a line, 20.
 
+local huge = math.huge
 local pairs, setmetatable, type = pairs, setmetatable, type
 
 local M = {}
 M.__index = M
 
+-- A line with fewer places is not made anew.
+local MANY = 1000
+
 function M.new()
-  return setmetatable({ size = 0 }, M)
+  -- The heap is the table itself, up to `size`. The line goes from `head` to `tail`, and false stands where an entry was
+  -- taken out, but neither first nor last; `last` is when its last one is due.
+  return setmetatable({ size = 0, line = {}, head = 1, tail = 0, last = -huge }, M)
 end
 
 local function rise(heap, entry, at)
@@ -34,29 +43,78 @@ local function sink(heap, entry, at, size)
   heap[at], entry.at = entry, at
 end
 
----Adds an entry; `entry.due` is its time, `entry.at` is the heap's.
+-- Under a constant load a line is never empty: it is made anew when most of it is behind its head.
+local function close_up(heap)
+  local line, count = {}, 0
+  for at = heap.head, heap.tail do
+    local entry = heap.line[at]
+    if entry then
+      count = count + 1
+      line[count], entry.at = entry, -count
+    end
+  end
+  heap.line, heap.head, heap.tail = line, 1, count
+end
+
+-- Takes an entry out of the line.
+local function leave_line(heap, entry, at)
+  local line, head, tail = heap.line, heap.head, heap.tail
+  line[at], entry.at = false, nil
+  if at == head then
+    repeat head = head + 1 until head > tail or line[head]
+  elseif at == tail then
+    repeat tail = tail - 1 until line[tail]
+  end
+  if head > tail then
+    if tail > MANY then heap.line = {} end
+    heap.head, heap.tail, heap.last = 1, 0, -huge
+  else
+    heap.head, heap.tail, heap.last = head, tail, line[tail].due
+    if head > MANY and head * 2 > tail then close_up(heap) end
+  end
+end
+
+-- Takes an entry out of the heap.
+local function leave_heap(heap, entry, at)
+  local size = heap.size
+  local last = heap[size]
+  heap[size], entry.at = nil, nil
+  heap.size = size - 1
+  if last ~= entry then
+    rise(heap, last, at)
+    if last.at == at then sink(heap, last, at, size - 1) end
+  end
+end
+
+---Adds an entry; `entry.due` is its time, `entry.at` its place: above 0 in the heap, below in the line.
 ---@param entry { due: number }
 function M:add(entry)
+  local due = entry.due
   self.changing = true
-  self.size = self.size + 1
-  rise(self, entry, self.size)
+  if due >= self.last then
+    local at = self.tail + 1
+    self.line[at], entry.at = entry, -at
+    self.tail, self.last = at, due
+  else
+    self.size = self.size + 1
+    rise(self, entry, self.size)
+  end
   self.changing = false
 end
 
----Takes an entry out; one that is not in the heap is left alone.
+---@return boolean
+function M:has(entry)
+  local at = entry.at
+  return at ~= nil and (at < 0 and self.line[-at] or self[at]) == entry
+end
+
+---Takes an entry out; one that is not in it is left alone.
 ---@param entry { due: number, at: integer|nil }
 function M:remove(entry)
   local at = entry.at
-  if self[at or 0] ~= entry then return end
+  if not at or (at < 0 and self.line[-at] or self[at]) ~= entry then return end
   self.changing = true
-  local size = self.size
-  local last = self[size]
-  self[size], entry.at = nil, nil
-  self.size = size - 1
-  if last ~= entry then
-    rise(self, last, at)
-    if last.at == at then sink(self, last, at, size - 1) end
-  end
+  if at < 0 then leave_line(self, entry, -at) else leave_heap(self, entry, at) end
   self.changing = false
 end
 
@@ -68,7 +126,8 @@ function M:mend()
   for at, entry in pairs(self) do
     if type(at) == "number" then entries[at] = entry end
   end
-  self.size = 0
+  for at, entry in pairs(self.line) do entries[-at] = entry or nil end
+  self.size, self.line, self.head, self.tail, self.last = 0, {}, 1, 0, -huge
   for at, entry in pairs(entries) do self[at], entry.at = nil, nil end
   for _, entry in pairs(entries) do
     if not entry.at then self:add(entry) end -- one that was being moved stands there twice
@@ -77,22 +136,25 @@ function M:mend()
   return true
 end
 
----@return boolean
-function M:has(entry)
-  return entry.at ~= nil and self[entry.at] == entry
+---The earliest entry, or nil.
+---@return table|nil
+function M:first()
+  local first, next_in_line = self.size > 0 and self[1] or nil, self.line[self.head]
+  if next_in_line and not (first and first.due < next_in_line.due) then return next_in_line end
+  return first
 end
 
 ---The time of the earliest entry, or nil.
 ---@return number|nil
 function M:due()
-  local first = self[1]
+  local first = self:first()
   return first and first.due
 end
 
 ---Takes out and returns the earliest entry if it is due.
 ---@param now number
 function M:pop(now)
-  local first = self[1]
+  local first = self:first()
   if first and first.due <= now then
     self:remove(first)
     return first
