@@ -98,7 +98,7 @@ static inline void veo_settype(lua_State *L, const veo_type *type)
 static inline void *veo_checktype(lua_State *L, int index, const veo_type *type)
 {
   void *userdata = lua_touserdata(L, index);
-  const char *given = luaL_typename(L, index);
+  const char *given;
   if(userdata && lua_getmetatable(L, index)) {
     veo_pushtype(L, type);
     if(lua_rawequal(L, -1, -2)) {
@@ -107,6 +107,7 @@ static inline void *veo_checktype(lua_State *L, int index, const veo_type *type)
     }
     lua_pop(L, 2);
   }
+  given = luaL_typename(L, index);
   if(luaL_getmetafield(L, index, "__name") && lua_isstring(L, -1))
     given = lua_tostring(L, -1);
   luaL_argerror(L, index, lua_pushfstring(L, "%s expected, got %s", type->name, given));

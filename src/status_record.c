@@ -56,10 +56,18 @@ typedef struct {
 
 /* ------------------------------------------------------------------- reading */
 
-static const field *find(const field *fields, const veo_text *key)
+static int is_named(const field *known, const veo_text *key)
 {
+  return known->length == key->length && memcmp(known->name, key->data, key->length) == 0;
+}
+
+/* `next` is looked at first: most records have their fields in this order. */
+static const field *find(const field *fields, const field *next, const veo_text *key)
+{
+  if(next->name && is_named(next, key))
+    return next;
   for(; fields->name; fields++) {
-    if(fields->length == key->length && memcmp(fields->name, key->data, key->length) == 0)
+    if(is_named(fields, key))
       return fields;
   }
   return NULL;
@@ -69,6 +77,7 @@ static const field *find(const field *fields, const veo_text *key)
  * spell a known one. */
 static int read_object(veo_json_scan *scan, const field *fields, record *r)
 {
+  const field *next = fields;
   veo_text key;
   unsigned seen = 0;
   int first = 1;
@@ -76,12 +85,14 @@ static int read_object(veo_json_scan *scan, const field *fields, record *r)
   if(!veo_json_scan_char(scan, '{'))
     return 0;
   while((more = veo_json_scan_key(scan, first, &key)) > 0) {
-    const field *known = find(fields, &key);
+    const field *known = find(fields, next, &key);
     unsigned bit = known ? 1u << (known - fields) : 0;
     if(key.escaped || (seen & bit))
       return 0;
     seen |= bit;
     first = 0;
+    if(known)
+      next = known + 1;
     if(!known) {
       if(!veo_json_scan_skip(scan, MAX_DEPTH))
         return 0;
@@ -113,11 +124,23 @@ static int read_completed(veo_json_scan *scan, record *r)
   return veo_json_scan_whole(scan, &r->completed);
 }
 
+static int is_plain(unsigned char byte)
+{
+  unsigned char letter = byte | 0x20;
+  return (letter >= 'a' && letter <= 'z') || (byte >= '0' && byte <= '9') || byte == '-' ||
+         byte == '_';
+}
+
 static int read_id(veo_json_scan *scan, record *r)
 {
-  static const char plain[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-";
-  return veo_json_scan_string(scan, &r->id) && r->id.length > 0 &&
-         strspn(r->id.data, plain) == r->id.length;
+  size_t i;
+  if(!veo_json_scan_string(scan, &r->id) || r->id.length == 0)
+    return 0;
+  for(i = 0; i < r->id.length; i++) {
+    if(!is_plain((unsigned char)r->id.data[i]))
+      return 0;
+  }
+  return 1;
 }
 
 static int read_param(veo_json_scan *scan, record *r)
@@ -329,27 +352,26 @@ static void set_item(lua_State *L, const char *name, const item *only)
   lua_setfield(L, -2, name);
 }
 
-/* Leaves the URL on the stack, below the status. */
-static void set_url(lua_State *L, const char *name, const veo_text *url)
+/* Into the status on the top, which stays there; also as its video's, when it is. */
+static void set_url(lua_State *L, const char *name, const veo_text *url, int is_video)
 {
   lua_createtable(L, 1, 0);
   lua_pushlstring(L, url->data, url->length);
-  lua_pushvalue(L, -1);
-  lua_insert(L, -4);
+  if(is_video) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -4, "video_url");
+  }
   lua_rawseti(L, -2, 1);
   lua_setfield(L, -2, name);
 }
 
-/* Into the status on the top, which stays there. */
+/* The same for all of them. */
 static void set_results(lua_State *L, const record *r)
 {
-  set_url(L, "resultUrls", &r->new_url.text);
-  if(r->whole_url.text.data) {
-    lua_remove(L, -2);
-    set_url(L, "fullResultUrls", &r->whole_url.text);
-  }
-  lua_insert(L, -2);
-  lua_setfield(L, -2, "video_url");
+  int has_whole = r->whole_url.text.data != NULL;
+  set_url(L, "resultUrls", &r->new_url.text, !has_whole);
+  if(has_whole)
+    set_url(L, "fullResultUrls", &r->whole_url.text, 1);
   set_text(L, "resolution", &r->resolution);
   set_item(L, "seeds", &r->seeds);
   set_item(L, "hasAudioList", &r->audio);

@@ -78,7 +78,7 @@ void veo_scrub(char *data, size_t length, const char *secret)
     char *hit = memchr(data, secret[0], (size_t)(end - data) - size + 1);
     if(!hit)
       return;
-    if(memcmp(hit, secret, size) == 0) {
+    if(hit[1] == secret[1] && memcmp(hit, secret, size) == 0) {
       memset(hit, '*', size);
       data = hit + size;
     } else {

@@ -31,14 +31,15 @@ veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client)
   return transfer;
 }
 
-/* The client behind the transfer at 1, or an error when it is closed. Pushes its table. */
-static veo_client *check_owner(lua_State *L)
+/* Pushes the table of the transfer's client, which keeps it; an error when it is closed. */
+static veo_client *check_owner(lua_State *L, const veo_transfer *transfer)
 {
-  veo_client *client;
+  veo_client *client = transfer->client;
   veo_getuservalue(L, 1);
-  lua_rawgeti(L, -1, VEO_ENV_CLIENT);
-  client = veo_check_client(L, lua_gettop(L));
-  lua_pop(L, 1);
+  if(!client->open || !veo_engine_is_ours(&client->engine)) {
+    lua_rawgeti(L, -1, VEO_ENV_CLIENT);
+    (void)veo_check_client(L, lua_gettop(L)); /* says so */
+  }
   return client;
 }
 
@@ -48,16 +49,16 @@ static veo_client *check_owner(lua_State *L)
 static void set_slot(lua_State *L, int env, int field, int slot)
 {
   lua_rawgeti(L, env, field);
-  lua_insert(L, -2);
+  lua_pushvalue(L, -2);
   lua_rawseti(L, -2, slot);
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 static void push_slot(lua_State *L, int env, int field, int slot)
 {
   lua_rawgeti(L, env, field);
   lua_rawgeti(L, -1, slot);
-  lua_remove(L, -2);
+  lua_replace(L, -2);
 }
 
 void veo_transfer_own(veo_transfer *transfer, veo_operation *operation)
@@ -209,13 +210,14 @@ static int transfer_result(lua_State *L)
     return veo_push_closed(L, transfer->message, transfer->sent, &transfer->text);
   if(!transfer->operation)
     return veo_push_failure(L, transfer->reason, transfer->message, transfer->sent);
-  (void)check_owner(L);
+  (void)check_owner(L, transfer);
   env = lua_gettop(L);
   if(is_running(transfer)) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  forget(L, env, transfer->operation->slot);
+  if(transfer->operation->state != VEO_STATE_TAKEN)
+    forget(L, env, transfer->operation->slot);
   return veo_transfer_finish(L, transfer, env);
 }
 
@@ -226,7 +228,7 @@ static int transfer_tag(lua_State *L)
   lua_settop(L, 2);
   if(!transfer->operation || transfer->operation->state == VEO_STATE_TAKEN)
     return 0;
-  (void)check_owner(L);
+  (void)check_owner(L, transfer);
   lua_pushvalue(L, 2);
   set_slot(L, 3, VEO_ENV_TAGS, transfer->operation->slot);
   lua_pushboolean(L, 1);
@@ -287,7 +289,7 @@ static int transfer_read(lua_State *L)
   veo_download *download = download_of(transfer);
   if(!download || !download->stream.bytes.length)
     return 0;
-  (void)check_owner(L);
+  (void)check_owner(L, transfer);
   keep(transfer);
   lua_pushlstring(L, download->stream.bytes.data, download->stream.bytes.length);
   if(!unkeep(transfer))
@@ -304,7 +306,7 @@ static int transfer_cancel(lua_State *L)
   veo_transfer *transfer = check_transfer(L);
   int cut = 0;
   if(transfer->operation) {
-    (void)check_owner(L);
+    (void)check_owner(L, transfer);
     cut = veo_engine_cancel(&transfer->client->engine, transfer->operation);
     if(cut) {
       transfer->reason = "cancelled";
