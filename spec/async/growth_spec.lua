@@ -3,6 +3,7 @@
 -- in the jobs, which no load of the machine changes; spec/bench/growth.lua measures the rest.
 
 local core = require "veo.core"
+local heaps = require "veo.util.heap"
 local helper = require "spec.support.helper"
 local observers = require "veo.async.observer"
 local schedulers = require "veo.async.scheduler"
@@ -194,4 +195,41 @@ describe("many of them cost no more each:", function()
       end
     end)
   end)
+
+  -- 96 each, out of a heap of as many 240.
+  it("deadlines that come in their order, to take out in it", not JIT and function()
+    local each = cost(function(n)
+      local timers = heaps.new()
+      for i = 1, n do timers:add { due = i } end
+      return function()
+        for _ = 1, n do timers:remove(timers:first()) end
+      end
+    end, FEW * TIMES)
+    assert.is_true(each < 150, each .. " instructions")
+  end or nil)
+
+  -- 4.0 KiB; while each look was made in its coroutine, whose stack grew by that, 4.8.
+  it("jobs that wait, in memory", _VERSION == "Lua 5.4" and function()
+    local sim, polls, ids = simulator.start(), 0, {}
+    local client = helper.client(sim, { rate = { polls = false }, wait = { interval = 3600, max_interval = 3600,
+      timeout = 7200 }, log = function(event) polls = polls + (event.event == "poll" and 1 or 0) end })
+    for i = 0, 500 do
+      ids[i] = "many" .. i
+      sim:add { taskId = ids[i], render = 1e6 }
+    end
+    local function memory()
+      for _ = 1, 3 do collectgarbage() end
+      return collectgarbage "count"
+    end
+    client:spawn(function() client:wait(ids[0]) end)
+    helper.step_until(client, function() return polls == 1 end)
+    local before = memory()
+    for i = 1, 500 do client:spawn(function() client:wait(ids[i]) end) end
+    helper.step_until(client, function() return polls == 501 end)
+    for _ = 1, 100 do client:step(0) end
+    local each = (memory() - before) / 500
+    client:close()
+    sim:stop()
+    assert.is_true(each < 4.3, each .. " KiB")
+  end or nil)
 end)

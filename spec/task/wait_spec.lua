@@ -2,7 +2,7 @@
 
 local helper = require "spec.support.helper"
 local simulator = require "veo.simulator"
-local waits = require "veo.task.wait"
+local watches = require "veo.task.watch"
 
 describe("wait", function()
   local sim, client
@@ -289,25 +289,25 @@ describe("wait", function()
 
     it("follows the documented defaults", function()
       ctx.created.t = 95
-      local watch = waits.begin(ctx, "t", options)
+      local watch = watches.begin({ ctx = ctx, taskId = "t", options = options }, now)
       assert.equal(105, watch.due)
       assert.equal(1300, watch.deadline)
       local dues = {}
       for i = 1, 6 do
         now = watch.due
-        assert.same({}, { waits.judge(ctx, watch, { state = "generating" }) })
+        assert.same({}, { watches.judge(ctx, watch, { state = "generating" }) })
         dues[i] = watch.due - now
       end
       assert.same({ 5, 7.5, 11.25, 16.875, 20, 20 }, dues)
     end)
 
     it("never looks later than the deadline", function()
-      local watch = waits.begin(ctx, "t", options)
+      local watch = watches.begin({ ctx = ctx, taskId = "t", options = options }, now)
       now = 1299
-      waits.judge(ctx, watch, { state = "generating" })
+      watches.judge(ctx, watch, { state = "generating" })
       assert.equal(1300, watch.due)
       now = 1300
-      local status, err = waits.judge(ctx, watch, { state = "generating" })
+      local status, err = watches.judge(ctx, watch, { state = "generating" })
       assert.is_nil(status)
       assert.equal("timeout", err.code)
     end)

@@ -9,6 +9,7 @@ local ipairs, setmetatable = ipairs, setmetatable
 local huge, max = math.huge, math.max
 
 local ended = require "veo.async.ended"
+local lines = require "veo.util.line"
 
 local M = {}
 local Admission = {}
@@ -21,39 +22,25 @@ local STARTED_HERE = { look = true, status = true }
 local NOT_QUEUED = { save = true, digest = true }
 -- How many urgent ones go before a look does.
 local IN_A_ROW = 4
--- A queue with fewer places is not made anew.
-local MANY = 1000
 -- How long an admitted waiter keeps its room before it has started (seconds).
 local HELD = 1
 -- Going through the queues for those whose time is over costs about so much each, and is to take a tenth of the time.
 local SCAN = 2e-6
 
--- Waiters from `head` to `tail`; false elsewhere, so that nothing rehashes.
-local function queue()
-  return { head = 1, tail = 0 }
-end
-
-local function join(line, waiter)
-  local tail = line.tail + 1
-  line[tail] = waiter
-  line.tail = tail
-end
-
 ---@param timeout number  seconds of one exchange, as the core has it
 function M.new(timeout)
   return setmetatable({
     timeout = timeout,
-    urgent = queue(),
-    looks = queue(),
+    urgent = lines.new(),
+    looks = lines.new(),
     row = 0, -- how many urgent ones have gone since a look did
     empty = true, -- nobody is queued
     due = huge, -- when to look for those whose time is over: not later than the first of them
   }, Admission)
 end
 
--- The options of an exchange that has to end at `due`: the core's own time-out does it, which costs no timer here.
-local function ending_at(self, scheduler, due, options)
-  local left = due - scheduler.now()
+-- The options of an exchange that has so many seconds left: the core's own time-out does it, which costs no timer here.
+local function ending_in(self, left, options)
   local timeout = options and options.timeout or self.timeout
   if timeout > 0 and timeout <= left then return options end
   return { timeout = left > 0.001 and left or 0.001, connect_timeout = options and options.connect_timeout }
@@ -61,7 +48,7 @@ end
 
 -- Starts an exchange for a waiter; nil and a failure when it cannot be started.
 local function start(self, scheduler, waiter, due, operation, request, options, sent)
-  if due then options = ending_at(self, scheduler, due, options) end
+  if due then options = ending_in(self, due - scheduler.now(), options) end
   if sent then sent.starting = true end -- before this, nothing of it can have left
   local transfer, failure = scheduler.core:start(operation, request, options, waiter)
   if sent then sent.transfer = transfer end -- at once: an error in between loses the answer
@@ -123,14 +110,19 @@ function Admission:count()
 end
 
 -- What is queued at this place leaves the queue and is started.
-local function start_for(self, scheduler, line, at)
+local function start_for(self, scheduler, line, at, now)
   local waiter = line[at]
   self.starting = waiter -- so that an error in between does not lose it
   line[at] = false
-  waiter.started, waiter.failure = start(self, scheduler, waiter, waiter.limit, waiter.operation, waiter.request,
-    waiter.options)
-  waiter.queued, self.starting = nil, nil
-  if not waiter.started then scheduler:wake(waiter, "done") end -- a job tries itself, and learns why not
+  local options, limit = waiter.settings, waiter.limit
+  if limit then options = ending_in(self, limit - now, options) end
+  local transfer, failure = scheduler.core:start(waiter.operation, waiter.request or waiter.taskId, options, waiter)
+  scheduler:expect(waiter, transfer)
+  waiter.started, waiter.operation, self.starting = transfer, nil, nil
+  if not transfer then -- a job tries itself, and learns why not
+    waiter.failure = failure
+    scheduler:wake(waiter, "done")
+  end
 end
 
 -- Who goes next: the queue and the place in it, and where both queues go on.
@@ -151,27 +143,12 @@ local function admit(self, scheduler, line, at, now)
   end
   self.row = line == self.urgent and self.row + 1 or 0
   if waiter.operation then
-    start_for(self, scheduler, line, at)
+    start_for(self, scheduler, line, at, now)
   else
     waiter.admitted = now
     scheduler:wake(waiter, "done")
   end
   return true
-end
-
--- Under a constant load a queue is never empty: it is made anew when most of it is behind its head.
-local function close_up(line)
-  local head = line.head
-  while head <= line.tail and not line[head] do head = head + 1 end
-  line.head = head
-  if head > line.tail then
-    line.head, line.tail = 1, 0
-  elseif head > MANY and head * 2 > line.tail then
-    local anew = queue()
-    for at = head, line.tail do join(anew, line[at]) end
-    return anew
-  end
-  return line
 end
 
 ---Gives the room there is to those who are queued first, until `stop`.
@@ -189,7 +166,7 @@ function Admission:serve(scheduler, stop)
       if stop and scheduler.now() >= stop then room = 0 end
     end
   end
-  self.urgent, self.looks = close_up(self.urgent), close_up(self.looks)
+  self.urgent, self.looks = lines.close_up(self.urgent), lines.close_up(self.looks)
   note_empty(self)
 end
 
@@ -233,12 +210,12 @@ function Admission:close(scheduler)
       if is_queued(line[at]) then scheduler:wake(line[at], "closed") end
     end
   end
-  self.urgent, self.looks, self.empty = queue(), queue(), true
+  self.urgent, self.looks, self.empty = lines.new(), lines.new(), true
 end
 
 local function enter(self, line, waiter, due)
   self.empty = false -- first: should an error come in between, the next turn finds nobody
-  join(line, waiter)
+  lines.push(line, waiter)
   if due and due < self.due then self.due = due end
 end
 
@@ -246,7 +223,7 @@ end
 local function wait_in_queue(self, scheduler, due, operation, request, options, sent)
   local here = STARTED_HERE[operation]
   local waiter = { job = scheduler.current, why = nil, transfer = nil, limit = due, started = nil,
-    operation = here and operation, request = here and request, options = here and options }
+    operation = here and operation, request = here and request, settings = here and options }
   enter(self, here and self.looks or self.urgent, waiter, due)
   local why = scheduler:await(nil, nil, waiter)
   waiter.admitted = nil
@@ -275,22 +252,29 @@ end
 ---scheduler.
 ---@param scheduler veo.Scheduler
 ---@param waiter veo.Waiter
----@param due number  it ends then at the latest
+---@param limit number  it ends then at the latest
+---@param now number
 ---@param operation string
----@param request any
-function M.begin(scheduler, waiter, due, operation, request)
+---@param taskId string  the waiter's own, in the queue
+function M.begin(scheduler, waiter, limit, now, operation, taskId)
   local self = scheduler.admission
   if scheduler.closed then return end -- in between; whoever waits for the look is told so
-  waiter.started, waiter.failure, waiter.queued = nil, nil, nil
-  scheduler:expect_call(waiter)
+  waiter.limit = limit
   if not self.empty or scheduler.core:room() <= 0 then
-    waiter.limit, waiter.operation, waiter.request = due, operation, request
-    enter(self, self.looks, waiter, due)
-    waiter.queued = true
+    scheduler:expect_call(waiter)
+    enter(self, self.looks, waiter, limit)
+    waiter.operation = operation
     return
   end
-  waiter.started, waiter.failure = start(self, scheduler, waiter, due, operation, request)
-  if not waiter.started then scheduler:wake(waiter, "done") end
+  if waiter.operation then waiter.operation = nil end -- left by an error
+  local transfer, failure = scheduler.core:start(operation, taskId, ending_in(self, limit - now), waiter)
+  scheduler:expect_call(waiter, transfer)
+  if transfer then
+    waiter.started = transfer
+  else
+    waiter.failure = failure
+    scheduler:wake(waiter, "done")
+  end
 end
 
 ---What came of it; handed over once. Neither when an error came in between.
@@ -298,10 +282,14 @@ end
 ---@return table|nil reply, table|nil failure
 function M.answer(waiter)
   local transfer = waiter.started
-  waiter.started = nil
-  if transfer then return transfer:result() end
+  if transfer then
+    waiter.started = nil
+    return transfer:result()
+  end
   if waiter.why ~= "done" then return nil, unsent(waiter.why) end
-  return nil, waiter.failure
+  local failure = waiter.failure
+  waiter.failure = nil
+  return nil, failure
 end
 
 return M

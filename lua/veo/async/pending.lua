@@ -32,7 +32,7 @@ end
 -- `here` is true or nil.
 local function set(scheduler, job, here)
   if scheduler.jobs[job] == here then return end
-  local count, most = M.count(scheduler) + (here and 1 or -1), scheduler.most
+  local count, most = (scheduler.count or M.count(scheduler)) + (here and 1 or -1), scheduler.most
   scheduler.count = nil
   scheduler.jobs[job] = here
   scheduler.count = count

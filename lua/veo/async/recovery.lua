@@ -31,7 +31,7 @@ local function go_on(self, waiter)
     self:enqueue(waiter)
   elseif waiter.transfer and not waiter.transfer:tag(waiter) then
     self:wake(waiter, "done")
-  elseif waiter.call and not waiter.transfer and not waiter.queued then
+  elseif waiter.call and not waiter.transfer and not waiter.operation and not self.timers:has(waiter) then
     self:wake(waiter, "done") -- nothing was begun for it
   end
 end

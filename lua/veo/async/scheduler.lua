@@ -10,6 +10,7 @@ local critical = require "veo.async.critical"
 local errors = require "veo.errors"
 local heaps = require "veo.util.heap"
 local jobs = require "veo.async.job"
+local lines = require "veo.util.line"
 local loop = require "veo.async.loop"
 local pending = require "veo.async.pending"
 local queues = require "veo.util.queue"
@@ -74,8 +75,8 @@ function M.new(core, now, options)
     count = 0,
     most = 0,
     failed = queues.new(),
-    woken = waiting.queue(),
-    fresh = waiting.queue(),
+    woken = lines.new(),
+    fresh = lines.new(),
     calls = {},
     unseen = setmetatable({}, { __mode = "k" }),
     current = nil,

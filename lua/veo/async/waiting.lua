@@ -3,13 +3,16 @@
 --- Whoever waits is a *waiter*: of a job (a coroutine of ours, resumed by `step`) or of a *driver* (a plain call
 --- outside of jobs, which steps the client itself until its answer is there). A waiter waits for a transfer, a time, or
 --- until somebody wakes it; `waiter.why` says that it need not wait any more. A job is its own waiter, unless it has
---- another one for somebody else to know: ten thousand tables less. A waiter with a `call` is neither's: the function is
---- called in its turn.
+--- another one for somebody else to know: ten thousand tables less. A waiter may have a `call`, which is called in its turn
+--- and has no coroutine: of a job, it says whether the job is to go on, which many looks of a wait have it not; or it is
+--- nobody's.
 
 local jobs = require "veo.async.job"
+local lines = require "veo.util.line"
 local yieldable = require "veo.async.yieldable"
 
 local max = math.max
+local push = lines.push
 
 local M = {}
 
@@ -19,14 +22,15 @@ local M = {}
 ---@field due number|nil          the time that wakes it
 ---@field why string|nil          what ended the wait; nil while it goes on
 ---@field at integer|nil          its place among the timers; util.heap writes it
----@field call nil|fun(waiter: veo.Waiter)  what is called once its wait is over; who made it
+---@field call nil|fun(waiter: veo.Waiter): any  what is called once its wait is over; who made it
 ---@field admitted number|nil     when room for its exchange became free; async.admission
----@field queued boolean|nil      it has a `call` and is in the queue; async.admission, and the next three
+---@field operation string|nil    what is to be started for it, while it is queued; async.admission, and the next three
 ---@field limit number|nil        until when
----@field operation string|nil    what is to be started for it
 ---@field request any
+---@field settings table|nil      the options of the exchange
 ---@field started userdata|nil    the exchange that was started for it; async.admission
 ---@field failure table|nil       why none could be; async.admission
+---@field tries integer|nil       how often a look was begun again; task.query
 ---@field pausing boolean|nil     it sleeps in `pause`; async.loop
 ---@field for_job veo.Job|nil     the job that a plain call runs as; async.loop
 
@@ -34,23 +38,10 @@ local running, status, start, yield = coroutine.running, coroutine.status, corou
 local TRIAL = yieldable.TRIAL
 -- What a job of ours yields; any other yield is somebody else's.
 local YIELD = {}
--- A queue with fewer places is not made anew.
-local MANY = 1000
 -- New jobs get this of a step that may not sleep, whatever those take that go on (seconds).
 local FOR_FRESH = 0.00025
 
 -- Waking --------------------------------------------------------------------------------------------------------------
-
----A queue of waiters of jobs, from `first` to `last`; false elsewhere.
-function M.queue()
-  return { first = 1, last = 0 }
-end
-
-local function push(queue, waiter)
-  local last = queue.last + 1
-  queue[last] = waiter
-  queue.last = last
-end
 
 ---Has the waiter's job resumed in its turn. That it stands there twice does no harm: the job is resumed for the first,
 ---and has no `why` at the second, or another waiter.
@@ -71,7 +62,7 @@ end
 ---@return boolean
 function M:has_ready()
   local woken, fresh = self.woken, self.fresh
-  return woken.first <= woken.last or fresh.first <= fresh.last
+  return woken.head <= woken.tail or fresh.head <= fresh.tail
 end
 
 ---Ends a wait. The order matters, for an error may come in between: without `why` the waiter is passed over in its
@@ -91,11 +82,13 @@ function M:wake(waiter, why)
 end
 
 ---From here on the waiter's function is called when its wait is over; again, should an error interrupt it. It has no
----coroutine and must not wait.
+---coroutine and must not wait. The order matters, for an error may come in between.
 ---@param waiter veo.Waiter
-function M:expect_call(waiter)
-  self.calls[waiter] = true
-  waiter.why, waiter.transfer = nil, nil
+---@param transfer userdata|nil
+function M:expect_call(waiter, transfer)
+  if not waiter.job then self.calls[waiter] = true end
+  waiter.why, waiter.transfer = nil, transfer
+  if waiter.due then waiter.due = nil end
 end
 
 ---@param waiter veo.Waiter
@@ -157,6 +150,28 @@ function M:await(transfer, due, waiter)
   return yield(YIELD)
 end
 
+---The current job waits with a waiter that has a `call`, which is called at once, and then in its turn until it says that
+---the job is to go on. Meanwhile it `sleep`s, or begins a look.
+---@param waiter veo.Waiter
+---@return string|nil why  what ended the wait
+function M:follow(waiter)
+  local job = self.current
+  waiter.job = job
+  if job.waiter.at then self.timers:remove(job.waiter) end
+  job.waiter = waiter
+  if waiter:call() then return waiter.why end
+  return yield(YIELD)
+end
+
+---Has a waiter's function called at that time.
+---@param waiter veo.Waiter
+---@param due number
+function M:sleep(waiter, due)
+  waiter.due = due -- first: should an error come in between, it is called again, or sleeps all the same
+  waiter.why, waiter.transfer = nil, nil
+  self.timers:add(waiter)
+end
+
 ---@param due number
 function M:sleep_until(due)
   return self:await(nil, due)
@@ -192,10 +207,18 @@ end
 
 local go_on
 
-local function resume(self, job, ...)
-  if job.state ~= "pending" then return true end -- cancelled while it had yielded to somebody else
+local function resume(self, job, value)
+  if job.state ~= "pending" then return true end -- a function of the user's has ended it meanwhile
   self.current, self.stepping = job, true
   if job.away then job.away = nil end
+  return go_on(self, job, start(job.co, value))
+end
+
+-- The same with all that somebody else gives it whom it had yielded to.
+local function resume_with(self, job, ...)
+  if job.state ~= "pending" then return true end
+  self.current, self.stepping = job, true
+  job.away = nil
   return go_on(self, job, start(job.co, ...))
 end
 
@@ -212,24 +235,25 @@ function go_on(self, job, ok, first, ...)
   end
   self.stepping = false -- the host's other coroutines may call and step meanwhile
   job.away = here -- goes on by it, and by nobody else
-  return resume(self, job, yield(first, ...))
+  return resume_with(self, job, yield(first, ...))
 end
 
 -- The job is there, its wait is over, and it is not with somebody else.
 local function can_go_on(self, job, waiter)
-  return self.jobs[job] and job.waiter == waiter and waiter.why
-    and not (job.away and status(job.away) == "suspended")
+  if not (waiter.why and job.waiter == waiter and self.jobs[job]) then return false end
+  if job.away and status(job.away) == "suspended" then return false end
+  return waiter == job or not waiter.call or waiter:call()
 end
 
 -- Resumes those who stand in a queue now, until `stop`; who comes meanwhile has the next turn, so that exchanges go on
 -- in between.
 local function serve(self, queue, stop)
-  local now, last = self.now, queue.last
-  while queue.first <= last do
-    local first = queue.first
-    local waiter = queue[first]
-    queue[first] = false -- nil would have the table rehashed over and over
-    queue.first = first + 1
+  local now, last = self.now, queue.tail
+  while queue.head <= last do
+    local head = queue.head
+    local waiter = queue[head]
+    queue[head] = false
+    queue.head = head + 1
     local job = waiter and waiter.job
     if job and can_go_on(self, job, waiter) then
       jobs.gave_back(job, resume(self, job, job.fn and job or waiter.why))
@@ -238,18 +262,6 @@ local function serve(self, queue, stop)
     end
     if stop and now() >= stop then break end
   end
-  if queue.first > queue.last then
-    queue.first = 1 -- in this order: between the two, an error may come
-    queue.last = 0
-  end
-end
-
--- Under a constant load a queue is never empty: it is made anew when most of it is behind its first.
-local function close_up(queue)
-  if queue.first < MANY or queue.first * 2 < queue.last then return queue end
-  local anew = M.queue()
-  for at = queue.first, queue.last do push(anew, queue[at]) end
-  return anew
 end
 
 ---Resumes the jobs whose wait is over, then new ones, in order; after `stop` one of the first, and a few of the others.
@@ -258,7 +270,7 @@ function M:run_ready(stop)
   self.stepping = true
   serve(self, self.woken, stop)
   serve(self, self.fresh, stop and max(stop, self.now() + FOR_FRESH))
-  self.woken, self.fresh = close_up(self.woken), close_up(self.fresh)
+  self.woken, self.fresh = lines.close_up(self.woken), lines.close_up(self.fresh)
   self.stepping = false
 end
 

@@ -169,9 +169,10 @@ end
 ---Books the next look and returns the seconds to sleep before it. First come, first served, so every wait gets its
 ---share. The caller looks when it wakes, unless `changes` says that it has to book anew.
 ---@param active integer|nil  waits in progress: bookings of waits that ended meanwhile are forgotten beyond that many
+---@param now number|nil      where the caller has just asked the clock
 ---@return number
-function Polls:reserve(active)
-  local now = self.now()
+function Polls:reserve(active, now)
+  now = now or self.now()
   local first = self.hold > now and self.hold or now
   if self.rate == huge then return first - now end
   local at = self.next

@@ -4,6 +4,7 @@
 local next = next
 local max = math.max
 
+local admission = require "veo.async.admission"
 local outages = require "veo.policy.outage"
 local retry = require "veo.policy.retry"
 local wire = require "veo.wire"
@@ -12,6 +13,21 @@ local M = {}
 
 -- How often a call is made again at once when its connection ended before a byte of its answer came.
 M.UNANSWERED = 3
+
+---What came of a look that was begun without a coroutine. All nil: an error in between took it.
+---@param ctx table
+---@param waiter veo.Waiter
+---@return table|nil reply, table|nil failure
+---@return boolean|nil again  it is to be begun once more
+function M.answer(ctx, waiter)
+  local reply, failure = admission.answer(waiter)
+  if failure and failure.unanswered and (waiter.tries or 0) < M.UNANSWERED and ctx.now() < waiter.limit then
+    waiter.tries = (waiter.tries or 0) + 1
+    return nil, nil, true
+  end
+  if waiter.tries then waiter.tries = nil end
+  return reply, failure
+end
 
 -- One exchange. A server that closes a connection after its number of requests refuses what is under way on it: such a
 -- call is sent again, and that is no further attempt. A blocking one is not sent again after `limit`.

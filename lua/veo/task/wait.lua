@@ -1,196 +1,79 @@
---- Waiting for a task: when to look again, when to give up. A *watch* is one wait as plain data, judged look by look, so
---- that a single wait (here) and thousands of them (wait_each) follow the same rules.
+--- Waiting for a task. In a job the coroutine waits once: until then its watch sleeps, looks and judges by itself, in its
+--- turn, so that ten thousand waits are slim. Only an `on_progress`, which may wait and raise, is called in the job.
 
-local pairs, setmetatable, type = pairs, setmetatable, type
-local huge, max, min = math.huge, math.max, math.min
-local format = string.format
+local max, pairs = math.max, pairs
 
 local as_job = require "veo.async.as_job"
-local duration = require "veo.util.duration"
 local ends = require "veo.async.ended"
 local errors = require "veo.errors"
-local outages = require "veo.policy.outage"
 local query = require "veo.task.query"
+local watches = require "veo.task.watch"
 local wire = require "veo.wire"
 
 local M = {}
 
----@class veo.Watch
----@field taskId string
----@field due number       when to look next
----@field deadline number
-local Watch = {}
-Watch.__index = Watch
--- What each begins with.
-Watch.looks, Watch.errors, Watch.empty, Watch.grace = 0, 0, 0, -huge
-
--- Success without a URL happens; it is asked for this many times more before it is reported.
-local ASK_AGAIN_FOR_URL = 2
-
----Begins a wait.
----@param ctx table
----@param taskId string
----@param options table   the `wait` options
----@return veo.Watch
-function M.begin(ctx, taskId, options)
-  local now = ctx.now()
-  local created = ctx.created[taskId]
-  local deadline = now + options.timeout
-  -- A render takes minutes; one whose start we did not see may be finished already.
-  local due = created and created + options.first or now
-  if due > deadline then due = deadline end
-  if due < now then due = now end
-  -- Eight fields while it sleeps: with one more it would take twice the memory.
-  local watch = { ctx = ctx, taskId = taskId, options = options, deadline = deadline, due = due, status = nil,
-    interval = nil, sleeper = nil }
-  if created then watch.grace = created + options.grace end
-  if options.on_progress then watch.began = now end
-  return setmetatable(watch, Watch)
-end
-
-local function timed_out(watch)
-  local status, state = watch.status, "its state is unknown"
-  if status then state = "it was " .. status.state end
-  if watch.since then state = state .. "; no answer for " .. duration(watch.ctx.now() - watch.since) end
-  return errors.new { code = "timeout", operation = "wait", taskId = watch.taskId, status = status, cause = watch.err,
-    message = format("task %s has not ended after %g s (%s); it goes on, and waiting again is free", watch.taskId,
-      watch.options.timeout, state) }
-end
-
--- A look whose turn comes later than this after the deadline is not made (seconds).
-local LATE = 1
-
----Whether a wait ends at its deadline because its next look may only be made later: among many waits, or because the
----service asked for a pause of up to two minutes.
----@param watch veo.Watch
----@param at number  when the look may be made
----@return veo.Error|nil err  what it ends with
-function M.too_late(watch, at)
-  return at > watch.deadline + LATE and timed_out(watch) or nil
-end
-
--- Sets when to look next; nil, or the error when there is no time left.
-local function look_later(ctx, watch, least)
-  local options = watch.options
-  local now = ctx.now()
-  if now >= watch.deadline then return timed_out(watch) end
-  local wanted = watch.interval or options.interval
-  local interval, stretched = ctx.polls:stretch(ctx.watching, wanted)
-  local pause = interval * (1 + options.jitter * (2 * ctx.random() - 1))
-  if least and least > pause then pause = least end
-  watch.stretched = stretched or nil
-  -- The last look is made at the deadline.
-  watch.due = min(now + pause, watch.deadline)
-  watch.interval = min(wanted * options.growth, max(options.max_interval, wanted))
-  return nil
-end
-
-local function failed(watch, status)
-  local text = status.errorMessage or "no reason given"
-  return errors.new { code = "failed", operation = "wait", taskId = watch.taskId, status = status,
-    service_code = type(status.errorCode) == "number" and status.errorCode or nil, service_msg = text,
-    message = format("task %s failed: %s", watch.taskId, wire.printable(text, 200)) }
-end
-
-local function judge_status(ctx, watch, status)
-  watch.status = status
-  if watch.err then watch.errors, watch.err, watch.since = 0, nil, nil end
-  if status.state == "failed" then return nil, failed(watch, status) end
-  if status.state == "succeeded" then
-    if status.video_url then return status end
-    watch.empty = watch.empty + 1
-    if watch.empty > ASK_AGAIN_FOR_URL then
-      return nil, errors.new { code = "no_result", operation = "wait", taskId = watch.taskId, status = status,
-        message = "task " .. watch.taskId .. " succeeded, but the service names no video" }
-    end
-  end
-  return nil, look_later(ctx, watch)
-end
-
-local function judge_error(ctx, watch, err)
-  err.taskId, err.status = err.taskId or watch.taskId, watch.status
-  if err.code == "not_found" and ctx.now() < watch.grace then
-    watch.err, watch.since = "not visible yet", nil
-    return nil, look_later(ctx, watch)
-  end
-  if not wire.repeatable(err) then return nil, err end
-  watch.errors, watch.err, watch.since = watch.errors + 1, err.code, watch.since or ctx.now()
-  local most = watch.options.max_errors
-  if most and watch.errors > most then
-    err.attempts = watch.errors
-    return nil, err
-  end
-  if err.code == "rate_limited" then ctx.polls:refused(err.retry_after) end
-  return nil, look_later(ctx, watch, err.retry_after)
-end
-
----@class veo.WaitInfo
----@field elapsed number       seconds
----@field looks integer
----@field next number|nil      seconds until the next look
----@field stretched boolean|nil  the rate of looks makes it later than the interval would
----@field offline number|nil   seconds without an answer; the status is the last one, its state `unknown` before the first
----@field message string|nil   says so
----@field err veo.Error|nil    of the last look
-
--- on_progress is told of each look that brought a state, and of each one that brought no answer; before the first
--- answer the state is unknown.
-local function tell(ctx, watch, status, err, over)
-  local offline = watch.since and ctx.now() - watch.since
-  if not status and (over or not offline) then return end
-  status = status or watch.status or { taskId = watch.taskId, state = "unknown", done = false }
-  watch.options.on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
-    next = not over and watch.due - ctx.now() or nil, stretched = watch.stretched,
-    offline = offline, err = offline and err, message = offline and outages.words(err, offline) or nil })
-end
-
----Judges a look. Both nil: look again at `watch.due`.
----@param ctx table
----@param watch veo.Watch
----@param status veo.Status|nil
----@param err veo.Error|nil
----@return veo.Status|nil status, veo.Error|nil err
-function M.judge(ctx, watch, status, err)
-  local on_progress = watch.options.on_progress
-  if on_progress then watch.looks = watch.looks + 1 end
-  local before = watch.status and watch.status.state
-  local done, why
-  if status then done, why = judge_status(ctx, watch, status) else done, why = judge_error(ctx, watch, err) end
-  if ctx.log and status and status.state ~= before then
-    ctx.log { event = "state", taskId = watch.taskId, state = status.state }
-  end
-  if ctx.ledger and not watch.quiet then
-    if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:beat() end
-  end
-  if on_progress then tell(ctx, watch, status, err, done or why) end
-  return done, why
-end
+local Watch = watches.Watch
 
 local function ended(watch, why)
   return errors.new { code = ends.code(why), operation = "wait", taskId = watch.taskId,
     message = "the wait for task " .. watch.taskId .. " was " .. why }
 end
 
--- Sleeps until the look is due and booked; nil, or the error that ends the wait.
-local function sleep(ctx, watch)
-  local scheduler = ctx.scheduler
-  local why = "timeout"
-  if watch.due > ctx.now() then
-    watch.sleeper = scheduler.current
-    why = scheduler:await(nil, watch.due)
-    watch.sleeper = nil
+-- Begins a look. One begun at the deadline still gets a little time.
+local function look(ctx, watch, now)
+  if watch.changes then watch.changes = nil end
+  ctx.scheduler:begin(watch, max(watch.deadline, now + 1), now, ctx.api.look, watch.taskId)
+end
+
+-- Sleeps until the look is due and booked, or begins it. True when there is to be none any more.
+local function sleep_or_look(ctx, watch)
+  local polls, now = ctx.polls, ctx.now()
+  if watch.due <= now and watch.changes ~= polls.changes then -- anew where a look was refused meanwhile
+    local booked = polls:reserve(ctx.watching, now)
+    if booked > 0 then
+      local at = now + booked
+      watch.changes, watch.late = polls.changes, watches.too_late(watch, at)
+      watch.due = watch.late and watch.deadline or at
+    end
   end
-  local polls, changes = ctx.polls, nil
-  while why == "timeout" and changes ~= polls.changes do -- anew where a look was refused meanwhile
-    changes = polls.changes
-    local booked = polls:reserve(ctx.watching)
-    if booked <= 0 then break end
-    local at = ctx.now() + booked
-    local late = M.too_late(watch, at)
-    why = scheduler:sleep_until(late and watch.deadline or at)
-    if late and why == "timeout" then return timed_out(watch) end
+  if watch.due > now then
+    ctx.scheduler:sleep(watch, watch.due)
+  elseif watch.late then
+    watch.fault = watches.timed_out(watch)
+    return true
+  else
+    look(ctx, watch, now)
   end
-  return why ~= "timeout" and ended(watch, why) or nil
+  return false
+end
+
+-- Reads and judges what came of a look. True when the job is to know it.
+local function judge(ctx, watch, reply, failure)
+  local status, err = query.read(ctx, watch.taskId, reply, failure)
+  if not watch.options.on_progress and not (err and ends.is(err.code)) then
+    status, err = watches.judge(ctx, watch, status, err)
+  end
+  if status then watch.seen = status elseif err then watch.fault = err end
+  return status or err
+end
+
+---Goes on with the wait once its sleep or its look is over; again, should an error interrupt it.
+---@return boolean|table|nil over  the job is to go on
+function Watch:call()
+  local ctx = self.ctx
+  local why = self.why
+  if self.seen or self.fault or why ~= "done" and ends.is(why) then return true end
+  if not self.due then
+    local reply, failure, again = query.answer(ctx, self)
+    if again then return look(ctx, self, ctx.now()) end
+    if reply or failure then
+      if judge(ctx, self, reply, failure) then return true end
+      if self.left then return false end -- a log function has ended the job
+    else
+      self.due = ctx.now()
+    end
+  end
+  return sleep_or_look(ctx, self)
 end
 
 ---Something happened to a task (a callback came): all waits for it look now.
@@ -199,8 +82,10 @@ end
 function M.poke(ctx, taskId)
   local watch = ctx.watches[taskId]
   while watch do
-    watch.due = ctx.now()
-    if watch.sleeper then ctx.scheduler:wake(watch.sleeper, "timeout") end
+    if watch.due and not watch.changes then -- it neither looks nor has a look booked
+      ctx.scheduler:wake(watch, "timeout")
+      watch.due = ctx.now()
+    end
     watch = watch.other
   end
   for run in pairs(ctx.each) do
@@ -243,16 +128,16 @@ end
 
 local function enter(ctx, watch)
   M.count(ctx, 1)
-  local watches, taskId = ctx.watches, watch.taskId
-  watch.other = watches[taskId] -- mostly none
-  watches[taskId] = watch
+  local all, taskId = ctx.watches, watch.taskId
+  watch.other = all[taskId] -- mostly none
+  all[taskId] = watch
 end
 
 local function leave(ctx, watch)
   M.count(ctx, -1)
-  local watches, taskId = ctx.watches, watch.taskId
-  local before = watches[taskId]
-  if before == watch then watches[taskId] = watch.other end
+  local all, taskId = ctx.watches, watch.taskId
+  local before = all[taskId]
+  if before == watch then all[taskId] = watch.other end
   while before and before.other ~= watch do before = before.other end
   if before then before.other = watch.other end
 end
@@ -264,22 +149,23 @@ function Watch:drop(how)
   return ended(self, how)
 end
 
-local function look(ctx, watch)
-  -- A look begun at the deadline still gets a little time.
-  local status, err = query.look(ctx, watch.taskId, max(watch.deadline, ctx.now() + 1))
-  if err and ends.is(err.code) then return nil, err end
-  return M.judge(ctx, watch, status, err)
-end
-
 local function follow(ctx, taskId, options, quiet)
-  local watch = M.begin(ctx, taskId, options)
-  watch.quiet = quiet or nil
+  -- Sixteen fields are room enough for what a wait comes by.
+  local watch = watches.begin({ ctx = ctx, taskId = taskId, options = options, deadline = nil, due = nil, status = nil,
+    interval = nil, at = nil, job = nil, why = nil }, ctx.now())
+  if quiet then watch.quiet = true end
   enter(ctx, watch)
   ctx.scheduler:on_drop(watch)
   local status, err
   repeat
-    err = sleep(ctx, watch)
-    if not err then status, err = look(ctx, watch) end
+    local why = ctx.scheduler:follow(watch)
+    status, err = watch.seen, watch.fault
+    if not status and not err then
+      err = ended(watch, why)
+    elseif options.on_progress and not (err and ends.is(err.code)) and not watch.late then
+      watch.seen, watch.fault = nil, nil
+      status, err = watches.judge(ctx, watch, status, err)
+    end
   until status or err
   ctx.scheduler:settled(watch)
   leave(ctx, watch)

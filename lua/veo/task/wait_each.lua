@@ -3,26 +3,30 @@
 
 local error, ipairs, max, pairs = error, ipairs, math.max, pairs
 
-local admission = require "veo.async.admission"
 local errors = require "veo.errors"
 local heaps = require "veo.util.heap"
 local query = require "veo.task.query"
 local waits = require "veo.task.wait"
+local watches = require "veo.task.watch"
 local wire = require "veo.wire"
 
 local M = {}
 
--- A place is the waiter of one look at a time: { run, n, watch, due, tries, call }; `n` is where it stands in run.places.
+-- A place is the waiter of one look at a time: { run, n, watch, taskId, call, next }; `n` is where it stands in run.places,
+-- `next` the next one that is free.
 
 -- Whether a look is under way in a place, or has ended and is about to be judged.
 local function is_busy(run, place)
-  return place.watch and run.ctx.scheduler:expects_call(place) and (place.transfer or place.queued or place.why)
+  return place.watch and run.ctx.scheduler:expects_call(place) and (place.transfer or place.operation or place.why)
 end
 
 local function close(run, watch)
   local open, taskId = run.open, watch.taskId
   local before = open[taskId]
-  if before == watch then open[taskId] = watch.other end
+  if before == watch then
+    open[taskId] = watch.other
+    return
+  end
   while before and before.other ~= watch do before = before.other end
   if before then before.other = watch.other end
 end
@@ -41,10 +45,9 @@ local function mend(run)
       run.ctx.scheduler:called(place)
     end
   end
-  run.places, run.free, run.live = busy, {}, 0
+  run.places, run.free, run.looking, run.live = busy, nil, #busy, 0
   for i = 1, run.last do -- told, and perhaps not closed yet
-    local watch = run.ended[i] and run.ended[i][4]
-    if watch then close(run, watch) end
+    if run.ended[i] then close(run, run.ended[i]) end
   end
   for _, watch in pairs(run.open) do
     while watch do
@@ -61,21 +64,22 @@ end
 
 -- A look is over: the watch has ended or sleeps again. The order matters, for an error may come in between: a watch that
 -- is in no place and not asleep is looked at again.
-local function put_back(run, watch, status, err)
-  if status or err then
-    run.ended[run.last + 1] = { watch.taskId, status, err, watch }
-    run.last = run.last + 1
-    close(run, watch)
-    run.live = run.live - 1
-    if run.counted then waits.count(run.ctx, -1) end
-  else
-    run.sleeping:add(watch)
-  end
+local function put_back(run, watch, done, err)
+  if not done and not err then return run.sleeping:add(watch) end
+  if err then watch.fault = err end
+  local last = run.last + 1
+  run.ended[last] = watch
+  run.last = last
+  close(run, watch)
+  run.live = run.live - 1
+  if run.counted then waits.count(run.ctx, -1) end
 end
 
-local function begin(place)
-  local ctx = place.run.ctx
-  ctx.scheduler:begin(place, place.due, ctx.api.look, place.watch.taskId)
+-- A look that is begun at the deadline still gets a little time.
+local function begin(place, watch, now)
+  local ctx, taskId = place.run.ctx, watch.taskId
+  place.taskId = taskId
+  ctx.scheduler:begin(place, max(watch.deadline, now + 1), now, ctx.api.look, taskId)
 end
 
 local function new_place(run, call, n)
@@ -84,41 +88,37 @@ local function new_place(run, call, n)
   return place
 end
 
-local function is_unanswered(place, failure)
-  return failure and failure.unanswered and place.tries < query.UNANSWERED and place.run.ctx.now() < place.due
-end
-
 -- What came of a look. It may be called twice, should an error interrupt it: then the watch has left its place.
 local function judge(place)
   local run, watch = place.run, place.watch
   local ctx = run.ctx
   if ctx.closed then return end -- the loop says so
-  local reply, failure = admission.answer(place)
-  if watch and is_unanswered(place, failure) then
-    place.tries = place.tries + 1
-    return begin(place)
-  end
-  local status, err
+  local reply, failure, again = query.answer(ctx, place)
+  if again and watch then return begin(place, watch, ctx.now()) end
   local whole = run.whole and watch and (reply or failure)
   run.whole = false -- should an error come
-  if watch and (reply or failure) then
-    status, err = query.read(ctx, watch.taskId, reply, failure)
-    status, err = waits.judge(ctx, watch, status, err)
-  elseif watch then
-    watch.due = ctx.now() -- an error took the answer
+  if watch then
+    local status, err
+    if reply or failure then
+      status, err = query.read(ctx, watch.taskId, reply, failure)
+      status, err = watches.judge(ctx, watch, status, err)
+    else
+      watch.due = ctx.now() -- an error took the answer
+    end
+    place.watch = nil
+    put_back(run, watch, status, err)
   end
-  place.watch = nil
-  if watch then put_back(run, watch, status, err) end
-  if not whole then
+  if whole then
+    if place.why ~= "done" then place = new_place(run, judge, place.n) end -- the queue may still know it
+    place.next, run.free = run.free, place
+    run.looking = run.looking - 1
+  else
     mend(run)
-  elseif place.why == "done" then
-    run.free[#run.free + 1] = place
-  else -- the queue may still know it
-    run.free[#run.free + 1] = new_place(run, judge, place.n)
   end
   run.whole = true
-  ctx.scheduler:called(place)
-  if run.waiter then ctx.scheduler:wake(run.waiter, "done") end
+  local scheduler = ctx.scheduler
+  scheduler:called(place)
+  if run.waiter then scheduler:wake(run.waiter, "done") end
 end
 
 -- The same for a watch with an `on_progress`, which may wait: the look is a short job of its own.
@@ -134,53 +134,53 @@ local function look_as_job(run, watch)
       message = "the look at task " .. watch.taskId .. " was given up (on_progress raised, or the client was closed)" })
   end }
   local status, err = query.look(ctx, watch.taskId, max(watch.deadline, ctx.now() + 1))
-  status, err = waits.judge(ctx, watch, status, err)
+  status, err = watches.judge(ctx, watch, status, err)
   ctx.scheduler:settled(cleanup)
   over(status, err)
 end
 
-local function look(run, watch)
+local function look(run, watch, now)
   local ctx = run.ctx
   if watch.options.on_progress then
     run.jobs, watch.by_job = run.jobs + 1, true
     ctx.scheduler:spawn(look_as_job, run, watch) -- should on_progress raise, the log hears of it
     return
   end
-  local place = run.free[#run.free]
+  local place = run.free
   if place then
-    run.free[#run.free] = nil
+    run.free = place.next
   else
     place = new_place(run, judge, #run.places + 1)
   end
-  place.watch, place.due, place.tries = watch, max(watch.deadline, ctx.now() + 1), 0
-  begin(place)
-end
-
--- Looks under way.
-local function looking(run)
-  return #run.places - #run.free + run.jobs
+  run.looking = run.looking + 1
+  place.watch = watch
+  begin(place, watch, now)
 end
 
 -- Starts looks that are due; returns when the next one is, or nil.
 local function start_looks(ctx, run)
-  while looking(run) < run.limit do
+  while run.looking + run.jobs < run.limit do
     local watch = run.sleeping:first()
     if not watch then return nil end
+    local now = ctx.now()
     if run.booked == nil or run.changes ~= ctx.polls.changes then
-      if watch.due > ctx.now() then return watch.due end
+      if watch.due > now then return watch.due end
       run.changes = ctx.polls.changes
-      run.booked = ctx.now() + ctx.polls:reserve(ctx.watching)
+      run.booked = now + ctx.polls:reserve(ctx.watching, now)
     end
-    local late = waits.too_late(watch, run.booked) -- they began together, so it is too late for none before
-    local at = late and watch.deadline or run.booked
-    if at > ctx.now() then return at end
+    local at, late = run.booked, nil
+    if at > watch.deadline then -- they began together, so it is too late for none before
+      late = watches.too_late(watch, at)
+      if late then at = watch.deadline end
+    end
+    if at > now then return at end
     run.sleeping:remove(watch)
     if late then
       put_back(run, watch, nil, late)
       ctx.scheduler:wake(run.waiter, "done")
     else
       run.booked = nil
-      look(run, watch)
+      look(run, watch, now)
     end
   end
   return nil
@@ -217,19 +217,23 @@ end
 ---@return fun(): string|nil, veo.Status|nil, veo.Error|nil
 function M.wait_each(ctx, ids, options, limit)
   local run = { ctx = ctx, sleeping = heaps.new(), ended = {}, last = 0, limit = limit, live = 0, whole = true,
-    places = {}, free = {}, jobs = 0,
+    places = {}, free = nil, looking = 0, jobs = 0, -- how many places are taken, and how many looks are jobs
     open = {} } -- id → watch of those that have not ended; `other` is a second one of the same id
-  local first = 1
+  local first, now, open, sleeping = 1, ctx.now(), run.open, run.sleeping
   for _, taskId in ipairs(ids) do
     local ok, err = wire.task_id(taskId, "wait_each")
     if ok then
-      local watch = waits.begin(ctx, taskId, options)
-      if run.open[taskId] then watch.other = run.open[taskId] end
-      run.live, run.open[taskId] = run.live + 1, watch
-      run.sleeping:add(watch)
+      -- Eight fields while it sleeps: with one more it would take twice the memory.
+      local watch = watches.begin({ ctx = ctx, taskId = taskId, options = options, deadline = nil, due = nil, at = nil,
+        status = nil, interval = nil }, now)
+      local other = open[taskId]
+      if other then watch.other = other end
+      open[taskId] = watch
+      run.live = run.live + 1
+      sleeping:add(watch)
     else
       run.last = run.last + 1
-      run.ended[run.last] = { taskId, nil, err }
+      run.ended[run.last] = { taskId = taskId, fault = err }
     end
   end
   local function give_up(err)
@@ -248,10 +252,12 @@ function M.wait_each(ctx, ids, options, limit)
           message = "wait_each was " .. why .. " before all tasks had ended" })
       end
     end
-    local ended = run.ended[first]
-    first = first + 1
-    run.ended[first - 1] = false
-    return ended[1], ended[2], ended[3]
+    local ended, at = run.ended, first
+    local watch = ended[at]
+    first = at + 1
+    ended[at] = false
+    local err = watch.fault
+    return watch.taskId, not err and watch.status or nil, err
   end
 end
 

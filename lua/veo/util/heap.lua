@@ -62,15 +62,16 @@ local function leave_line(heap, entry, at)
   line[at], entry.at = false, nil
   if at == head then
     repeat head = head + 1 until head > tail or line[head]
+    heap.head = head
   elseif at == tail then
     repeat tail = tail - 1 until line[tail]
+    heap.tail, heap.last = tail, line[tail].due
   end
   if head > tail then
     if tail > MANY then heap.line = {} end
     heap.head, heap.tail, heap.last = 1, 0, -huge
-  else
-    heap.head, heap.tail, heap.last = head, tail, line[tail].due
-    if head > MANY and head * 2 > tail then close_up(heap) end
+  elseif head > MANY and head * 2 > tail then
+    close_up(heap)
   end
 end
 
@@ -139,9 +140,10 @@ end
 ---The earliest entry, or nil.
 ---@return table|nil
 function M:first()
-  local first, next_in_line = self.size > 0 and self[1] or nil, self.line[self.head]
-  if next_in_line and not (first and first.due < next_in_line.due) then return next_in_line end
-  return first
+  local first = self.line[self.head] or nil
+  if self.size == 0 then return first end
+  local top = self[1]
+  return first and first.due <= top.due and first or top
 end
 
 ---The time of the earliest entry, or nil.

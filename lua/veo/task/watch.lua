@@ -1,0 +1,174 @@
+--- A *watch*: one wait for a task as plain data, judged look by look: when to look again, when to give up. A single wait
+--- (task.wait) and thousands of them (task.wait_each) follow the same rules.
+
+local setmetatable, type = setmetatable, type
+local huge, max, min = math.huge, math.max, math.min
+local format = string.format
+
+local duration = require "veo.util.duration"
+local errors = require "veo.errors"
+local outages = require "veo.policy.outage"
+local wire = require "veo.wire"
+
+local M = {}
+
+---@class veo.Watch
+---@field ctx veo.Context
+---@field taskId string
+---@field options table   the `wait` options
+---@field due number|nil  when to look next
+---@field deadline number
+---@field status veo.Status|nil  the last one
+---@field seen veo.Status|nil    of a job's wait, as the next three: what its end is, or what `on_progress` is to be told
+---@field fault veo.Error|nil    likewise; of wait_each too
+---@field changes integer|nil    `due` is when the next look is booked, and this says whether that holds
+---@field late veo.Error|nil     it could be booked only for too late
+local Watch = {}
+Watch.__index = Watch
+-- What each begins with.
+Watch.looks, Watch.errors, Watch.empty, Watch.grace = 0, 0, 0, -huge
+M.Watch = Watch
+
+-- Success without a URL happens; it is asked for this many times more before it is reported.
+local ASK_AGAIN_FOR_URL = 2
+
+---Begins a wait.
+---@param watch { ctx: table, taskId: string, options: table }  a table with as many fields as it will need
+---@param now number
+---@return veo.Watch
+function M.begin(watch, now)
+  local ctx, options = watch.ctx, watch.options
+  local created = ctx.created[watch.taskId]
+  local deadline = now + options.timeout
+  -- A render takes minutes; one whose start we did not see may be finished already.
+  local due = created and created + options.first or now
+  if due > deadline then due = deadline end
+  if due < now then due = now end
+  watch.deadline, watch.due = deadline, due
+  if created then watch.grace = created + options.grace end
+  if options.on_progress then watch.began = now end
+  return setmetatable(watch, Watch)
+end
+
+---What a wait ends with that has run out of time.
+---@param watch veo.Watch
+---@return veo.Error
+function M.timed_out(watch)
+  local status, state = watch.status, "its state is unknown"
+  if status then state = "it was " .. status.state end
+  if watch.since then state = state .. "; no answer for " .. duration(watch.ctx.now() - watch.since) end
+  return errors.new { code = "timeout", operation = "wait", taskId = watch.taskId, status = status, cause = watch.err,
+    message = format("task %s has not ended after %g s (%s); it goes on, and waiting again is free", watch.taskId,
+      watch.options.timeout, state) }
+end
+
+-- A look whose turn comes later than this after the deadline is not made (seconds).
+local LATE = 1
+
+---Whether a wait ends at its deadline because its next look may only be made later: among many waits, or because the
+---service asked for a pause of up to two minutes.
+---@param watch veo.Watch
+---@param at number  when the look may be made
+---@return veo.Error|nil err  what it ends with
+function M.too_late(watch, at)
+  return at > watch.deadline + LATE and M.timed_out(watch) or nil
+end
+
+-- Sets when to look next; nil, or the error when there is no time left.
+local function look_later(ctx, watch, least)
+  local options = watch.options
+  local now = ctx.now()
+  if now >= watch.deadline then return M.timed_out(watch) end
+  local wanted = watch.interval or options.interval
+  local interval, stretched = ctx.polls:stretch(ctx.watching, wanted)
+  local pause = interval * (1 + options.jitter * (2 * ctx.random() - 1))
+  if least and least > pause then pause = least end
+  watch.stretched = stretched or nil
+  -- The last look is made at the deadline.
+  watch.due = min(now + pause, watch.deadline)
+  watch.interval = min(wanted * options.growth, max(options.max_interval, wanted))
+  return nil
+end
+
+local function failed(watch, status)
+  local text = status.errorMessage or "no reason given"
+  return errors.new { code = "failed", operation = "wait", taskId = watch.taskId, status = status,
+    service_code = type(status.errorCode) == "number" and status.errorCode or nil, service_msg = text,
+    message = format("task %s failed: %s", watch.taskId, wire.printable(text, 200)) }
+end
+
+local function judge_status(ctx, watch, status)
+  watch.status = status
+  if watch.err then watch.errors, watch.err, watch.since = 0, nil, nil end
+  if status.state == "failed" then return nil, failed(watch, status) end
+  if status.state == "succeeded" then
+    if status.video_url then return status end
+    watch.empty = watch.empty + 1
+    if watch.empty > ASK_AGAIN_FOR_URL then
+      return nil, errors.new { code = "no_result", operation = "wait", taskId = watch.taskId, status = status,
+        message = "task " .. watch.taskId .. " succeeded, but the service names no video" }
+    end
+  end
+  return nil, look_later(ctx, watch)
+end
+
+local function judge_error(ctx, watch, err)
+  err.taskId, err.status = err.taskId or watch.taskId, watch.status
+  if err.code == "not_found" and ctx.now() < watch.grace then
+    watch.err, watch.since = "not visible yet", nil
+    return nil, look_later(ctx, watch)
+  end
+  if not wire.repeatable(err) then return nil, err end
+  watch.errors, watch.err, watch.since = watch.errors + 1, err.code, watch.since or ctx.now()
+  local most = watch.options.max_errors
+  if most and watch.errors > most then
+    err.attempts = watch.errors
+    return nil, err
+  end
+  if err.code == "rate_limited" then ctx.polls:refused(err.retry_after) end
+  return nil, look_later(ctx, watch, err.retry_after)
+end
+
+---@class veo.WaitInfo
+---@field elapsed number       seconds
+---@field looks integer
+---@field next number|nil      seconds until the next look
+---@field stretched boolean|nil  the rate of looks makes it later than the interval would
+---@field offline number|nil   seconds without an answer; the status is the last one, its state `unknown` before the first
+---@field message string|nil   says so
+---@field err veo.Error|nil    of the last look
+
+-- on_progress is told of each look that brought a state, and of each one that brought no answer; before the first
+-- answer the state is unknown.
+local function tell(ctx, watch, status, err, over)
+  local offline = watch.since and ctx.now() - watch.since
+  if not status and (over or not offline) then return end
+  status = status or watch.status or { taskId = watch.taskId, state = "unknown", done = false }
+  watch.options.on_progress(status, { elapsed = ctx.now() - watch.began, looks = watch.looks,
+    next = not over and watch.due - ctx.now() or nil, stretched = watch.stretched,
+    offline = offline, err = offline and err, message = offline and outages.words(err, offline) or nil })
+end
+
+---Judges a look. Both nil: look again at `watch.due`.
+---@param ctx table
+---@param watch veo.Watch
+---@param status veo.Status|nil
+---@param err veo.Error|nil
+---@return veo.Status|nil status, veo.Error|nil err
+function M.judge(ctx, watch, status, err)
+  local on_progress = watch.options.on_progress
+  if on_progress then watch.looks = watch.looks + 1 end
+  local before = watch.status and watch.status.state
+  local done, why
+  if status then done, why = judge_status(ctx, watch, status) else done, why = judge_error(ctx, watch, err) end
+  if ctx.log and status and status.state ~= before then
+    ctx.log { event = "state", taskId = watch.taskId, state = status.state }
+  end
+  if ctx.ledger and not watch.quiet then
+    if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:beat() end
+  end
+  if on_progress then tell(ctx, watch, status, err, done or why) end
+  return done, why
+end
+
+return M
