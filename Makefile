@@ -25,6 +25,12 @@
 
 LUA_VERSION ?= 5.4
 VERSIONS ?= 5.1 5.2 5.3 5.4 jit
+# As the interpreters are called, too: luajit, lua5.4.
+override LUA_VERSION := $(patsubst lua%,%,$(LUA_VERSION))
+override VERSIONS := $(patsubst lua%,%,$(VERSIONS))
+KNOWN_VERSIONS := 5.1 5.2 5.3 5.4 5.5 jit
+$(foreach version,$(LUA_VERSION) $(VERSIONS),$(if $(filter $(KNOWN_VERSIONS),$(version)),,\
+	$(error Lua "$(version)" is not known here: choose from $(KNOWN_VERSIONS))))
 PREFIX ?= /usr/local
 INSTALL ?= install
 PKG_CONFIG ?= pkg-config
