@@ -108,6 +108,23 @@ HARDENING := -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now
 endif
 LINK = $(CC) -pthread $(CFLAGS) $(LDFLAGS) $(LIBFLAG) $(HARDENING)
 
+# $(call has,header,what): the compiler finds it. If not: what is missing, its package on each system, and how to name a
+# folder of one's own.
+what_C := a C compiler is missing|gcc libc6-dev|gcc|build-base|base-devel|gcc|CC=…
+what_CURL := libcurl is missing|libcurl4-openssl-dev|libcurl-devel|curl-dev|curl|curl|CURL_INCDIR=… CURL_LIBDIR=…
+what_ZLIB := zlib is missing|zlib1g-dev|zlib-devel|zlib-dev|zlib|zlib|ZLIB_INCDIR=… ZLIB_LIBDIR=…
+what_LUA_5.1 := liblua5.1-0-dev|compat-lua-devel|lua5.1-dev|lua51|none
+what_LUA_5.2 := liblua5.2-dev|none|lua5.2-dev|lua52|none
+what_LUA_5.3 := liblua5.3-dev|none|lua5.3-dev|lua53|lua@5.3
+what_LUA_5.4 := liblua5.4-dev|lua-devel|lua5.4-dev|lua or lua54|lua@5.4
+what_LUA_5.5 := none|none|none|lua|lua
+what_LUA_jit := libluajit-5.1-dev|luajit-devel|luajit-dev|luajit|luajit
+what_LUA := $(LUA) is missing|$(what_LUA_$(LUA_VERSION))|LUA_INCDIR=…
+has = echo '\#include <$(1)>' | $(COMPILE) -x c -E -o /dev/null - 2>/dev/null || { \
+	echo '$(what_$(2))' | tr '|' '\n' | { read -r what; echo "$(1) is not found: $$what, or its headers. The package:"; \
+	  for system in Debian Fedora Alpine Arch Homebrew; do read -r name; printf '  %-10s%s\n' "$$system" "$$name"; done; \
+	  read -r folder; echo "Elsewhere: make $$folder"; } >&2; exit 1; }
+
 # One word for a command unless V=1.
 say = $(if $(V),,@echo '  $(1)'; )$(2)
 
@@ -155,9 +172,12 @@ $(BUILD)/newer/veo/core.so: $(SOURCES) $(HEADERS) $(BUILD)/flags
 	@$(MAKE) --no-print-directory -C $(BUILD)/newer -f $(CURDIR)/Makefile build BUILD=. \
 	  CPPFLAGS="$(CPPFLAGS) -DVEO_VERSION='\"9.9.9\"'"
 
-# Changes only when the compiler's command does, so that WERROR=1 or another LUA_INCDIR rebuilds and nothing else.
+# Changes only when the compiler's command does, so that WERROR=1 or another LUA_INCDIR rebuilds and nothing else. What
+# the compiler lacks is told once, here, and not by each file; it is looked for again until it is there.
 $(BUILD)/flags: always
 	@mkdir -p $(@D)
+	@[ -s $@ ] || { $(call has,stdio.h,C); $(call has,lua.h,LUA); \
+	  $(call has,curl/curl.h,CURL); $(call has,zlib.h,ZLIB); }
 	@echo '$(subst ','\'',$(COMPILE) $(LINK))' | cmp -s - $@ || echo '$(subst ','\'',$(COMPILE) $(LINK))' > $@
 .PHONY: always
 
