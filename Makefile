@@ -503,6 +503,22 @@ export SCRIPT
 LUADIR ?= $(PREFIX)/share/lua/$(LUA_ABI)
 LIBDIR ?= $(PREFIX)/lib/lua/$(LUA_ABI)
 BINDIR ?= $(PREFIX)/bin
+COMMAND = $(DESTDIR)$(BINDIR)/veo
+# Which Lua an installed command runs, if that is there and is not this one: it stays with it.
+OTHER_LUA = other=$$(sed -n '1s|^\#! *\(/usr/bin/env \)* *||p' "$(COMMAND)" 2>/dev/null); \
+	[ "$${other\#\#*/}" != "$(notdir $(LUA))" ] && command -v "$$other" >/dev/null || other=
+# Where Lua looks by itself nothing needs to be said; nor to LuaRocks, which names the folders.
+define EXPORTS
+$(if $(or $(filter /usr /usr/local,$(call whole,$(PREFIX))),$(DESTDIR),$(filter-out file,$(origin LUADIR))),,$(EXPORT_LINES))
+endef
+define EXPORT_LINES
+To have it found from everywhere:
+  export LUA_PATH='$(call whole,$(LUADIR))/?.lua;$(call whole,$(LUADIR))/?/init.lua;'"$${LUA_PATH:-;}"
+  export LUA_CPATH='$(call whole,$(LIBDIR))/?.so;'"$${LUA_CPATH:-;}"
+  export PATH='$(call whole,$(BINDIR))':"$$PATH"
+
+endef
+export EXPORTS
 SHARED_FILES := $(patsubst lua/%,%,$(shell find lua -type f ! -name '*.part' ! -name '.*' 2>/dev/null))
 MAIN := $(wildcard lua/veo/main.lua)
 
@@ -514,14 +530,17 @@ install: build
 	$(INSTALL) -m 755 $(CORE) "$(DESTDIR)$(LIBDIR)/veo/core.so"
 ifneq ($(MAIN),)
 	@mkdir -p "$(DESTDIR)$(BINDIR)"
-	@printf '%s\n' "$$SCRIPT" > "$(DESTDIR)$(BINDIR)/veo"
-	@chmod 755 "$(DESTDIR)$(BINDIR)/veo"
+	@$(OTHER_LUA); if [ "$$other" ]; then \
+	  echo "$(BINDIR)/veo goes on with $$other. For $(LUA): remove it and install again."; \
+	else printf '%s\n' "$$SCRIPT" > "$(COMMAND)" && chmod 755 "$(COMMAND)"; fi
 endif
+	@printf '%s' "$$EXPORTS"
 
 uninstall:
 	@for file in $(SHARED_FILES); do rm -f "$(DESTDIR)$(LUADIR)/$$file"; done
 	@[ ! -d "$(DESTDIR)$(LUADIR)/veo" ] || find "$(DESTDIR)$(LUADIR)/veo" -depth -type d -exec rmdir {} \; 2>/dev/null || :
-	rm -f "$(DESTDIR)$(LIBDIR)/veo/core.so" "$(DESTDIR)$(BINDIR)/veo"
+	rm -f "$(DESTDIR)$(LIBDIR)/veo/core.so"
+	@$(OTHER_LUA); [ "$$other" ] || rm -f "$(COMMAND)"
 	@[ ! -d "$(DESTDIR)$(LIBDIR)/veo" ] || rmdir "$(DESTDIR)$(LIBDIR)/veo" 2>/dev/null || :
 
 # ---- the manual page -------------------------------------------------------------------------------------------------
