@@ -566,5 +566,24 @@ uninstall: uninstall-man
 uninstall-man:
 	$(if $(MANDIR),@rm -f "$(DESTDIR)$(MANDIR)/veo.1")
 
+# ---- releasing -------------------------------------------------------------------------------------------------------
+
+# The version stands in src/defaults.h and nowhere else; the rockspec of a release is scm's with it.
+VERSION := $(shell sed -n 's/^\#define VEO_VERSION "\(.*\)"$$/\1/p' src/defaults.h)
+.PHONY: rockspec print-rockspec check-package release-check
+print-rockspec:
+	@sed -e 's/^version = .*/version = "$(VERSION)-1"/' -e 's/^  url = .*/&\n  tag = "v$(VERSION)",/' \
+	  rockspec/lua-veo-scm-1.rockspec
+
+rockspec:
+	@rm -f rockspec/lua-veo-[0-9]*.rockspec
+	@$(MAKE) -s print-rockspec > rockspec/lua-veo-$(VERSION)-1.rockspec
+
+check-package:
+	@.ci/check-package
+
+release-check:
+	@.ci/check-package --release
+
 clean:
 	rm -rf build demo.mp4 demo.mp4.part*

@@ -4,7 +4,7 @@
 #define VEO_DEFAULTS_H
 
 #ifndef VEO_VERSION
-#define VEO_VERSION "0.1.0"
+#define VEO_VERSION "0.2.0"
 #endif
 /* What the Lua half counts on, which looks for this number; it goes up when that changes. */
 #define VEO_INTERFACE 8
