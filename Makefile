@@ -2,9 +2,11 @@
 #
 #   make                 build veo.core for LUA_VERSION (5.1 5.2 5.3 5.4 jit; 5.4 unless told) into build/<version>/
 #   make demo            install what is missing, build, extend a video against the simulator, save ./demo.mp4
-#   make test            install what is missing, build, run the specs (SPECS=… for some of them, BUSTED_ARGS=…;
-#                        VEO_PAIRS=thin for a part of the pairs of exchanges, which take half of the time)
-#   make test-all        the specs under every Lua (VERSIONS=… for some of them)
+#   make test            the specs, but for the slowest, some files at a time: two minutes on two cores, as any user;
+#                        SPECS=… for some of them, BUSTED_ARGS=…, PROCESSES=… for how many at a time
+#   make test-full       all of them, one after the other, with PostgreSQL, nginx and ffmpeg (VEO_PAIRS=thin for a part
+#                        of the pairs of exchanges, which take half of the time)
+#   make test-all        all of them under every Lua (VERSIONS=… for some)
 #   make test-some       the specs of what may differ from one Lua to the next
 #   make test-busy       the specs, or SPECS=…, while their processes stand still for up to 2 s again and again
 #   make test-portable   those of what may differ on the poller of systems without epoll
@@ -20,7 +22,10 @@
 #   make model           spec/model: random histories of the money, checked after each step (MODEL_ARGS)
 #   make man             the command's manual page, into build/<version>/veo.1
 #   make install         PREFIX=/usr/local LUA_VERSION=5.4 DESTDIR=      (make uninstall takes the same)
-#   make deps            only install what is missing; make format: rewrite src/ with clang-format; make clean
+#   make release-check   whether version, changelog, rockspec and tag agree, and what the packed rock holds
+#   make check-package   the same for what is no release yet; make rockspec: write that of the version in src/defaults.h
+#   make deps            only install what make test needs; make full-deps: what make test-full needs
+#   make format          rewrite src/ with clang-format; make clean
 #   make help            this list
 
 LUA_VERSION ?= 5.4
@@ -33,6 +38,7 @@ $(foreach version,$(LUA_VERSION) $(VERSIONS),$(if $(filter $(KNOWN_VERSIONS),$(v
 	$(error Lua "$(version)" is not known here: choose from $(KNOWN_VERSIONS))))
 PREFIX ?= /usr/local
 INSTALL ?= install
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 PKG_CONFIG ?= pkg-config
 
 # What depends on the version: the interpreter, the folder modules live in, the names a .pc file may have.
@@ -198,9 +204,9 @@ LUA_PACKAGES_jit := $(if $(ORIGINAL_LUAJIT),luajit libluajit-5.1-dev,luajit2 lib
 BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-openssl-dev) zlib1g-dev \
 	$(LUA_PACKAGES_$(LUA_VERSION))
 RUN_DEPS := ca-certificates lua-cjson lua-cqueues lua-luaossl
-TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv luarocks sqlite3 lua-dbi-sqlite3 lua-dbi-postgresql \
-	nghttp2-server nginx $(if $(ORIGINAL_LUAJIT),,libnginx-mod-http-lua) ffmpeg openssl lua-filesystem \
-	lua-zlib postgresql
+TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv sqlite3 lua-dbi-sqlite3 lua-dbi-postgresql openssl \
+	lua-filesystem lua-zlib
+FULL_DEPS := $(TEST_DEPS) postgresql nginx $(if $(ORIGINAL_LUAJIT),,libnginx-mod-http-lua) nghttp2-server ffmpeg luarocks
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
 GNUTLS_DEPS := libcurl3-gnutls
@@ -208,7 +214,8 @@ HOST_DEPS := love mpv neovim darktable xvfb xauth
 HOST_VERSIONS := 5.2 5.4 jit
 BENCH_DEPS := nginx-light openssl curl nghttp2-client valgrind lua-http
 
-# $(call need,packages): quick when nothing is missing; package lists are fetched only when apt cannot do without.
+# $(call need,packages): quick when nothing is missing. What is installed is said before; whoever is not root is told what
+# to type. Package lists are fetched only when apt cannot do without.
 define need
 	@[ -z '$(NODEPS)' ] || exit 0; \
 	command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || { \
@@ -218,32 +225,33 @@ define need
 	missing=; for name in $(1); do \
 	  printf '%s\n' "$$here" | grep -qxF "$$name" || missing="$$missing $$name"; done; \
 	[ -n "$$missing" ] || exit 0; \
-	if [ "$$(id -u)" = 0 ]; then root=; elif command -v sudo >/dev/null; then root=sudo; \
-	else echo "Neither root nor sudo here. As root: apt-get install$$missing" >&2; exit 1; fi; \
-	echo "installing:$$missing"; \
-	apt="$$root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600"; \
+	[ "$$(id -u)" = 0 ] || { echo "First: sudo apt-get install --no-install-recommends$$missing" >&2; exit 1; }; \
+	echo "installing with apt-get:$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; apt="apt-get -qq -o DPkg::Lock::Timeout=600"; \
 	get="$$apt install -y --no-install-recommends$$missing"; \
 	apt-get -s -q install$$missing >/dev/null 2>&1 || $$apt update; \
 	$$get </dev/null >/dev/null || { $$apt update && $$get </dev/null >/dev/null; }
 endef
 
-.PHONY: deps demo-deps lint-deps memory-deps gnutls-deps bench-deps hosts-deps test-all-deps
+.PHONY: deps full-deps demo-deps lint-deps memory-deps gnutls-deps bench-deps hosts-deps test-all-deps
 deps:
 	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(TEST_DEPS))
+full-deps:
+	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(FULL_DEPS))
 demo-deps:
 	$(call need,$(BUILD_DEPS) $(RUN_DEPS))
 lint-deps:
 	$(call need,$(BUILD_DEPS) $(LINT_DEPS))
 memory-deps:
-	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(TEST_DEPS) $(MEMORY_DEPS))
+	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(FULL_DEPS) $(MEMORY_DEPS))
 gnutls-deps:
-	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(TEST_DEPS) $(GNUTLS_DEPS))
+	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(FULL_DEPS) $(GNUTLS_DEPS))
 bench-deps:
 	$(call need,$(BUILD_DEPS) $(RUN_DEPS) $(BENCH_DEPS))
 hosts-deps:
-	$(call need,$(sort $(BUILD_DEPS) $(foreach v,$(HOST_VERSIONS),$(LUA_PACKAGES_$(v)))) $(RUN_DEPS) $(TEST_DEPS) $(HOST_DEPS))
+	$(call need,$(sort $(BUILD_DEPS) $(foreach v,$(HOST_VERSIONS),$(LUA_PACKAGES_$(v)))) $(RUN_DEPS) $(FULL_DEPS) $(HOST_DEPS))
 test-all-deps:
-	$(call need,$(sort $(BUILD_DEPS) $(foreach v,$(VERSIONS),$(LUA_PACKAGES_$(v)))) $(RUN_DEPS) $(TEST_DEPS))
+	$(call need,$(sort $(BUILD_DEPS) $(foreach v,$(VERSIONS),$(LUA_PACKAGES_$(v)))) $(RUN_DEPS) $(FULL_DEPS))
 
 # ---- running ---------------------------------------------------------------------------------------------------------
 
@@ -254,7 +262,6 @@ RUN = env -u LUA_PATH_5_2 -u LUA_PATH_5_3 -u LUA_PATH_5_4 -u LUA_CPATH_5_2 -u LU
 	VEO_BUILD='$(CURDIR)/$(BUILD)' VEO_SIMULATOR_LUA='$(LUA)'
 BUSTED ?= /usr/bin/busted
 BUSTED_ARGS ?=
-SPECS ?= spec
 # $(call specs,core% errors): specs by their names, whatever folder they stand in.
 ALL_SPECS := $(sort $(shell find spec -name '*_spec.lua' 2>/dev/null))
 specs = $(strip $(foreach spec,$(ALL_SPECS),$(if $(filter $(addsuffix _spec.lua,$(1)),$(notdir $(spec))),$(spec))))
@@ -264,21 +271,37 @@ help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
 
 # The sub-make: what pkg-config says is read when make starts, so after the packages are there.
-.PHONY: demo test test-all test-hosts
+.PHONY: demo test test-full test-all test-hosts
 demo: demo-deps
 	@$(MAKE) --no-print-directory build
 	@$(RUN) VEO_SIMULATE=1 $(LUA) examples/extend.lua demo.mp4
 
+# Half of the time for a fifth of the files: left to test-full, as is what asserts seconds (tag #timing). Many exchanges,
+# many rows, failing allocations, sandboxes, builds. What pays, saves and does not stall is in all the others.
+SLOW_SPECS := $(call specs,pairs% status_record admission growth memory ca systems package sandbox preview descriptors \
+	close identity model host_stopped held_back frame_budget ledger_fleet ledger_pg ledger_pages ledger_prune ledger_turns)
+QUICK_SPECS = $(filter-out $(SLOW_SPECS),$(ALL_SPECS))
+# Specs mostly wait, so more of them than there are cores.
+PROCESSES ?= $(shell expr 3 '*' $(JOBS))
+SPEC_LIBRARIES := $(addprefix $(BUILD)/,native.so curl_faults.so wall_clock.so weak_files.so names.so newer/veo/core.so)
 test: deps
-	@$(MAKE) --no-print-directory build $(BUILD)/native.so $(BUILD)/curl_faults.so $(BUILD)/wall_clock.so \
-	  $(BUILD)/weak_files.so $(BUILD)/names.so $(BUILD)/newer/veo/core.so
+	@$(MAKE) --no-print-directory $(if $(V),,-s) build $(SPEC_LIBRARIES)
+ifdef SPECS
 	@echo "busted under $(LUA): $(SPECS)"
 	@$(RUN) $(UNDER) $(LUA) $(BUSTED) $(BUSTED_ARGS) $(SPECS)
+else
+	@echo "busted under $(LUA): $(words $(QUICK_SPECS)) spec files, $(PROCESSES) at a time (all of it: make test-full)"
+	@VEO_PAIRS=thin $(RUN) sh spec/support/side_by_side.sh $(PROCESSES) \
+	  "$(LUA) $(BUSTED) --exclude-tags=timing $(BUSTED_ARGS)" $(QUICK_SPECS)
+endif
+
+test-full: full-deps
+	@VEO_FULL=1 $(MAKE) --no-print-directory test NODEPS=1 SPECS='$(or $(SPECS),spec)'
 
 # No load of the machine may fail a spec (spec/layout_spec.lua refuses the plainest kind of those that it would).
 .PHONY: test-busy
 test-busy:
-	@$(MAKE) --no-print-directory test UNDER=spec/support/busy.sh
+	@$(MAKE) --no-print-directory test SPECS='$(or $(SPECS),spec)' UNDER=spec/support/busy.sh
 
 # What may differ from one Lua to the next: the core's values, and how calls wait.
 SOME_SPECS := $(call specs,client closed_within coding core core_review duplicate errors query inputs job layout \
@@ -289,10 +312,10 @@ PORTABLE_SPECS := $(call specs,client close coding core core_connections core_en
 	dead_connections download download_ranges download_stream h2 host host_away job admission loops batch outage \
 	receiver status_record scheduler upload wait extend_and_save)
 .PHONY: test-some test-portable
-test-some:
+test-some: full-deps
 	@$(MAKE) --no-print-directory test SPECS='$(SOME_SPECS)'
 
-test-portable:
+test-portable: full-deps
 	@$(MAKE) --no-print-directory test BUILD=build/portable CPPFLAGS='$(CPPFLAGS) -DVEO_PORTABLE_POLLER' \
 	  SPECS='$(PORTABLE_SPECS)'
 
@@ -302,7 +325,7 @@ test-portable:
 H2_SPECS ?= $(filter-out $(call specs,simulator% model% migration% bare_libcurl% outage%) \
 	$(call specs,$(addprefix ledger_,backup file pages pg prune turns)),$(shell grep -rlE --include='*_spec.lua' '(simulators?|h2)\.start\b' spec | sort))
 .PHONY: test-h2 test-gnutls
-test-h2: deps
+test-h2: full-deps
 	@$(MAKE) --no-print-directory build $(BUILD)/native.so $(BUILD)/wall_clock.so $(BUILD)/weak_files.so $(BUILD)/names.so
 	@echo "busted under $(LUA), HTTP/2: $(H2_SPECS)"
 	@$(RUN) sh spec/support/h2.sh $(LUA) $(BUSTED) --run h2 $(BUSTED_ARGS) $(H2_SPECS)
@@ -320,17 +343,17 @@ test-gnutls: gnutls-deps
 
 test-all: test-all-deps
 	@failed=; for version in $(VERSIONS); do echo "== Lua $$version"; \
-	  $(MAKE) --no-print-directory test LUA_VERSION=$$version || failed="$$failed $$version"; done; \
+	  $(MAKE) --no-print-directory test-full LUA_VERSION=$$version || failed="$$failed $$version"; done; \
 	[ -z "$$failed" ] || { echo "failed under:$$failed"; exit 1; }
 
 .PHONY: crash
-crash: deps
+crash: full-deps
 	@$(MAKE) --no-print-directory build
 	@$(RUN) LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;;' $(LUA) spec/crash/run.lua $(CRASH_ARGS)
 
 # The model of the money: MODEL_ARGS='--histories 10000 --ledger postgresql --seed 1', or '--history FILE' for one again.
 .PHONY: model
-model: deps
+model: full-deps
 	@$(MAKE) --no-print-directory build $(BUILD)/wall_clock.so
 	@$(RUN) LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;$(CURDIR)/?.lua;;' $(LUA) spec/model/run.lua $(MODEL_ARGS)
 
@@ -346,7 +369,6 @@ bench: bench-deps
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 
-JOBS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 LUA_DIRS := $(wildcard lua spec examples)
 # The specs' helpers are held to the same rules; benchmarks and fuzzers only to the layout.
 LINTED := $(SOURCES) $(wildcard spec/support/*.c)
@@ -422,7 +444,7 @@ check-guards:
 PURE_SPECS := $(call specs,wire% ledger% simulator% errors retry limiter heap options layout floors examples cli preview \
 	readme budget chain crash duplicate reload resume sandbox settle pairs_libcurl model migration systems file_systems \
 	outage bare_libcurl identity ids keys named jobs_api jobs_orders upgrade_families upgrades generate contract links \
-	looks printed nginx folders part_names http1 meta)
+	looks printed nginx folders part_names http1 meta package)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(ALL_SPECS))
 MEMORY_ARGS ?= --exclude-tags=timing
 # Valgrind takes three times as long, and sees what was never written to; so it runs what goes through most of the C.

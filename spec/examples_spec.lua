@@ -3,6 +3,7 @@
 
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local simulators = require "veo.simulator"
 
 -- Loaded before a script by LUA_INIT: its client looks often, and twenty orders need not wait for the rate window.
@@ -226,8 +227,7 @@ describe("examples/extend.lua", function()
     assert.matches("mdat", boxes)
   end)
 
-  it("saves about 15 s of picture and sound, where ffprobe can tell", function()
-    if not helper.output("command -v ffprobe"):find("ffprobe", 1, true) then return pending("no ffprobe here") end
+  needs.block("ffmpeg", it)("saves about 15 s of picture and sound, as ffprobe tells", function()
     local text = helper.output("ffprobe -v error -of default=nk=1 -show_entries stream=codec_type:format=duration "
       .. path)
     assert.matches("video", text)

@@ -1,11 +1,10 @@
 -- `veo preview`: a contact sheet by ffmpeg, and a clear word where it is not.
 
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local veo = require "veo"
 
 local CLIP = "lua/veo/simulator/clips/hop2.mp4"
-
-local function has_ffmpeg() return helper.output "command -v ffmpeg" ~= "" end
 
 -- Width and height of a PNG, by its own word.
 local function size_of(path)
@@ -35,10 +34,7 @@ describe("veo preview", function()
   end
 
   local function they(name, fn)
-    it(name, function()
-      if not has_ffmpeg() then return pending "needs ffmpeg" end
-      fn()
-    end)
+    needs.block("ffmpeg", it)(name, fn)
   end
 
   they("makes a PNG of pictures from all of the video", function()

@@ -5,6 +5,7 @@ local core = require "veo.core"
 local fault = require "spec.support.fault"
 local h2 = require "spec.support.h2"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local nginx = require "spec.support.nginx"
 
 local SOURCE = "veo_task_abcdef123456"
@@ -18,7 +19,7 @@ local function succeeded(client, ids)
   return count
 end
 
-describe("a connection that the network has silently dropped", function()
+needs.block("nginx", describe)("a connection that the network has silently dropped", function()
   local sim, way, client, folder
 
   setup(function()
@@ -101,7 +102,7 @@ describe("a connection that the network has silently dropped", function()
   end)
 end)
 
-describe("connections over HTTP/2", function()
+needs.block("nginx", describe)("connections over HTTP/2", function()
   local folder, server, port
 
   -- One nginx whose connections end after a hundred requests, as its default was for years.
@@ -154,7 +155,7 @@ describe("connections over HTTP/2", function()
 end)
 
 describe("connections of orders", function()
-  it("are used by nothing else: looks stay on HTTP/2", function()
+  needs.block("nginx", it)("are used by nothing else: looks stay on HTTP/2", function()
     local sim = h2.start { speed = 1000 }
     local client = helper.client(sim)
     finally(function()
@@ -177,7 +178,7 @@ describe("connections of orders", function()
   end)
 
   -- The order's connection is the first to its host, and is in use when another one turns out to carry HTTP/2.
-  it("are shared with nobody while an answer is due", function()
+  needs.block("nginx", it)("are shared with nobody while an answer is due", function()
     local sim = h2.start { speed = 1000, script = { { on = "extend", delay = 0.5 } } }
     local client = helper.client(sim)
     finally(function()
@@ -196,7 +197,7 @@ describe("connections of orders", function()
     end
   end)
 
-  it("need HTTP/1.1: a server without it is told of, and nothing is sent", function()
+  needs.block("nghttpd", it)("need HTTP/1.1: a server without it is told of, and nothing is sent", function()
     local folder = helper.folder()
     local port = nginx.free_port()
     os.execute("sh spec/support/certificates.sh " .. folder)

@@ -3,6 +3,7 @@
 
 local core = require "veo.core"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local nginx = require "spec.support.nginx"
 local socket = require "socket"
 local veo = require "veo"
@@ -13,7 +14,7 @@ local function resident()
   return tonumber(helper.read("/proc/self/statm"):match "^%d+ (%d+)") * 4096
 end
 
-describe("a step without sleep", function()
+needs.block("nginx", describe)("a step without sleep", function()
   local server, folder, url
 
   setup(function()

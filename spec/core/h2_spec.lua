@@ -4,8 +4,9 @@
 local blob = require "veo.simulator.blob"
 local h2 = require "spec.support.h2"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 
-describe("over HTTP/2", function()
+needs.block("nginx", describe)("over HTTP/2", function()
   local sim, client, folder
 
   setup(function() sim = h2.start { speed = 10000, rate = false } end)

@@ -3,9 +3,10 @@
 local core = require "veo.core"
 local fault = require "spec.support.fault"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local nginx = require "spec.support.nginx"
 
-describe("a download that its reader holds back", function()
+needs.block("nginx", describe)("a download that its reader holds back", function()
   it("is not cut because looks on its connection meet no answer", function()
     local bytes = 40 * 1024 * 1024 -- more than the 32 MiB that libcurl takes in for a stream which is paused
     local folder, port = helper.folder(), nginx.free_port()

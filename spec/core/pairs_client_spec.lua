@@ -4,11 +4,12 @@
 local content = require "spec.support.faults.content"
 local ends = require "spec.support.pairs.ends"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local worlds = require "spec.support.pairs.world"
 
 local FILES = 10
 
-describe("one client:", function()
+needs.block("nginx", describe)("one client:", function()
   local world, client
 
   setup(function()

@@ -4,6 +4,7 @@
 
 local child = require "spec.support.pairs.child"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local worlds = require "spec.support.pairs.world"
 
 local thin = os.getenv "VEO_PAIRS"
@@ -13,7 +14,7 @@ local THINNER = thin == "thin" and 13 or tonumber(thin or 1)
 -- one or two of 713 end the process, those of curl_easy_pause.
 local STEP = { http = 2, tls = 7, h2 = 1 }
 
-describe("a libcurl that fails:", function()
+needs.block("nginx", describe)("a libcurl that fails:", function()
   local world, library
 
   setup(function()

@@ -7,6 +7,7 @@ local driver = require "spec.support.pairs.driver"
 local ends = require "spec.support.pairs.ends"
 local kinds = require "spec.support.pairs.kinds"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local reports = require "spec.support.pairs.report"
 local rows = require "spec.support.pairs.rows"
 local worlds = require "spec.support.pairs.world"
@@ -15,7 +16,7 @@ local LANES = 16
 local thin = os.getenv "VEO_PAIRS"
 local keep = thin == "thin" and 13 or tonumber(thin or 1)
 
-describe("an exchange after", function()
+needs.block("nginx", describe)("an exchange after", function()
   local world, report
 
   setup(function()

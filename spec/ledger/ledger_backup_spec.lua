@@ -2,6 +2,7 @@
 
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 
@@ -50,7 +51,7 @@ describe("a backup", function()
     client:close()
   end)
 
-  it("of a PostgreSQL ledger by pg_dump holds every order up to it", function()
+  needs.block("postgresql", it)("of a PostgreSQL ledger by pg_dump holds every order up to it", function()
     server = postgres.start()
     ledgers.query(server.uri, "CREATE DATABASE renders")
     ledgers.query(server.uri, "CREATE DATABASE restored")

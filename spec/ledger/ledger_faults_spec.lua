@@ -3,6 +3,7 @@
 
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local simulator = require "veo.simulator"
 
 describe("a ledger in trouble", function()
@@ -90,7 +91,7 @@ describe("a ledger in trouble", function()
     assert.equal("600\n600\n600\n", helper.output(run:format(package.path, helper.cpath(), helper.lua(), folder)))
   end)
 
-  describe("on a full disk", function()
+  needs.block("root", describe)("on a full disk", function()
     it("that cannot even be made", function()
       mount "64k"
       fill()
@@ -158,7 +159,7 @@ describe("a ledger in trouble", function()
     end)
   end)
 
-  describe("on a read-only disk", function()
+  needs.block("root", describe)("on a read-only disk", function()
     it("that is not there yet", function()
       mount "512k"
       helper.output("mount -o remount,ro " .. folder)

@@ -3,6 +3,7 @@
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local modules = require "veo.ledger"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local processes = require "veo.ledger.process"
 local simulator = require "veo.simulator"
@@ -160,7 +161,7 @@ describe("a fleet on SQLite", function()
   suite(function() return helper.folder() .. "/renders.db" end)
 end)
 
-describe("a fleet on PostgreSQL", function()
+needs.block("postgresql", describe)("a fleet on PostgreSQL", function()
   suite(fresh)
 
   -- Another process's order that takes its time.

@@ -3,6 +3,7 @@
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local modules = require "veo.ledger"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 local unpack = table.unpack or unpack -- luacheck: ignore
@@ -212,6 +213,6 @@ describe("reading a ledger on SQLite", function()
   suite(function() return helper.folder() .. "/renders.db" end)
 end)
 
-describe("reading a ledger on PostgreSQL", function()
+needs.block("postgresql", describe)("reading a ledger on PostgreSQL", function()
   suite(function() return ledgers.fresh(server) end)
 end)

@@ -2,11 +2,12 @@
 
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local schema = require "veo.ledger.schema"
 local simulator = require "veo.simulator"
 
-describe("a ledger on PostgreSQL", function()
+needs.block("postgresql", describe)("a ledger on PostgreSQL", function()
   local sim, server
   setup(function()
     sim = simulator.start { speed = 10000, rate = false }

@@ -2,6 +2,7 @@
 
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 
@@ -168,6 +169,6 @@ describe("pruning a ledger on SQLite", function()
   suite(function() return helper.folder() .. "/renders.db" end)
 end)
 
-describe("pruning a ledger on PostgreSQL", function()
+needs.block("postgresql", describe)("pruning a ledger on PostgreSQL", function()
   suite(function() return ledgers.fresh(server) end)
 end)

@@ -2,6 +2,7 @@
 
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local schema = require "veo.ledger.schema"
 local simulator = require "veo.simulator"
@@ -120,7 +121,7 @@ describe("a ledger of an earlier lua-veo", function()
     suite(function() return sim end, function() return helper.folder() .. "/renders.db" end)
   end)
 
-  describe("on PostgreSQL", function()
+  needs.block("postgresql", describe)("on PostgreSQL", function()
     local server
     setup(function() server = postgres.start() end)
     teardown(function() server:stop() end)

@@ -4,6 +4,7 @@
 local errors = require "veo.errors"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 
@@ -74,6 +75,7 @@ describe("an order sent again after its answer was lost", function()
   end
 
   for kind, place_of in pairs(places) do
+    local it = needs.block(kind, it)
     for code, class in pairs(kind == "sqlite" and REFUSALS or { [402] = REFUSALS[402], [429] = REFUSALS[429] }) do
       it("keeps key, price and row when the service then says " .. code .. ", on " .. kind, function()
         local place = place_of()

@@ -2,6 +2,7 @@
 
 local h2 = require "spec.support.h2"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local simulators = require "veo.simulator"
 
 -- `make test-h2` has but one.
@@ -71,7 +72,7 @@ describe("descriptors", function()
   end)
 
   for transport, start in pairs(TRANSPORTS) do
-    describe("that are few, over " .. transport, function()
+    needs.block(transport == "HTTP/2" and "nginx", describe)("that are few, over " .. transport, function()
       local sim
 
       setup(function() sim = start { speed = 1000, rate = false, credits = 100000 } end)
@@ -140,7 +141,7 @@ describe("descriptors", function()
   end
 
   -- One is enough for the connection, and for nothing beside it.
-  it("that certificates could not be read with cost no order", function()
+  needs.block("nginx", it)("that certificates could not be read with cost no order", function()
     local sim = h2.start { speed = 1000, rate = false }
     finally(function() sim:stop() end)
     helper.output(("cd %s; mkdir authorities; cp %s authorities/$(openssl x509 -hash -noout -in %s).0"):format(folder,

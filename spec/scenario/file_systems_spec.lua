@@ -87,7 +87,7 @@ describe("saving on a file system", function()
     after_each(function() if disk then os.execute("umount " .. disk) end end)
 
     it("said at the start where the length is known", function()
-      if not disk then return pending "needs the right to mount" end
+      if not disk then return pending "needs the right to mount (sudo make test-full)" end
       local lines = save("", disk, url(), url(500000), "function:" .. url())
       assert.matches("^io 1 .*the file does not fit: No space left on device", lines[1])
       assert.same({ "saved 500000", "saved " .. SIZE }, { lines[2], lines[3] })
@@ -95,13 +95,13 @@ describe("saving on a file system", function()
     end)
 
     it("of the rest alone where a part is there", function()
-      if not disk then return pending "needs the right to mount" end
+      if not disk then return pending "needs the right to mount (sudo make test-full)" end
       sim:script { { on = "media", cut = 600000, times = 1 } }
       assert.equal("saved 900000", save("", disk, url(900000))[1])
     end)
 
     it("said when it is met where no length is known", function()
-      if not disk then return pending "needs the right to mount" end
+      if not disk then return pending "needs the right to mount (sudo make test-full)" end
       sim:script { { on = "media", chunked = true } }
       assert.matches("^io 1 .*writing the file: No space left on device", save("", disk, url())[1])
       assert.is_nil(helper.read(disk .. "/1.mp4"))

@@ -5,6 +5,7 @@ local canonical = require "veo.util.canonical_json"
 local cjson = require "cjson"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 local texts = require "veo.util.text"
@@ -92,6 +93,7 @@ describe("a task's id", function()
   end
 
   for kind, place_of in pairs(places) do
+    local it = needs.block(kind, it)
     it("is kept, found, listed, resumed and joined, on " .. kind, function()
       use "plain"
       place = place_of()

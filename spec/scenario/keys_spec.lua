@@ -3,6 +3,7 @@
 
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 
@@ -58,7 +59,7 @@ describe("the key of an order", function()
 
   for kind, place_of in pairs(places) do
     local function case(name, fn)
-      it(name .. ", on " .. kind, function()
+      needs.block(kind, it)(name .. ", on " .. kind, function()
         place = place_of()
         fn(new())
       end)

@@ -3,6 +3,7 @@
 
 local h2 = require "spec.support.h2"
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local simulator = require "veo.simulator"
 
 local XML = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>%s</Code><Message>%s</Message></Error>'
@@ -15,7 +16,7 @@ local DEAD = {
 local OTHER = { ["a page"] = "<!DOCTYPE html><p>Welcome to the hotel's network", JSON = '{"data":null}' }
 
 for name, start in pairs { ["plain HTTP"] = simulator.start, ["TLS and HTTP/2"] = h2.start } do
-  describe("links over " .. name .. ":", function()
+  needs.block(name == "TLS and HTTP/2" and "nginx", describe)("links over " .. name .. ":", function()
     local sim, client, folder, path
 
     setup(function() sim = start { speed = 10000, rate = false } end)

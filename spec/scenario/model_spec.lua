@@ -5,6 +5,7 @@
 --   VEO_MODEL_SEED=N        the first seed, to play a failed run again
 --   VEO_MODEL_HISTORIES=N   how many there are on each database; with VEO_PAIRS=thin there are few
 local draw = require "spec.model.draw"
+local needs = require "spec.support.needs"
 local play = require "spec.model.play"
 local shrink = require "spec.model.shrink"
 local worlds = require "spec.model.world"
@@ -19,7 +20,7 @@ describe("the model of the money", function()
 
   for _, one in ipairs { { "sqlite", 75 }, { "postgresql", 25 } } do
     local kind, count = one[1], HISTORIES or one[2]
-    it(("holds through %d histories on %s"):format(count, kind), function()
+    needs.block(kind, it)(("holds through %d histories on %s"):format(count, kind), function()
       world = worlds.new(kind)
       local function play_one(history) return play.play(world, history) end
       for n = 0, count - 1 do
@@ -30,7 +31,7 @@ describe("the model of the money", function()
           error(("VEO_MODEL_SEED=%d, %s\n%s\n%s"):format(history.seed, problem, last, shrink.source(shortest)), 0)
         end
       end
-      if not world.namespaces then pending "no PID namespaces here: all processes were in one" end
+      if not world.namespaces then pending(needs.lacks "namespaces") end
     end)
   end
 end)

@@ -2,17 +2,13 @@
 -- that collects goes on from the spool.
 
 local helper = require "spec.support.helper"
+local needs = require "spec.support.needs"
 local nginx = require "spec.support.nginx"
 local simulator = require "veo.simulator"
 
 local KEY = "whsec-42"
-local MODULE = "/usr/lib/nginx/modules/ngx_http_lua_module.so"
 
-local function has_nginx()
-  return helper.output "command -v nginx" ~= "" and io.open(MODULE, "rb") ~= nil
-end
-
-describe("examples/nginx", function()
+needs.block("nginx_lua", describe)("examples/nginx", function()
   local sim, dir, url, server
 
   -- The example as it stands, but for its port and the place of the modules.
@@ -38,7 +34,6 @@ describe("examples/nginx", function()
   end
 
   setup(function()
-    if not has_nginx() then return end
     sim = simulator.start { speed = 1000, rate = false, webhook_key = KEY }
     start()
   end)
@@ -48,14 +43,12 @@ describe("examples/nginx", function()
     helper.sweep()
   end)
   before_each(function()
-    if not server then return end
     sim:reset()
     os.execute("rm -f " .. dir .. "/spool/* " .. dir .. "/videos/*")
   end)
 
   local function they(name, fn)
     it(name, function()
-      if not server then return pending "needs nginx and libnginx-mod-http-lua" end
       fn()
     end)
   end

@@ -5,13 +5,14 @@ local fault = require "spec.support.fault"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local lines = require "spec.support.line"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 
 -- How long there is no connection: many tries, were each an attempt.
 local OUTAGE = 0.7
 
-describe("an outage", function()
+needs.block("nginx", describe)("an outage", function()
   local sim, line, client, server
 
   setup(function()
@@ -89,7 +90,7 @@ describe("an outage", function()
     end)
 
     for _, kind in ipairs { "sqlite", "postgresql" } do
-      it("ends none with a ledger, whose shared window counts what was sent: " .. kind, function()
+      needs.block(kind, it)("ends none with a ledger, whose shared window counts what was sent: " .. kind, function()
         local place = helper.folder() .. "/renders.db"
         if kind == "postgresql" then
           server = server or postgres.start()

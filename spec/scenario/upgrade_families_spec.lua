@@ -3,6 +3,7 @@
 local canonical = require "veo.util.canonical_json"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 local postgres = require "spec.support.postgres"
 local simulator = require "veo.simulator"
 
@@ -272,7 +273,7 @@ describe("an upgrade over both families", function()
     suite(function() return sim end, function() return helper.folder() .. "/l.db" end)
   end)
 
-  describe("with PostgreSQL:", function()
+  needs.block("postgresql", describe)("with PostgreSQL:", function()
     local server, used
     setup(function() server, used = postgres.start(), false end)
     teardown(function() server:stop() end)

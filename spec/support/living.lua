@@ -2,6 +2,7 @@
 --- hides, a wall clock that is off.
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
+local needs = require "spec.support.needs"
 
 local M = {}
 
@@ -28,7 +29,7 @@ M.places = {
 ---Nil, or why this machine cannot run a command there.
 function M.obstacle(place)
   if place.clock and not helper.read(CLOCK) then return "needs " .. CLOCK end
-  return not works("unset LD_PRELOAD; " .. place.before) and "needs the right to: " .. place.before or nil
+  return not works("unset LD_PRELOAD; " .. place.before) and (needs.lacks "root" or "needs " .. place.before) or nil
 end
 
 local PRELUDE = [[
