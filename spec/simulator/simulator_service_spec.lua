@@ -340,7 +340,7 @@ describe("simulator, the whole service", function()
 
   describe("in the foreground", function()
     it("prints where it listens, as lines that a shell can evaluate", function()
-      local pipe = io.popen("lua5.4 lua/veo/simulator/main.lua --speed 10 --port 0 --rate false & echo $!; wait")
+      local pipe = io.popen("echo $$; exec lua5.4 lua/veo/simulator/main.lua --speed 10 --port 0 --rate false")
       local pid, text = pipe:read("*l"), ""
       for _ = 1, 6 do text = text .. (pipe:read("*l") or "") .. "\n" end
       os.execute("kill " .. pid)
