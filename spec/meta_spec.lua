@@ -325,7 +325,7 @@ describe("the types declare", function()
       local wait_info
       local status = assert(task:wait { on_progress = function(_, info) wait_info = info end })
       assert_declared("veo.Status", status, "lua/veo/wire src")
-      assert_declared("veo.WaitInfo", wait_info, "lua/veo/task/wait.lua")
+      assert_declared("veo.WaitInfo", wait_info, "lua/veo/task/watch.lua")
       local progress
       local file = assert(status:save(helper.folder() .. "/x.mp4", { download = { on_progress = function(_, _, info)
         progress = info

@@ -129,15 +129,6 @@ local function judge_error(ctx, watch, err)
   return nil, look_later(ctx, watch, err.retry_after)
 end
 
----@class veo.WaitInfo
----@field elapsed number       seconds
----@field looks integer
----@field next number|nil      seconds until the next look
----@field stretched boolean|nil  the rate of looks makes it later than the interval would
----@field offline number|nil   seconds without an answer; the status is the last one, its state `unknown` before the first
----@field message string|nil   says so
----@field err veo.Error|nil    of the last look
-
 -- on_progress is told of each look that brought a state, and of each one that brought no answer; before the first
 -- answer the state is unknown.
 local function tell(ctx, watch, status, err, over)
