@@ -37,7 +37,7 @@ describe("extend_and_save", function()
   end)
 
   it("keeps its name when its client closes midway, as when it is killed", function()
-    sim:script { { on = "status", not_ready = true, times = 1000 } }
+    sim:script { { on = "status", not_ready = 400, times = 1000 } }
     local job = client:spawn(client.extend_and_save, client, shot(), path)
     helper.step_until(client, function()
       local row = client:tasks()[1]
