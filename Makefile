@@ -18,6 +18,7 @@
 #   make check-threads   THREAD_SPECS under ThreadSanitizer
 #   make check-collector COLLECTOR_SPECS with a collector that never rests, then with the generational one of 5.4
 #   make bench           spec/bench (BENCH_ARGS='--runs 3 --only status')
+#   make pictures        the README's pictures, from real runs (tmux, LÖVE, Xvfb, ffmpeg)
 #   make crash           spec/crash: hundreds of kills over the ledger, on SQLite and PostgreSQL (some ten minutes)
 #   make model           spec/model: random histories of the money, checked after each step (MODEL_ARGS)
 #   make man             the command's manual page, into build/<version>/veo.1
@@ -366,6 +367,13 @@ test-hosts: hosts-deps
 bench: bench-deps
 	@$(MAKE) --no-print-directory build $(BUILD)/native.so
 	@if [ -x spec/bench/run ]; then $(RUN) spec/bench/run $(BENCH_ARGS); else echo "spec/bench/run is not here yet"; exit 1; fi
+
+# The README's pictures, from real runs.
+.PHONY: pictures
+pictures:
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory build LUA_VERSION=jit
+	@$(RUN) sh spec/pictures/run
 
 # ---- checking --------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ describe("the layout", function()
 
   it("has nothing at the top but what the design names", function()
     local allowed = { Makefile = true, src = true, lua = true, rockspec = true, spec = true, examples = true,
-      ["README.md"] = true, LICENSE = true, ["CHANGELOG.md"] = true }
+      ["README.md"] = true, LICENSE = true, docs = true, ["CHANGELOG.md"] = true }
     for _, path in ipairs(lines_of "git ls-files 2>/dev/null") do
       local top = path:match("^[^/]+")
       assert.is_true(allowed[top] or top:sub(1, 1) == ".", "not in the design: " .. top)
