@@ -1,15 +1,26 @@
---- The README tells the truth: every error code, option and method stands in it, and its Lua parses.
+--- The README tells the truth: every error code, option and method stands in it, what it and docs/ name exists, and
+--- each of their blocks runs.
 
 local errors = require "veo.errors"
 local helper = require "spec.support.helper"
 local options = require "veo.client.options"
+local pages = require "spec.support.pages"
 local simulators = require "veo.simulator"
 local veo = require "veo"
 
-local load = loadstring or load -- luacheck: ignore
+-- What a page's blocks have saved when all have run.
+local SAVED = {
+  ["README.md"] = "boat night storm dawn turn long off off-night off-night-1080p",
+  ["docs/downloads.md"] = "pieces",
+  ["docs/hosts.md"] = "turn",
+  ["docs/ledger.md"] = "renders/shot-12 long hop1 hop2",
+  ["docs/service.md"] = "boat-1080p boat-4k",
+  ["docs/simulator.md"] = "tested",
+}
 
 describe("the README", function()
-  local text = helper.read "README.md"
+  local text, shown = helper.read "README.md", {}
+  for _, name in ipairs(pages.names()) do shown[name] = helper.read(name) end
 
   it("names every error code, as the table has it", function()
     for code, class in pairs(errors.codes) do
@@ -35,11 +46,29 @@ describe("the README", function()
     end
   end)
 
+  it("names every parameter of an order, its known values, and the prices", function()
+    local operations = require("veo.wire.veo").operations
+    for _, operation in ipairs { "extend", "generate" } do
+      for _, field in ipairs(operations[operation].fields) do
+        assert.is_truthy(text:find("`" .. field.name .. "`", 1, true), field.name)
+        for _, value in ipairs(field.known or {}) do
+          assert.is_truthy(text:find("%f[%w]" .. value .. "%f[%W]"), field.name .. ": " .. value)
+        end
+      end
+    end
+    for model, price in pairs(veo.prices.extend) do
+      assert.is_truthy(model == "default" or text:find(price .. " %(`" .. model .. "`%)")
+        or text:find(price .. " credits (`" .. model .. "`)", 1, true), model)
+    end
+    assert.is_truthy(text:find(veo.prices.as_of, 1, true))
+  end)
+
   it("names every method of the client", function()
     local client = veo.new { api_key = "not-a-real-key" }
     for name, value in pairs(getmetatable(client).__index) do
       if type(value) == "function" and name:sub(1, 1) ~= "_" then
-        assert.is_truthy(text:find("[^%w_]" .. name .. "[^%w_]"), "not in the README: " .. name)
+        local word = "%f[%w_]" .. name .. "%f[^%w_]"
+        assert.is_truthy(text:find(word) or shown["docs/upgrading.md"]:find(word), "not in the README: " .. name)
       end
     end
     client:close()
@@ -48,7 +77,8 @@ describe("the README", function()
   it("says what each old name says", function()
     local client = veo.new { api_key = "not-a-real-key" }
     local methods, count = getmetatable(client).__index, 0
-    for name, said in text:gmatch "\n| `client:([%w_]+)%([^|]*%)` | (is gone: [^|]*) |" do
+    local old = shown["docs/upgrading.md"]
+    for name, said in old:gmatch "\n| `client:([%w_]+)%([^|]*%)` | (is gone: [^|]*) |" do
       count = count + 1
       local ok, message = pcall(methods[name], client)
       assert.is_false(ok)
@@ -56,14 +86,17 @@ describe("the README", function()
     end
     client:close()
     assert.equal(8, count)
-    assert.is_truthy(text:find(select(2, pcall(require, "veo.money")):match "veo.money: (.*)$", 1, true))
+    assert.is_truthy(old:find(select(2, pcall(require, "veo.money")):match "veo.money: (.*)$", 1, true))
   end)
 
   -- What may be nil stands in assert(…), or is one call; and no old name is left.
   it("and the examples show no call that breaks at the first error", function()
-    local shown = { README = text:gsub("### Names of earlier versions.-\n## ", "") }
-    for name in helper.output("find examples -name '*.lua'"):gmatch "%S+" do shown[name] = helper.read(name) end
-    for name, code in pairs(shown) do
+    local read = {}
+    for name, page in pairs(shown) do
+      if name ~= "CHANGELOG.md" and name ~= "docs/upgrading.md" then read[name] = page end
+    end
+    for name in helper.output("find examples -name '*.lua'"):gmatch "%S+" do read[name] = helper.read(name) end
+    for name, code in pairs(read) do
       for _, call in ipairs { "extend", "generate", "wait", "save", "upgrade", "status", "download", "chain" } do
         for _, arguments in ipairs { "%b()", "%s*%b{}", '%s*%b""' } do
           assert.is_nil(code:match("[:.]" .. call .. arguments .. ":%w+"), name)
@@ -77,48 +110,170 @@ describe("the README", function()
   end)
 
   it("names only files that are there", function()
-    for path in text:gmatch("%f[%w](examples/[%w_/.]*[%w])") do
-      assert.is_truthy(require("veo.core").kind(path), path)
-    end
-    for name in text:gmatch("`([%w_]+_spec)`") do
-      assert.matches("%S", helper.output("find spec -name " .. name .. ".lua"), name)
+    local specs = helper.output "find spec -name '*_spec.lua'"
+    for name, page in pairs(shown) do
+      if name ~= "CHANGELOG.md" then
+        for path in page:gmatch "%f[%w](examples/[%w_/.]*[%w])" do
+          assert.is_truthy(require("veo.core").kind(path), name .. ": " .. path)
+        end
+        for path in page:gmatch "`(spec/[%w_/]+%.lua)" do
+          assert.is_truthy(require("veo.core").kind(path), name .. ": " .. path)
+        end
+        for spec in page:gmatch "`([%w_]+_spec)`" do
+          assert.is_truthy(specs:find("/" .. spec .. ".lua", 1, true), name .. ": " .. spec)
+        end
+      end
     end
   end)
 
-  it("begins with jobs that save their videos", function()
-    local sim, new, folder = simulators.start { speed = 3000, rate = false }, veo.new, nil
+  it("takes five minutes before its reference", function()
+    local front = text:match "^(.-)\n## Reference\n"
+    local _, words = front:gsub("%S+", "")
+    assert.is_true(words <= 1500, words .. " words before the reference")
+    assert.is_truthy(front:find "\n%*%*Contents%*%*\n")
+    for _, block in ipairs(pages.blocks(front)) do
+      local lines = select(2, ("\n" .. block.code):gsub("\n%s*[^%s-]", ""))
+      assert.is_true(lines <= 10, lines .. " lines:\n" .. block.code)
+    end
+  end)
+
+  it("and its pages have links and pictures that lead somewhere", function()
+    local count = 0
+    for name, page in pairs(shown) do
+      local folder = name:match "^(.*/)" or ""
+      for target in pages.prose(page):gmatch "%]%(([^)%s]+)%)" do
+        local path, anchor = target:match "^([^#]*)#?(.*)$"
+        if not path:find "^https://" then
+          local there = path == "" and page or helper.read((folder .. path):gsub("[^/]+/%.%./", ""))
+          assert.is_truthy(there, name .. ": " .. target)
+          assert.is_true(anchor == "" or pages.anchors(there)[anchor] ~= nil, name .. ": " .. target)
+          count = count + 1
+        end
+      end
+    end
+    assert.is_true(count > 50)
+  end)
+
+  it("links every page of docs/", function()
+    for name in pairs(shown) do
+      assert.is_truthy(name == "README.md" or text:find("](" .. name, 1, true), name)
+    end
+  end)
+
+  it("has small pictures", function()
+    local bytes = 0
+    for path in text:gmatch "!%[[^%]]+%]%(([^)]+)%)" do
+      local content = helper.read(path)
+      assert.is_true(#content > 2000, path .. " shows nothing")
+      bytes = bytes + #content
+    end
+    assert.is_true(bytes > 0 and bytes <= 200 * 1024, bytes .. " bytes of pictures")
+  end)
+
+  it("and its pages name only functions that exist", function()
+    local client = veo.new { api_key = "not-a-real-key" }
+    local sim = simulators.start {}
     finally(function()
-      veo.new = new
+      client:close()
+      sim:stop()
+    end)
+    local objects = { veo = veo, client = client, task = client:task "t", status = client:task "t", sim = sim,
+      job = client:spawn(function() end), ["client.loop"] = client.loop }
+    local count = 0
+    for name, page in pairs(shown) do
+      if name ~= "docs/upgrading.md" and name ~= "CHANGELOG.md" then
+        for object, member in page:gmatch "%f[%w_.]([%l.]+)[.:]([%a_]+)%s*[%({]" do
+          if objects[object] then
+            assert.is_truthy(objects[object][member], name .. ": " .. object .. ":" .. member)
+            count = count + 1
+          end
+        end
+      end
+    end
+    assert.is_true(count > 100)
+  end)
+
+  it("and its pages name only commands and options of the command that exist", function()
+    local parser = helper.read "lua/veo/cli/parser.lua"
+    for name, page in pairs(shown) do
+      for quoted in page:gmatch "`(veo %l[^`\n]*)`" do
+        assert.is_truthy(parser:find('"' .. quoted:match "^veo (%l+)" .. '"', 1, true), name .. ": " .. quoted)
+        for option in quoted:gmatch " (%-%-%l[%l-]*)" do
+          assert.is_truthy(option == "--help" or parser:find(option, 1, true), name .. ": " .. quoted)
+        end
+      end
+    end
+  end)
+
+  it("and its pages name only options that exist", function()
+    local known = { already = true, ambiguous = true, pause = true, every = true }
+    local function learn(kinds)
+      for name, value in pairs(kinds) do
+        known[name] = true
+        if type(value) == "table" and not value.test then learn(value) end
+      end
+    end
+    learn(options)
+    learn(require("veo.policy.retry").defaults)
+    learn(require("veo.simulator.effects").known)
+    for word in ("open as_of day client extend generate url new_model"):gmatch "%S+" do known[word] = true end
+    for name, page in pairs(shown) do
+      for quoted in (name == "CHANGELOG.md" and "" or pages.prose(page)):gmatch "`([^`\n]+)`" do
+        for option in quoted:gmatch "%f[%w_.]([%l_]+) = " do
+          assert.is_true(known[option] ~= nil, name .. ": " .. quoted)
+        end
+      end
+    end
+  end)
+
+  it("tells callbacks apart as its page says", function()
+    local sim = simulators.start { speed = 3000, webhook_key = "whsec-example" }
+    local reader = pages.reader(sim)
+    finally(function()
       sim:stop()
       helper.sweep()
     end)
-    local function quick(given)
-      veo.new = new
-      return helper.client(sim, { ledger = folder .. "/" .. given.ledger, upgrade = { interval = 0.02 } })
-    end
-    local function run(code)
-      folder, veo.new = helper.folder(), quick
-      code = "local print = function() end " .. code:gsub('"([%w-]+%.mp4)"', '"' .. folder .. '/%1"')
-      assert(load(code))()
-      return helper.list(folder)
-    end
-    local blocks = text:gmatch "```lua\n(.-)```"
-    local whole, steps = blocks(), blocks()
-    sim:add { taskId = whole:match '"(veo_task_%w+)"' }
-    assert.same({ "boat.mp4", "renders.db" }, run(whole .. "client:close()"))
-    local names = run(whole:gsub("local file.*", "") .. steps .. "client:close()")
-    assert.same({ "boat.mp4", "night-1080p.mp4", "night.mp4", "renders.db" }, names)
-    for i = 1, 3 do assert.equal("ftyp", assert(helper.boxes(helper.read(folder .. "/" .. names[i])))[1]) end
+    for _, block in ipairs(pages.blocks(shown["docs/callbacks.md"])) do reader:type(block) end
+    reader.program = reader.program .. ([[
+      local now = os.time()
+      local signed = { ["X-Webhook-Timestamp"] = tostring(now),
+        ["X-Webhook-Signature"] = require("veo.simulator.callbacks").signature("whsec-example", "%s", now) }
+      local body = '{"code":200,"data":{"taskId":"%s"}}'
+      assert(handle(signed, body, "/veo") == 200)
+      assert(handle({}, body, "/veo") == 401)]]):format(sim.source, sim.source)
+    reader:flush()
   end)
 
-  it("holds Lua that parses", function()
-    local count = 0
-    for shown in text:gmatch("```lua\n(.-)```") do
-      count = count + 1
-      local code = shown:gsub("…", "nil --[[…]]")
-      local ok, problem = load("return function(...) " .. code .. "\nend")
-      assert.is_truthy(ok, tostring(problem) .. "\n" .. code)
+  -- A page is a session: what one block leaves behind, the next one finds.
+  for _, name in ipairs(pages.names()) do
+    local blocks = pages.blocks(helper.read(name))
+    if #blocks > 0 then
+      it("runs every block of " .. name, function()
+        local sim, typed = simulators.start { speed = 3000, rate = false }, {}
+        local reader = pages.reader(sim)
+        finally(function()
+          sim:stop()
+          helper.sweep()
+        end)
+        helper.write(reader.folder .. "/boat.png", "\137PNG\r\n\26\n")
+        for _, block in ipairs(blocks) do
+          assert.is_true(block.kind == "lua" or block.kind == "sh", "a block of an unknown kind: " .. block.kind)
+          -- Installing is the same whatever Lua runs the specs; only 5.4 is sure to have its headers here.
+          local builds = block.kind == "sh" and block.code:find "%f[%a]make%f[%A]"
+          if _VERSION == "Lua 5.4" or not builds then reader:type(block) end
+          typed[#typed + 1] = block.kind == "sh" and block.code or nil
+        end
+        reader:flush()
+        for _, block in ipairs(blocks) do -- a file that nothing runs would be a block that does not run
+          local called = block.name and (block.name:match "^(.*)/main.lua$" or block.name)
+          assert.is_true(not called or table.concat(typed, "\n"):find(called, 1, true) ~= nil, called)
+        end
+        for file in (SAVED[name] or ""):gmatch "%S+" do
+          local content = helper.read(reader.folder .. "/" .. file .. ".mp4")
+          assert.equal("ftyp", content and assert(helper.boxes(content))[1], file)
+        end
+        assert.is_true(helper.read(reader.folder .. "/demo.mp4") ~= nil or name ~= "README.md" or _VERSION ~= "Lua 5.4")
+      end)
     end
-    assert.is_true(count > 5)
-  end)
+  end
 end)

@@ -2,6 +2,8 @@
 --- frames of LÖVE are measured. Not part of `make test`: run by `make test-hosts`, which brings the hosts.
 
 local helper = require "spec.support.helper"
+local pages = require "spec.support.pages"
+local simulators = require "veo.simulator"
 
 local root = helper.output "pwd":gsub("%s+$", "")
 local folder
@@ -40,6 +42,22 @@ describe("in a real host", function()
     local picture = helper.read(folder .. "/love.png")
     assert.are.equal("\137PNG\r\n\26\n", picture:sub(1, 8))
     assert.is_true(#picture > 8000, "a picture of " .. #picture .. " bytes shows nothing")
+  end)
+
+  it("LÖVE runs the game of the README", function()
+    if not found "love" then return pending "love is not installed" end
+    local sim = simulators.start { speed = 3000 }
+    finally(function() sim:stop() end)
+    for _, block in ipairs(pages.blocks(helper.read "README.md")) do
+      if block.name == "game/main.lua" then
+        os.execute("mkdir " .. folder .. "/game")
+        helper.write(folder .. "/game/main.lua", block.code)
+      end
+    end
+    local game = ("cd %s && KIE_API_KEY=%s KIE_BASE_URL=%s love game & "):format(folder, sim.api_key, sim.url)
+    local wait = ("for i in $(seq 200); do sleep 0.2; [ -e %s/night.mp4 ] && break; done; "):format(folder)
+    local said = run("jit", 60, screen("sh -c '" .. game .. wait .. "kill $!; wait $!'"))
+    assert_video(folder .. "/night.mp4", said)
   end)
 
   -- Processor time: on a busy machine the clock also measures who else ran. One frame may hold the first handshake.
