@@ -77,6 +77,10 @@ local function executable(path, text)
   os.execute("chmod +x " .. path)
 end
 
+-- What would change what a block does; make hands its own variables down to the make of a block.
+local UNSET = "MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES BUILD CPPFLAGS XDG_STATE_HOME VEO_LEDGER VEO_SIMULATE VEO_LOG "
+  .. "LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4"
+
 local Reader = {}
 Reader.__index = Reader
 
@@ -100,9 +104,9 @@ function M.reader(sim)
   }
   local prefix = {}
   for name, value in pairs(environment) do prefix[#prefix + 1] = ("%s='%s'"):format(name, value) end
-  -- make would hand its own variables down to the make of a block.
-  local command = "cd " .. folder .. " && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u MAKEOVERRIDES -u XDG_STATE_HOME "
-    .. "-u VEO_LEDGER -u VEO_SIMULATE -u LUA_INIT_5_4 -u LUA_PATH_5_4 -u LUA_CPATH_5_4 " .. table.concat(prefix, " ")
+  local unset = ""
+  for name in UNSET:gmatch "%S+" do unset = unset .. " -u " .. name end
+  local command = "cd " .. folder .. " && env" .. unset .. " " .. table.concat(prefix, " ")
   return setmetatable({ folder = folder, key = sim.api_key, command = command, exports = "", program = "" }, Reader)
 end
 
