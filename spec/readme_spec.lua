@@ -265,7 +265,7 @@ describe("the README", function()
         for _, block in ipairs(blocks) do
           assert.is_true(block.kind == "lua" or block.kind == "sh", "a block of an unknown kind: " .. block.kind)
           -- Installing is the same whatever Lua runs the specs; only 5.4 is sure to have its headers here.
-          local builds = block.kind == "sh" and block.code:find "%f[%a]make%f[%A]"
+          local builds = block.kind == "sh" and (block.code:find "%f[%a]make%f[%A]" or block.code:find "%f[%a]cc%f[%A]")
           if _VERSION == "Lua 5.4" or not builds then reader:type(block) end
           typed[#typed + 1] = block.kind == "sh" and block.code or nil
         end
