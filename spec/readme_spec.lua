@@ -10,7 +10,8 @@ local veo = require "veo"
 
 -- What a page's blocks have saved when all have run.
 local SAVED = {
-  ["README.md"] = "boat night storm dawn turn long off off-night off-night-1080p",
+  ["README.md"] = "boat night storm dawn rain fog turn long off off-night off-night-1080p",
+  ["docs/command.md"] = "turned gulls night fog films/storm films/land",
   ["docs/downloads.md"] = "pieces",
   ["docs/hosts.md"] = "turn",
   ["docs/ledger.md"] = "renders/shot-12 long hop1 hop2",
