@@ -44,7 +44,8 @@ describe("the key of an order", function()
   end
   local function lose(more, ...)
     local rule = { on = "extend", close = "unanswered", charge = true, times = 1 }
-    for name, value in pairs(more or {}) do rule[name] = value or nil end
+    for name, value in pairs(more or {}) do rule[name] = value end
+    rule.close = rule.close or nil
     sim:script { rule, ... }
   end
   local function joins(client, taskId, count)
