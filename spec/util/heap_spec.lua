@@ -86,6 +86,20 @@ describe("timers", function()
     assert.is_true(#heap.line < 3000, #heap.line .. " places")
   end)
 
+  it("keeps no place of those that have left behind one that stays", function()
+    local heap, before, stays = heaps.new(), nil, { due = 1 }
+    heap:add(stays)
+    for i = 2, 20000 do
+      local entry = { due = i }
+      heap:add(entry)
+      if before then heap:remove(before) end
+      before = entry
+    end
+    assert.is_true(#heap.line < 3000, #heap.line .. " places")
+    assert.same({ 1, 20000 }, drain(heap))
+    assert.is_nil(stays.at)
+  end)
+
   it("is put in order after an error at any instruction", function()
     local instructions, raised = 0, true
     while raised do

@@ -15,8 +15,8 @@ local MANY = 1000
 
 function M.new()
   -- The heap is the table itself, up to `size`. The line goes from `head` to `tail`, and false stands where an entry was
-  -- taken out, but neither first nor last; `last` is when its last one is due.
-  return setmetatable({ size = 0, line = {}, head = 1, tail = 0, last = -huge }, M)
+  -- taken out, but neither first nor last; `count` is how many stand there, `last` when its last one is due.
+  return setmetatable({ size = 0, line = {}, head = 1, tail = 0, count = 0, last = -huge }, M)
 end
 
 local function rise(heap, entry, at)
@@ -43,7 +43,8 @@ local function sink(heap, entry, at, size)
   heap[at], entry.at = entry, at
 end
 
--- Under a constant load a line is never empty: it is made anew when most of it is behind its head.
+-- Under a constant load a line is never empty, and its first one may stay for a day while others come and go: it is made
+-- anew when most of its places are left.
 local function close_up(heap)
   local line, count = {}, 0
   for at = heap.head, heap.tail do
@@ -58,21 +59,21 @@ end
 
 -- Takes an entry out of the line.
 local function leave_line(heap, entry, at)
-  local line, head, tail = heap.line, heap.head, heap.tail
-  line[at], entry.at = false, nil
+  local line, head, tail, count = heap.line, heap.head, heap.tail, heap.count - 1
+  line[at], entry.at, heap.count = false, nil, count
+  if count == 0 then
+    if tail > MANY then heap.line = {} end
+    heap.head, heap.tail, heap.last = 1, 0, -huge
+    return
+  end
   if at == head then
-    repeat head = head + 1 until head > tail or line[head]
+    repeat head = head + 1 until line[head]
     heap.head = head
   elseif at == tail then
     repeat tail = tail - 1 until line[tail]
     heap.tail, heap.last = tail, line[tail].due
   end
-  if head > tail then
-    if tail > MANY then heap.line = {} end
-    heap.head, heap.tail, heap.last = 1, 0, -huge
-  elseif head > MANY and head * 2 > tail then
-    close_up(heap)
-  end
+  if tail > MANY and count * 2 < tail then close_up(heap) end
 end
 
 -- Takes an entry out of the heap.
@@ -95,7 +96,7 @@ function M:add(entry)
   if due >= self.last then
     local at = self.tail + 1
     self.line[at], entry.at = entry, -at
-    self.tail, self.last = at, due
+    self.tail, self.count, self.last = at, self.count + 1, due
   else
     self.size = self.size + 1
     rise(self, entry, self.size)
@@ -128,7 +129,7 @@ function M:mend()
     if type(at) == "number" then entries[at] = entry end
   end
   for at, entry in pairs(self.line) do entries[-at] = entry or nil end
-  self.size, self.line, self.head, self.tail, self.last = 0, {}, 1, 0, -huge
+  self.size, self.line, self.head, self.tail, self.count, self.last = 0, {}, 1, 0, 0, -huge
   for at, entry in pairs(entries) do self[at], entry.at = nil, nil end
   for _, entry in pairs(entries) do
     if not entry.at then self:add(entry) end -- one that was being moved stands there twice
