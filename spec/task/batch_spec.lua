@@ -232,6 +232,29 @@ describe("many at once:", function()
       assert.is_true(os.clock() - began < 2, os.clock() - began) -- seconds of CPU: 0.1, and 2.6 where each went through all
     end)
 
+    it("keeps nothing of a look that timed out in the queue", function()
+      sim:script { { on = "status", hang = true } }
+      client:close()
+      client = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = false }, wait = FAST,
+        max_in_flight = 1 }
+      local function kept()
+        local ids, asked = {}, sim:count "GET"
+        local hanging = client:spawn(function() return client:status "task" end)
+        helper.step_until(client, function() return sim:count "GET" > asked end)
+        for i = 1, 1000 do ids[i] = "task" .. i end
+        for _, _, err in client:wait_each(ids, { limit = 1000, timeout = 0 }) do assert.equal("timeout", err.code) end
+        hanging:cancel()
+        helper.step_until(client, function() return client:step(0) == 0 end)
+        ids = nil -- luacheck: ignore
+        collectgarbage()
+        collectgarbage()
+        return collectgarbage "count"
+      end
+      local once = kept()
+      local more = kept() - once
+      assert.is_true(more < 100, more .. " KiB") -- and 500 where each of them stayed among the calls
+    end)
+
     for _, file in ipairs { "wait_each.lua", "admission.lua", "waiting.lua", "loop.lua" } do
       it("gives each task after an interruption anywhere in " .. file, function()
         local ids = {}

@@ -109,8 +109,9 @@ local function judge(place)
     put_back(run, watch, status, err)
   end
   if whole then
-    if place.why ~= "done" then place = new_place(run, judge, place.n) end -- the queue may still know it
-    place.next, run.free = run.free, place
+    local free = place
+    if place.why ~= "done" then free = new_place(run, judge, place.n) end -- the queue may still know the old one
+    free.next, run.free = run.free, free
     run.looking = run.looking - 1
   else
     mend(run)
