@@ -49,7 +49,7 @@ local SLACK = 30
 -- Failed writes wait for the database to come back; with more than this many it is taken for gone.
 local MAX_PENDING = 100000
 -- After these a commit may have arrived although its answer did not.
-local UNSURE = { lost = true, slow = true, io = true, database = true, bug = true }
+local UNSURE = { lost = true, slow = true, io = true, database = true, bug = true, within = true }
 -- After these the write itself is impossible, now and later.
 local UNWRITABLE = { value = true }
 

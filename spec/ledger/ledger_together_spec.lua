@@ -192,6 +192,22 @@ local function suite(kind, where)
     assert.equal("refused refused refused refused accepted accepted accepted accepted", states())
   end)
 
+  it("are all in the ledger when a finalizer uses that in the middle of their commit", function()
+    new()
+    local jobs, inserted, counting = orders(4), 0, Database.run
+    function Database:run(sql, ...)
+      local changed = counting(self, sql, ...)
+      if not sql:find "^INSERT INTO veo_tasks" then return changed end
+      inserted = inserted + 1
+      if inserted == 3 then jobs[1]:cancel() end -- as a finalizer may, which runs wherever Lua allocates
+      return changed
+    end
+    client:run()
+    for i = 2, 4 do assert(jobs[i]:result()) end
+    assert.equal(3, posts())
+    paid_once(3)
+  end)
+
   it("wait for a lock once", function()
     new { timeout = 60 } -- of which a share is the longest that a transaction takes
     local jobs, tries, transaction = orders(3), 0, Database.transaction

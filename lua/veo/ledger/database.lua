@@ -225,13 +225,21 @@ local function roll_back(db)
   db.inside = false
 end
 
+-- A finalizer runs wherever Lua allocates, and its call of the client may end this transaction in the middle: what follows
+-- would be committed without what was before. PostgreSQL says nothing of a COMMIT outside of one.
+local function check_own(db, own)
+  if db.inside ~= own then error(problem("another call came in the middle of this transaction", "within"), 0) end
+end
+
 local function body(db, fn, begin)
+  local own = {}
   file_watch.same(db)
   if db.guard then db.guard:arm(db.limit) end
   if not db.connection then connect(db) end
-  db.inside = true -- from before it is: an error, as Ctrl-C, may come from anywhere
+  db.inside = own -- from before it is: an error, as Ctrl-C, may come from anywhere
   for _, sql in ipairs(db.engine[begin]) do db:select(sql) end
   local value = fn(db)
+  check_own(db, own)
   db:run("COMMIT")
   db.inside = false
   return value
@@ -247,7 +255,8 @@ local function clean_up(db, connected)
   if db.guard then db.guard:disarm() end
 end
 
----Runs `fn(db)` as one commit. It must not wait, and may run again: once, when the connection turns out to be gone.
+---Runs `fn(db)` as one commit. It must not wait, and may run again: once, when the connection turns out to be gone, or a
+---finalizer's call came in the middle.
 ---@generic T
 ---@param fn fun(db: veo.Database): T
 ---@param kind "reading"|"bulk"|"row"|"bulk_rows"|nil  it only reads: one state of the database, without a lock; or how it begins (engines.lua)
@@ -268,7 +277,8 @@ function Database:transaction(fn, kind)
     if type(value) ~= "table" then value = problem(value, "bug") end
     clean_up(self, connected)
     -- A connection that stood idle may be dead without anybody's fault.
-    if try == 2 or not connected or self.connection or value.cause == "gone" then return nil, value end
+    local died = connected and not self.connection and value.cause ~= "gone"
+    if try == 2 or not died and value.cause ~= "within" then return nil, value end
   end
 end
 
