@@ -208,6 +208,25 @@ local function suite(kind, where)
     paid_once(3)
   end)
 
+  it("end when a finalizer closes their client in the middle of their commit", function()
+    new()
+    local jobs, inserted, counting = orders(4), 0, Database.run
+    function Database:run(sql, ...)
+      local changed = counting(self, sql, ...)
+      if not sql:find "^INSERT INTO veo_tasks" then return changed end
+      inserted = inserted + 1
+      if inserted == 3 then client:close() end
+      return changed
+    end
+    turn()
+    for i = 1, 4 do
+      local _, err = jobs[i]:result()
+      assert.same({ "closed", "no" }, { err.code, err.sent }, tostring(err))
+    end
+    assert.equal(0, posts())
+    assert.is_nil(states():find "intent", states())
+  end)
+
   it("wait for a lock once", function()
     new { timeout = 60 } -- of which a share is the longest that a transaction takes
     local jobs, tries, transaction = orders(3), 0, Database.transaction

@@ -213,6 +213,7 @@ end
 -- Transactions ---------------------------------------------------------------------------------------------------------
 
 local function alive(db)
+  if not db.connection then return false end -- a finalizer has closed the client
   if db.kind == "sqlite" then return true end
   local ok, up = pcall(db.connection.ping, db.connection)
   return ok and up

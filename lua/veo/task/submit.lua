@@ -165,7 +165,8 @@ local function run(call)
   while true do
     local later, why = rate_slots.take(ctx, intent, call.deadline, call.err)
     -- Cancelled while it slept, or after its sleep had ended and before its turn came.
-    if not later or ctx.scheduler:cancelling() then return give_up(intent, stopped(call, why), false) end
+    local how = ctx.scheduler:cancelling()
+    if not later or how then return give_up(intent, stopped(call, why or how), false) end
     call.deadline = later
     local task, err, verdict = attempt(call)
     if task then
