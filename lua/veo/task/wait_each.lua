@@ -31,6 +31,15 @@ local function close(run, watch)
   if before then before.other = watch.other end
 end
 
+-- While a loop waits, its watches count among the client's waits, which share the rate of looks. What was counted of them
+-- is noted, so that an error in between does not slow all others down for good.
+local function recount(run)
+  local counted, live = run.counted, run.live
+  if not counted or counted == live then return end
+  run.counted = live
+  waits.count(run.ctx, live - counted)
+end
+
 -- After an error that came in between: whoever has not ended and is neither looked at nor asleep is looked at now. A place
 -- that is not busy is given up, for the queue may still know it.
 local function mend(run)
@@ -59,6 +68,7 @@ local function mend(run)
       watch = watch.other
     end
   end
+  recount(run)
   run.whole = true
 end
 
@@ -72,7 +82,7 @@ local function put_back(run, watch, done, err)
   run.last = last
   close(run, watch)
   run.live = run.live - 1
-  if run.counted then waits.count(run.ctx, -1) end
+  recount(run)
 end
 
 -- A look that is begun at the deadline still gets a little time.
@@ -191,12 +201,13 @@ end
 -- meanwhile, since nobody learns of a loop that is left early.
 local function wait_for_end(ctx, run)
   local function leave()
-    run.counted, run.waiter, ctx.each[run] = false, nil, nil
-    waits.count(ctx, -run.live)
+    local counted = run.counted or 0
+    run.counted, run.waiter, ctx.each[run] = nil, nil, nil
+    waits.count(ctx, -counted)
   end
-  run.counted, run.waiter, ctx.each[run] = true, {}, true
-  waits.count(ctx, run.live)
   local cleanup = ctx.scheduler:on_drop { drop = leave }
+  run.counted, run.waiter, ctx.each[run] = run.counted or 0, {}, true -- an error may have left some
+  recount(run)
   run.whole = false -- should an error come
   local ok, due = ctx.scheduler:protect(start_looks, ctx, run)
   local why = due -- or what was raised
