@@ -453,7 +453,7 @@ PURE_SPECS := $(call specs,wire% ledger% simulator% errors retry limiter heap op
 	readme budget chain crash duplicate reload resume sandbox settle pairs_libcurl model migration systems file_systems \
 	outage bare_libcurl identity ids keys named jobs_api jobs_orders upgrade_families upgrades generate contract links \
 	looks printed nginx folders part_names http1 meta package)
-MEMORY_SPECS ?= $(filter-out $(PURE_SPECS),$(ALL_SPECS))
+MEMORY_SPECS ?= $(filter-out $(PURE_SPECS) spec/cli/%,$(ALL_SPECS))
 MEMORY_ARGS ?= --exclude-tags=timing
 # Valgrind takes three times as long, and sees what was never written to; so it runs what goes through most of the C.
 VALGRIND_SPECS ?= $(call specs,core% client close coding dead_connections download download_encoding download_resume \

@@ -8,9 +8,11 @@ describe("core.take_signals", function()
   setup(function() folder = helper.folder() end)
   teardown(helper.sweep)
 
+  -- What this process ignores, because a library that it has loaded does, the child does not.
   local function run(script, redirections)
     helper.write(folder .. "/x.lua", 'local core = require "veo.core"\n' .. script)
-    return helper.output(("%s %s/x.lua %s; echo \"exit $?\""):format(helper.lua(), folder, redirections or ""))
+    return helper.output(("env --default-signal %s %s/x.lua %s; echo \"exit $?\""):format(helper.lua(), folder,
+      redirections or ""))
   end
 
   local KILL = 'os.execute("kill -%s " .. core.pid()) '
