@@ -307,6 +307,18 @@ describe("veo batch", function()
     assert.equal(posts + 4, sim:count("POST", helper.EXTEND))
   end)
 
+  they("orders a failed row again under a name that is no other row's key", function()
+    local function row(prompt, key) return ("%s,%s,%s\n"):format(sim.source, prompt, key) end
+    local first = "taskId,prompt,key\n" .. row("[sim:status flag=3 times=1] scene", "scene")
+    helper.write(folder .. "/rows", first)
+    assert.equal(4, (batch("-o", folder .. "/out/{key}.mp4")))
+    helper.write(folder .. "/rows", first .. row("another scene", "scene.2"))
+    local code, out, err = batch("--repeat-failed", "-o", folder .. "/out/{key}.mp4")
+    assert.is_nil(err:find("refused", 1, true), err)
+    assert.equal(3, sim:count("POST", helper.EXTEND))
+    assert.is_truthy(helper.read(folder .. "/out/scene.2.mp4"), code .. out)
+  end)
+
   they("keeps to its credits over all runs, and orders nothing on a dry run", function()
     write_rows(4)
     local code, out, err = batch("--dry-run")

@@ -17,12 +17,13 @@ end
 
 local function cost_of(record) return record and (record.consumed or record.price) or 0 end
 
--- The row's last order. One whose task failed may have been made again, under a key of its own.
+-- The row's last order. One whose task failed may have been made again, under a key that nobody gives: were it "a.2", it
+-- could be another row's.
 local function find(client, row, again)
   local base, n, cost = row.key, 1, 0
   local record, err = standing(client, base)
   while record and record.state == "failed" do
-    local key = ("%s.%d"):format(base, n + 1)
+    local key = ("%s (repeat %d)"):format(base, n)
     local later
     later, err = standing(client, key)
     if later == nil then return nil, err end
