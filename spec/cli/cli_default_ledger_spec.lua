@@ -93,6 +93,23 @@ describe("the veo command's own ledger", function()
     assert.equal(0, sim:count("POST", helper.EXTEND))
   end)
 
+  it("is not passed over behind a link whose end is not there, as when its disk is not mounted", function()
+    if not command.has_ledger() then return pending("no LuaDBI here") end
+    for n, link in ipairs { "/links/1/veo/orders.db", "/links/2/veo", "/links/3" } do
+      link = folder .. "/here" .. link
+      os.execute(("mkdir -p %s && ln -s /nowhere/below %s"):format(link:match("^(.*)/"), link))
+      local code, _, err = veo(order "x", { XDG_STATE_HOME = folder .. "/here/links/" .. n })
+      assert.equal(1, code, err)
+      assert.matches("is a link to nothing", err)
+      assert.matches("%-%-no%-ledger", err)
+    end
+    os.execute(("ln -s loop %s/here/loop"):format(folder))
+    local code, _, err = veo(order "x", { XDG_STATE_HOME = folder .. "/here/loop" })
+    assert.equal(1, code, err)
+    assert.matches("cannot be read", err)
+    assert.equal(0, sim:count("POST", helper.EXTEND))
+  end)
+
   it("of a newer veo is not passed over either", function()
     if not command.has_ledger() then return pending("no LuaDBI here") end
     assert.equal(0, (veo(order "x")))

@@ -10,7 +10,7 @@ local phrases = require "veo.cli.phrases"
 
 local M = {}
 
-local NO_SUCH_FILE, DENIED = 2, 13 -- errno
+local NO_SUCH_FILE, NOT_A_FOLDER = 2, 20 -- errno: with any other one, something may be there
 
 local function environment(name)
   local value = os.getenv(name)
@@ -24,13 +24,24 @@ local function folder()
   return nil, "neither HOME nor XDG_STATE_HOME names a folder"
 end
 
--- Makes it with its folders, for this user alone. Two commands that do so at once make one: nothing is emptied.
-local SCRIPT = "unset KIE_API_KEY KIE_WEBHOOK_KEY VEO_LEDGER; umask 077; mkdir -p %s 2>&1 && { : >> %s; } 2>&1"
+-- Makes it with its folders, for this user alone. Two commands that do so at once make one: nothing is emptied. A link to
+-- nothing may be a ledger's whose disk is not there just now.
+local SCRIPT = [[exec 2>&1
+unset KIE_API_KEY KIE_WEBHOOK_KEY VEO_LEDGER
+umask 077
+where=%s path=%s part=$path
+while [ -n "$part" ]; do
+  [ -L "$part" ] && [ ! -e "$part" ] && printf 'link %%s' "$part" && exit
+  part=${part%%/*}
+done
+mkdir -p "$where" && : >> "$path"]]
 
 local function make(where, path)
   local pipe = io.popen(SCRIPT:format(phrases.quote(where), phrases.quote(path)))
   local said = pipe and pipe:read("*a") or ""
   if pipe then pipe:close() end
+  local link = said:match("^link (.*)")
+  if link then return nil, nil, link .. " is a link to nothing that is there now" end
   local file = io.open(path, "rb")
   if file then file:close() end
   if file then return true end
@@ -38,9 +49,16 @@ local function make(where, path)
 end
 
 local function look(path)
-  local file, _, number = io.open(path, "rb")
+  local file, why, number = io.open(path, "rb")
   if file then file:close() end
-  return file and "there" or number == DENIED and "denied" or number == NO_SUCH_FILE and "absent" or "none"
+  if file then return "there" end
+  if number == NO_SUCH_FILE or number == NOT_A_FOLDER then return "absent" end
+  return "shut", why
+end
+
+local function shut(path, why)
+  return { problem = ("the ledger %s cannot be read (%s), and may know this order: mend that, name another with "
+    .. "--ledger, or do without by --no-ledger"):format(path, why) }
 end
 
 ---@class veo.cli.LedgerPlace
@@ -67,15 +85,14 @@ function M.find(make_it, base, other)
   if not where then return { lacks = why } end
   local path = where .. "/" .. name_for(base)
   if not other and look(path) == "absent" then path = where .. "/orders.db" end
-  local found = look(path)
-  if found == "there" or not make_it and found ~= "denied" then return { path = found == "there" and path or nil } end
-  if found == "denied" then
-    return { problem = ("the ledger %s cannot be read, and may know this order: mend its permissions, name another "
-      .. "with --ledger, or do without by --no-ledger"):format(path) }
-  end
-  local made
-  made, why = make(where, path)
+  local found
+  found, why = look(path)
+  if found == "shut" then return shut(path, why) end
+  if found == "there" or not make_it then return { path = found == "there" and path or nil } end
+  local made, link
+  made, why, link = make(where, path)
   if made then return { path = path, made = true } end
+  if link then return shut(path, link) end
   return { lacks = ("%s cannot be made (%s)"):format(path, why) }
 end
 
