@@ -154,6 +154,20 @@ describe("the veo command's own ledger", function()
     other:stop()
   end)
 
+  it("of another service is one, however the address is spelt", function()
+    if not command.has_ledger() then return pending("no LuaDBI here") end
+    assert.equal(0, (veo(order "x")))
+    local other = simulator.start { speed = 1000, rate = false }
+    local port = other.url:match("%d+$")
+    for _, spelling in ipairs { "http://localhost:%s", "HTTP://LOCALHOST:%s/", "http://localhost:0%s" } do
+      local code, _, err = veo({ "extend", other.source, "x", "--no-wait" },
+        { KIE_BASE_URL = spelling:format(port), KIE_API_KEY = other.api_key })
+      assert.equal(0, code, err)
+    end
+    assert.equal(1, other:count("POST", helper.EXTEND))
+    other:stop()
+  end)
+
   it("is made for no look: wait and download do without", function()
     local code, _, err = veo { "download", sim.source }
     assert.equal(0, code, err)

@@ -4,6 +4,7 @@
 --- A ledger belongs to one service. Where that one has another's orders, as after trying the simulator, this service's
 --- stand beside it, in orders-ADDRESS.db.
 
+local address = require "veo.util.address"
 local filenames = require "veo.util.filename"
 local packages = require "veo.cli.packages"
 local phrases = require "veo.cli.phrases"
@@ -67,10 +68,11 @@ end
 ---@field lacks string|nil     why there can be none
 ---@field problem string|nil   it is there and cannot be used: to go on without it might pay twice
 
--- The name of a service's own ledger.
+-- The name of a service's own ledger: one, however its address is spelt.
 local function name_for(base)
+  base = address(base)
   return filenames.fill("orders-{key}.db", { taskId = base, ref = base, operation = "", created = 0,
-    key = base:gsub("^%a+://", ""):gsub("/+$", "") })
+    key = base:gsub("^%a+://", "") })
 end
 
 ---@param make_it boolean  nothing is looked up in a ledger that is not there

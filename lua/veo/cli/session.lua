@@ -58,7 +58,7 @@ local function environment(name)
   return value ~= "" and value or nil
 end
 
-local function service() return environment("KIE_BASE_URL") or "service" end
+local function service() return environment("KIE_BASE_URL") or "https://api.kie.ai" end
 
 -- These work on the ledger itself.
 local NEEDS_LEDGER = { tasks = true, resume = true, settle = true, prune = true, batch = true,

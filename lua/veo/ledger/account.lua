@@ -6,8 +6,9 @@
 --- was spelt wrong, another takes its place.
 
 local error, tonumber = error, tonumber
-local format, gsub, lower, match = string.format, string.gsub, string.lower, string.match
+local format = string.format
 
+local address = require "veo.util.address"
 local core = require "veo.core"
 
 local M = {}
@@ -19,18 +20,6 @@ local function slow_hash(salt, secret)
   local hash = core.digest(salt .. secret)
   for _ = 2, ROUNDS do hash = core.digest(salt .. hash) end
   return hash
-end
-
-local PORTS = { ["http://"] = ":80", ["https://"] = ":443" }
-
--- One spelling of an address.
-local function address(url)
-  local scheme, host, rest = match(url, "^(%a+://)([^/]*)(.*)$")
-  if not scheme then return url end
-  scheme, host = lower(scheme), gsub(gsub(lower(host), "^.*@", ""), ":0*(%d*)$", ":%1")
-  local port = match(host, ":%d*$")
-  if port and (port == ":" or port == PORTS[scheme]) then host = gsub(host, ":%d*$", "") end
-  return scheme .. host .. gsub(rest, "/+$", "")
 end
 
 ---What a client brings: nothing of it gives the key away.
