@@ -17,6 +17,8 @@ static volatile sig_atomic_t count;
 static void note(int number)
 {
   last = number;
+  if(number == SIGHUP) /* a terminal that is closed sends several */
+    return;
   count = count + 1;
   if(count > PATIENCE) {
     (void)signal(number, SIG_DFL);
@@ -54,7 +56,8 @@ int veo_console_take(lua_State *L)
   return 0;
 }
 
-/* core.signal() -> "INT", "TERM" or "HUP" when one came since the last call, and how many came in all; else nil */
+/* core.signal() -> "INT", "TERM" or "HUP" when one came since the last call, and how many came in all but
+ * for SIGHUP; else nil */
 int veo_console_signal(lua_State *L)
 {
   int number = last;

@@ -43,6 +43,19 @@ describe("the veo command", function()
       assert.matches("to go on: veo wait " .. plain(charges[1].taskId), err)
     end)
 
+    it("while it orders, waits for the answer also when a closed terminal sends SIGHUP twice, and a logout SIGTERM",
+      function()
+        world.start(extend "[sim delay=1]")
+        ordered()
+        world.send "HUP"
+        world.until_said "stopping"
+        for _, name in ipairs { "HUP", "TERM", "TERM", "HUP" } do world.send(name) end
+        local code, _, err = world.finish()
+        local _, charges = sim:charges()
+        assert.same({ 3, 1 }, { code, #charges }, err)
+        assert.matches("to go on: veo wait " .. plain(charges[1].taskId), err)
+      end)
+
     for _, names in ipairs { { "INT", "INT" }, { "TERM", "TERM" }, { "HUP", "INT" }, { "TERM" } } do
       it("and on " .. table.concat(names, ", ") .. " while it orders, says what may have been paid", function()
         world.start(extend "[sim delay=600]") -- longer than anybody waits

@@ -23,16 +23,16 @@ describe("core.take_signals", function()
     end
   end)
 
-  it("has them told, and how many there were", function()
+  it("has them told, and how many there were but for SIGHUP, of which a closed terminal sends several", function()
     local said = run("core.take_signals() assert(core.signal() == nil) " .. KILL:format "TERM"
       .. "print(core.signal()) print(core.signal()) " .. KILL:format "HUP" .. KILL:format "PIPE"
       .. "print(core.signal())")
-    assert.equal("TERM\t1\n\nHUP\t2\nexit 0\n", said)
+    assert.equal("TERM\t1\n\nHUP\t1\nexit 0\n", said)
   end)
 
   it("lets the third one end a process that does not look", function()
     assert.matches("exit 143", run("core.take_signals() " .. KILL:format "HUP" .. KILL:format "TERM"
-      .. KILL:format "TERM" .. 'print "still there"'))
+      .. KILL:format "TERM" .. KILL:format "TERM" .. 'print "still there"'))
   end)
 
   it("leaves alone what is ignored, as nohup does", function()

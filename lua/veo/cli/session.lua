@@ -41,7 +41,8 @@ Session.__index = Session
 -- sleep, so neither is how long Ctrl-C takes.
 local PAINT = 200
 local LISTEN = 1000
--- Who ends a service kills it soon after, often in 10 s: the answer to an order is waited for so long then (seconds).
+-- Who ends a service kills it soon after, often in 10 s: the answer to an order is waited for so long then (seconds). A
+-- terminal that is closed sends SIGHUP twice, by the kernel and by the shell, so only Ctrl-C again means haste.
 local PATIENCE = 5
 
 -- Making one -----------------------------------------------------------------------------------------------------------
@@ -216,7 +217,6 @@ function Session:download_options(path) return require("veo.cli.progress").downl
 -- The first signal: the job is cancelled; an order that may have been sent still waits for its answer.
 local function stop(self)
   self.interrupted = true
-  if self.signal ~= "INT" then self.end_at = veo.now() + PATIENCE end
   if self.on_stop then return self.on_stop() end
   self.text = nil
   self.job:cancel()
@@ -225,7 +225,8 @@ local function stop(self)
     .. "could be lost (Ctrl-C again ends at once)"))
 end
 
--- The second one: what was sent has no answer, which the ledger notes when the client is closed.
+-- A second Ctrl-C, or too long after another signal: what was sent has no answer, which the ledger notes when the client
+-- is closed.
 local function ended(self)
   return errors.new { code = self.sending and "uncertain" or "cancelled", operation = self.sending,
     message = self.sending and self.sending .. ": ended before the service's answer came"
@@ -238,12 +239,14 @@ local function drive(self)
     if not pending then return nil, err end
     paint(self)
     local name, count = veo.console.signal()
+    local first = name and not self.signal
     self.signal = self.signal or name
-    if name and count > 1 or self.end_at and veo.now() > self.end_at then
+    if name and name ~= "INT" then self.end_at = self.end_at or veo.now() + PATIENCE end
+    if name == "INT" and count > 1 or self.end_at and veo.now() > self.end_at then
       self.interrupted = true
       return nil, ended(self)
     end
-    if name then stop(self) end
+    if first then stop(self) end
   end
   return true
 end

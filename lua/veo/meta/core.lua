@@ -144,7 +144,7 @@ function core.digest(bytes) end
 ---From here on SIGINT, SIGTERM and SIGHUP are noted, unless they are ignored, and a closed pipe is an error of the write.
 function core.take_signals() end
 
----The signal that came since the last call, and how many came in all.
+---The signal that came since the last call, and how many came in all but for SIGHUP.
 ---@return "INT"|"TERM"|"HUP"|nil name
 ---@return integer|nil count
 function core.signal() end
