@@ -319,6 +319,23 @@ describe("veo batch", function()
     assert.is_truthy(helper.read(folder .. "/out/scene.2.mp4"), code .. out)
   end)
 
+  they("names its ledger where it says how an order without an answer is settled", function()
+    write_rows(1, "[sim code=500 times=1]")
+    local code, _, err = batch()
+    assert.equal(3, code, err)
+    local ledger = " --ledger " .. folder .. "/l.db"
+    assert.is_truthy(err:match("veo settle %x+ TASK(.-)   %(or lost%)") == ledger, err)
+    local function run(verb)
+      local line = command():gsub("'?batch'? .*", verb .. ledger)
+      return shell(line)
+    end
+    code, _, err = run "watch"
+    assert.is_truthy(err:find("see veo settle" .. ledger, 1, true), code .. err)
+    local _, out = run "doctor"
+    assert.is_truthy(out:find("--state uncertain" .. ledger .. "`", 1, true), out)
+    assert.is_truthy(out:find("settle REF TASK" .. ledger .. "`", 1, true), out)
+  end)
+
   they("keeps to its credits over all runs, and orders nothing on a dry run", function()
     write_rows(4)
     local code, out, err = batch("--dry-run")

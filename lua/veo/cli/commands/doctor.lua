@@ -165,7 +165,8 @@ function Doctor:ledger(client, place)
   local uncertain = client:tasks { state = "uncertain" } or {}
   if uncertain[1] then
     self:add("ledger", "problem", phrases.count(#uncertain, "order") .. " without an answer",
-      "look at them by `veo tasks --state uncertain`, then say what became of each by `veo settle`")
+      ("look at them by `veo tasks --state uncertain%s`, then say what became of each by `veo settle REF TASK%s`")
+        :format(phrases.ledger, phrases.ledger))
   end
 end
 
@@ -176,7 +177,10 @@ function Doctor:open(args, term)
   local sessions = require "veo.cli.session"
   local session = sessions.new(args, term)
   local problem = session:open()
-  if not problem then return session.client, args.ledger end
+  if not problem then
+    phrases.ledger = require("veo.cli.report").ledger_of(session)
+    return session.client, args.ledger
+  end
   args.ledger, args.no_ledger = nil, true
   session = sessions.new(args, term)
   local again = session:open()

@@ -29,7 +29,8 @@ local function subjects(session, client)
     if record.taskId and record.state ~= "uncertain" then
       if record.state ~= "done" then ids[#ids + 1] = record.taskId end
     else
-      session.term:problem(("uncertain: order %s has no confirmed task; see veo settle"):format(record.ref))
+      session.term:problem(("uncertain: order %s has no confirmed task; see veo settle%s"):format(record.ref,
+        phrases.ledger))
     end
   end
   return ids

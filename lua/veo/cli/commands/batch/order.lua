@@ -74,7 +74,8 @@ function M.failed(row, err)
   local state, exit = end_of(row, err, taskId)
   local problem = (err.code == "cancelled" or err.cause == "cancelled") and "interrupted" or phrases.message(err)
   if state == "uncertain" and (err.ref or row.ref) then
-    problem = ("%s; find out, then: veo settle %s TASK (or lost)"):format(problem, err.ref or row.ref)
+    problem = ("%s; find out, then: veo settle %s TASK%s   (or lost)"):format(problem, err.ref or row.ref,
+      phrases.ledger)
   end
   return { state = state, exit = exit, taskId = taskId, ref = err.ref or row.ref, problem = problem,
     error = { code = err.code, message = phrases.message(err), explain = phrases.explain(err) }, cause = err }
