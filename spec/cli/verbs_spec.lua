@@ -42,6 +42,11 @@ describe("the veo command", function()
     assert.same({ 0, source .. "-1080p.mp4\n" }, { code, out }, err)
     assert.is_truthy(helper.boxes(helper.read(world.folder .. "/here/" .. source .. "-1080p.mp4")))
     assert.equal(2, (veo({ "upgrade", source, "--to", "1080p" }, with()))) -- that file exists
+    -- A hint with the task would fetch the plain video.
+    local lost, _, said = world.shell(world.command({ "upgrade", source, "--to", "1080p", "-o", "-" }, with())
+      .. " </dev/null >&-")
+    assert.equal(3, lost, said)
+    assert.matches("to go on: the same command again", said)
     for _, told in ipairs { "saved: ", "saved before: " } do
       code, out, err = veo({ "upgrade", source, "--to", "4k", "--interval", "0.2", "-o", "big.mp4" }, with())
       assert.same({ 0, "big.mp4\n" }, { code, out }, err)

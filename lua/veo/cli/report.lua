@@ -95,6 +95,8 @@ end
 local function task_command(session, err, taskId, options)
   if session.args.command == "resume" then return session.interrupted and SAME end
   if not taskId or ENDED[err.code] then return false end
+  -- A 1080P version has no task of its own: by its source's another video would be saved.
+  if session.args.command == "upgrade" and taskId == session.args.task then return SAME end
   local verb = session.state == "succeeded" and not session.target.none and "download" or "wait"
   return ("veo %s %s%s"):format(verb, phrases.quote(taskId), options)
 end
