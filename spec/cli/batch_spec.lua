@@ -105,7 +105,7 @@ describe("a batch's file", function()
     end)
 
     it("that asks for the same as another one needs a key", function()
-      assert.matches("same as line 2: give each a key", checked("taskId,prompt\nt,a\nt,a\n")[2])
+      assert.matches("same as line 2: give this one alone a key", checked("taskId,prompt\nt,a\nt,a\n")[2])
       local list = checked "taskId,prompt,key\nt,a,one\nt,a,two\nt,a,\nt,b,one\n"
       assert.same({ "one {taskId}.mp4", "two {taskId}.mp4" }, { list[1], list[2] })
       assert.matches("^row%-", list[3])

@@ -148,7 +148,8 @@ local function clash(row, keys, outputs)
   local twin = keys[row.key]
   if twin and row.own_key then return ("the key %s is that of line %d too"):format(row.key, twin.line) end
   if twin then
-    return ("it asks for the same as line %d: give each a key of its own to order both"):format(twin.line)
+    -- Were the other given a key too, and ordered already, it would be another order, and paid again.
+    return ("it asks for the same as line %d: give this one alone a key of its own to order both"):format(twin.line)
   end
   local fixed = not row.output:find("{%w+}")
   twin = fixed and outputs[row.output]
