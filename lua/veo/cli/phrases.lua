@@ -50,7 +50,8 @@ local ADVICE = {
   network = "Check the connection and {base_url}, then try again.",
   malformed = "Try again; if it stays so, check {base_url}: something else may be answering.",
   budget = "Nothing was sent; --max-credits says how much may be spent.",
-  ledger = "Nothing billable was sent: name another ledger (--ledger), or do without (--no-ledger).",
+  ledger = "Nothing billable was sent. With another ledger (--ledger), or without (--no-ledger), what this one knows "
+    .. "would be paid again.",
   io = "Check the path, its permissions and the free space, then run the command again.",
   missing = "Install it, and run the command again.",
   busy = "Wait for the other command.",
