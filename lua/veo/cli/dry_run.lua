@@ -20,7 +20,10 @@ local function place_of(session)
   return target.pattern
 end
 
-local function over(args, operation, price)
+---What --max-credits leaves no room for.
+---@param price number|nil
+---@return veo.Error|nil
+function M.over(args, operation, price)
   if not args.max_credits or price and price <= args.max_credits then return nil end
   return errors.new { code = "budget", operation = operation, sent = "no", price = price, limit = args.max_credits,
     message = price and ("it costs %g credits, more than the %g of --max-credits"):format(price, args.max_credits)
@@ -47,7 +50,7 @@ local function outcome(session, client, operation, params, known, count)
   local args, place = session.args, place_of(session)
   local told, price = prices.tell(client, operation, args.model, count)
   if known.taskId then price = 0 end
-  local err = over(args, operation, price)
+  local err = M.over(args, operation, price)
   if err then return nil, err end
   return { text = text_of(operation, params, known, told, place), json = { dry_run = true, operation = operation,
     request = params, price = price, price_known = price ~= nil, taskId = known.taskId, state = known.state,

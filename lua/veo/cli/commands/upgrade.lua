@@ -3,6 +3,7 @@
 local lazy = require("veo.util.lazy").room -- help needs no core
 
 local arguments = require "veo.cli.arguments"
+local dry_runs = lazy "veo.cli.dry_run"
 local phrases = require "veo.cli.phrases"
 local prices = lazy "veo.cli.price"
 local save = lazy "veo.cli.save"
@@ -56,9 +57,12 @@ local function outcome_of(session, version, ordered, file)
     joined = ordered.joined, video_url = version.video_url, path = file and file.path, bytes = file and file.bytes } }
 end
 
-local function dry_run(args, told)
+local function dry_run(args, told, price)
+  local err = dry_runs.over(args, OPERATIONS[args.to], price)
+  if err then return nil, err end
   return { text = ("would order: the %s version of task %s\nprice: %s (nothing, if it was ordered before)"):format(
-    args.to, args.task, told), json = { taskId = args.task, operation = OPERATIONS[args.to], price = told } }
+    args.to, args.task, told), json = { taskId = args.task, operation = OPERATIONS[args.to], price = price,
+      price_known = price ~= nil } }
 end
 
 ---@param session veo.cli.Session
@@ -70,8 +74,8 @@ function M.upgrade(session, client)
     session.target = targets.new { output = "{taskId}-" .. args.to .. ".mp4" }
   end
   local path = session.target:path { taskId = args.task, operation = OPERATIONS[args.to] }
-  local told = prices.tell(client, OPERATIONS[args.to])
-  if args.dry_run then return dry_run(args, told) end
+  local told, price = prices.tell(client, OPERATIONS[args.to])
+  if args.dry_run then return dry_run(args, told, price) end
   local problem = path and args.to == "1080p" and save.problem(session, client, path)
   if problem then return nil, problem end
   session.term:note(("price: %s (nothing, if it was ordered before)"):format(told))
