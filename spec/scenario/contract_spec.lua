@@ -70,7 +70,7 @@ describe("the contract", function()
   setup(function()
     sim = simulator.start { speed = 10000, rate = false }
     client = helper.client(sim, { retry = { attempts = 2, base = 0.002, max = 0.002, budget = false },
-      wait = { first = 0, interval = 0.002, max_interval = 0.002, max_errors = 2, grace = 0.05, timeout = 5 } })
+      wait = { first = 0, interval = 0.002, max_interval = 0.002, max_errors = 2, grace = 60, timeout = 100 } })
   end)
   teardown(function()
     client:close()
