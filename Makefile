@@ -207,7 +207,7 @@ BUILD_DEPS := gcc libc6-dev pkg-config $(if $(call found,libcurl),,libcurl4-open
 RUN_DEPS := ca-certificates lua-cjson lua-cqueues lua-luaossl
 TEST_DEPS := curl lua-busted lua-argparse lua-socket lua-copas lua-luv sqlite3 lua-dbi-sqlite3 lua-dbi-postgresql openssl \
 	lua-filesystem lua-zlib
-FULL_DEPS := $(TEST_DEPS) postgresql nginx $(if $(ORIGINAL_LUAJIT),,libnginx-mod-http-lua) nghttp2-server ffmpeg luarocks
+FULL_DEPS := $(TEST_DEPS) git postgresql nginx $(if $(ORIGINAL_LUAJIT),,libnginx-mod-http-lua) nghttp2-server ffmpeg luarocks
 LINT_DEPS := lua5.1 lua-check clang-format clang-tidy cppcheck
 MEMORY_DEPS := valgrind
 GNUTLS_DEPS := libcurl3-gnutls

@@ -98,7 +98,7 @@ describe("a release", function()
   before_each(function()
     folder, version = helper.folder(), require("veo.core").version
     -- What is here, committed or not, as a repository of its own.
-    helper.output(("git ls-files -co --exclude-standard | tar -cT - | tar -xC %s && cd %s && git init -q && git add -A")
+    helper.output(("tar -c --exclude-vcs --exclude=./build . | tar -xC %s && cd %s && git init -q && git add -A")
       :format(folder, folder))
   end)
   after_each(helper.sweep)
