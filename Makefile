@@ -277,10 +277,12 @@ demo: demo-deps
 	@$(MAKE) --no-print-directory build
 	@$(RUN) VEO_SIMULATE=1 $(LUA) examples/extend.lua demo.mp4
 
-# Half of the time for a fifth of the files: left to test-full, as is what asserts seconds (tag #timing). Many exchanges,
-# many rows, failing allocations, sandboxes, builds. What pays, saves and does not stall is in all the others.
+# More than half of the time for a quarter of the files: left to test-full, as is what asserts seconds (tag #timing). Many
+# exchanges, many rows, every family of a thing, failing allocations, sandboxes, builds. What pays, saves and does not
+# stall is in all the others.
 SLOW_SPECS := $(call specs,pairs% status_record admission growth memory ca systems package sandbox preview descriptors \
-	close identity model host_stopped held_back frame_budget ledger_fleet ledger_pg ledger_pages ledger_prune ledger_turns)
+	close identity model host_stopped held_back frame_budget ledger_fleet ledger_pg ledger_pages ledger_prune ledger_turns \
+	readme upgrade_families core_connections core_ends dead_connections printed host_away migration)
 QUICK_SPECS = $(filter-out $(SLOW_SPECS),$(ALL_SPECS))
 # Specs mostly wait, so more of them than there are cores.
 PROCESSES ?= $(shell expr 3 '*' $(JOBS))

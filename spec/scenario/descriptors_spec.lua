@@ -114,8 +114,10 @@ describe("descriptors", function()
       end)
 
       -- Before the first connection, which has certificates to read; and once there are videos to fetch.
-      for when, condition in pairs { ["at the start"] = "while #client:tasks() == 0 do client:sleep(0) end", ["when orders are accepted"] = [[
-        while #client:tasks { state = "accepted" } == 0 do client:sleep(0.005) end]] } do
+      for when, condition in pairs {
+        ["at the start"] = "while #client:tasks() == 0 do client:sleep(0) end",
+        ["when orders are accepted"] = 'while #client:tasks { state = "accepted" } == 0 do client:sleep(0.005) end',
+      } do
         it("and taken by the host for a while " .. when .. " cost no video, nor a byte of one", function()
           for leave = 0, 4, 2 do
             helper.output("cd " .. folder .. "; rm -f few.db* *.mp4*")
