@@ -114,7 +114,7 @@ local function choose_ledger(self)
   if place.lacks then return without(self, place.lacks) end
   args.ledger, self.own_ledger = place.path, place.path ~= nil
   if place.made then
-    self.term:note(("orders are remembered from now on, in %s (--no-ledger: not)"):format(place.path))
+    self.term:note(("orders are remembered from now on, in %s (off: --no-ledger)"):format(place.path))
   end
 end
 
