@@ -334,7 +334,11 @@ describe("a call", function()
     } do
       local ok, raised = pcall(call)
       assert.is_false(ok)
-      assert.same({ "invalid", "prompt" }, { raised.code, raised.field })
+      if type(raised) == "string" then -- Lua 5.1, whose interpreter shows no error that is a table
+        assert.matches("invalid: extend: prompt", raised)
+      else
+        assert.same({ "invalid", "prompt" }, { raised.code, raised.field })
+      end
     end
   end)
 

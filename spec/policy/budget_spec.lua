@@ -7,7 +7,7 @@ local simulator = require "veo.simulator"
 
 describe("the price table", function()
   it("is veo.prices, and veo.money says so", function()
-    assert.equal(budgets.prices, require("veo").prices)
+    assert.same(budgets.prices, require("veo").prices)
     for _ = 1, 2 do
       local found, message = pcall(require, "veo.money")
       assert.is_false(found)
