@@ -100,7 +100,7 @@ describe("timers", function()
     assert.is_nil(stays.at)
   end)
 
-  it("is put in order after an error at any instruction", function()
+  local function interrupted(mends)
     local instructions, raised = 0, true
     while raised do
       instructions = instructions + 1
@@ -117,13 +117,33 @@ describe("timers", function()
         debug.sethook()
       end)
       raised = not ok
-      heap:mend()
+      mends(heap, made)
       for _, entry in ipairs(made) do
         if not heap:has(entry) then heap:add(entry) end
       end
       assert.same({ 1, 2, 3, 4, 5, 7, 8, 9 }, drain(heap))
     end
     assert.is_true(instructions > 50 or rawget(_G, "jit") ~= nil)
+  end
+
+  it("is put in order after an error at any instruction", function()
+    interrupted(function(heap) heap:mend() end)
+  end)
+
+  it("is in order for changes that come before anybody has mended, and tells of the error all the same", function()
+    local told = 0
+    interrupted(function(heap, made)
+      local other = { due = 6 }
+      heap:add(other)
+      heap:remove(made[6])
+      made[2].due = 2
+      heap:remove(made[2])
+      heap:add(made[2])
+      heap:remove(other)
+      if heap:mend() then told = told + 1 end
+      assert.is_false(heap:mend())
+    end)
+    assert.is_true(told > 20 or rawget(_G, "jit") ~= nil, told)
   end)
 
   it("stays in order through ten thousand adds, removals and pops", function()

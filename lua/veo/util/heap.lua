@@ -16,7 +16,7 @@ local MANY = 1000
 function M.new()
   -- The heap is the table itself, up to `size`. The line goes from `head` to `tail`, and false stands where an entry was
   -- taken out, but neither first nor last; `count` is how many stand there, `last` when its last one is due.
-  return setmetatable({ size = 0, line = {}, head = 1, tail = 0, count = 0, last = -huge }, M)
+  return setmetatable({ size = 0, line = {}, head = 1, tail = 0, count = 0, last = -huge, changing = false }, M)
 end
 
 local function rise(heap, entry, at)
@@ -88,20 +88,64 @@ local function leave_heap(heap, entry, at)
   end
 end
 
+local function put(heap, entry)
+  local due = entry.due
+  if due >= heap.last then
+    local at = heap.tail + 1
+    heap.line[at], entry.at = entry, -at
+    heap.tail, heap.count, heap.last = at, heap.count + 1, due
+  else
+    heap.size = heap.size + 1
+    rise(heap, entry, heap.size)
+  end
+end
+
+-- Puts what is there in order. An entry that fell out has no place.
+local function rebuild(heap)
+  local entries = {}
+  for at, entry in pairs(heap) do
+    if type(at) == "number" then entries[at] = entry end
+  end
+  for at, entry in pairs(heap.line) do entries[-at] = entry or nil end
+  heap.size, heap.line, heap.head, heap.tail, heap.count, heap.last = 0, {}, 1, 0, 0, -huge
+  for at, entry in pairs(entries) do heap[at], entry.at = nil, nil end
+  for _, entry in pairs(entries) do
+    if not entry.at then put(heap, entry) end -- one that was being moved stands there twice
+  end
+end
+
+-- While an entry is added or taken out `changing` is true. Where an error interrupted that, the next change puts all in
+-- order, and it is FELL until somebody mends, who alone knows which entries may have fallen out.
+local FELL = "fell"
+local function interrupted(heap)
+  if heap.changing == true then
+    rebuild(heap)
+    heap.changing = FELL
+  end
+  return FELL
+end
+
+local function take(heap, entry)
+  local at = entry.at
+  if not at then return end
+  if at < 0 and heap.line[-at] == entry then
+    leave_line(heap, entry, -at)
+  elseif heap[at] == entry then
+    leave_heap(heap, entry, at)
+  end
+end
+
 ---Adds an entry; `entry.due` is its time, `entry.at` its place: above 0 in the heap, below in the line.
 ---@param entry { due: number }
 function M:add(entry)
-  local due = entry.due
-  self.changing = true
-  if due >= self.last then
-    local at = self.tail + 1
-    self.line[at], entry.at = entry, -at
-    self.tail, self.count, self.last = at, self.count + 1, due
-  else
-    self.size = self.size + 1
-    rise(self, entry, self.size)
+  local before = self.changing
+  if before then
+    before = interrupted(self)
+    take(self, entry) -- the error may have come while it was taken out
   end
-  self.changing = false
+  self.changing = true
+  put(self, entry)
+  self.changing = before
 end
 
 ---@return boolean
@@ -113,27 +157,17 @@ end
 ---Takes an entry out; one that is not in it is left alone.
 ---@param entry { due: number, at: integer|nil }
 function M:remove(entry)
-  local at = entry.at
-  if not at or (at < 0 and self.line[-at] or self[at]) ~= entry then return end
+  local before = self.changing and interrupted(self)
   self.changing = true
-  if at < 0 then leave_line(self, entry, -at) else leave_heap(self, entry, at) end
-  self.changing = false
+  take(self, entry)
+  self.changing = before
 end
 
----After a change that an error interrupted half way: puts what is there in order. An entry that fell out has no place.
+---After a change that an error interrupted half way: all is in order, but entries may have fallen out.
 ---@return boolean mended  there was such a change
 function M:mend()
   if not self.changing then return false end
-  local entries = {}
-  for at, entry in pairs(self) do
-    if type(at) == "number" then entries[at] = entry end
-  end
-  for at, entry in pairs(self.line) do entries[-at] = entry or nil end
-  self.size, self.line, self.head, self.tail, self.count, self.last = 0, {}, 1, 0, 0, -huge
-  for at, entry in pairs(entries) do self[at], entry.at = nil, nil end
-  for _, entry in pairs(entries) do
-    if not entry.at then self:add(entry) end -- one that was being moved stands there twice
-  end
+  if self.changing == true then rebuild(self) end
   self.changing = false
   return true
 end
