@@ -327,7 +327,7 @@ describe("a field of the scheduler, of a job and of the context", function()
       assert.is_true(documented[field], field .. " is in no ---@field of its class")
     end
     assert.equal("veo.async.waiting", writers["scheduler.current"])
-    assert.equal("veo.task.wait", writers["context.watching"])
+    assert.equal("veo.task.watch", writers["context.watching"])
   end)
 end)
 

@@ -5,6 +5,7 @@ local pairs = pairs
 
 local pending = require "veo.async.pending"
 local semaphores = require "veo.async.semaphore"
+local watches = require "veo.task.watch"
 
 -- Kinds that have not occurred are there too: a counter that begins with 1 shows no growth to Prometheus.
 local function with_zeros(exchanges, operations)
@@ -30,7 +31,7 @@ return function(Client, tools)
     stats.orders_queued = semaphores.waiting(ctx.slots) + (semaphores.is_full(ctx.slots) and 1 or 0) -- the first asks
     stats.slots_used = window:used()
     stats.slots_left = max(window.count - stats.slots_used, 0)
-    stats.waits = ctx.watching
+    stats.waits = watches.count(ctx)
     stats.jobs = pending.count(ctx.scheduler)
     return stats
   end

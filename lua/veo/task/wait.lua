@@ -29,7 +29,7 @@ end
 local function sleep_or_look(ctx, watch)
   local polls, now = ctx.polls, ctx.now()
   if watch.due <= now and watch.changes ~= polls.changes then -- anew where a look was refused meanwhile
-    local booked = polls:reserve(ctx.watching, now)
+    local booked = polls:reserve(watches.count(ctx), now)
     if booked > 0 then
       local at = now + booked
       watch.changes, watch.late = polls.changes, watches.too_late(watch, at)
@@ -92,10 +92,13 @@ function M.poke(ctx, taskId)
     watch = run.open[taskId]
     while watch do
       if run.sleeping:has(watch) then
+        ctx.scheduler:wake(run.waiter, "done")
+        local whole = run.whole
+        run.whole = false -- should an error come
         run.sleeping:remove(watch)
         watch.due = ctx.now()
         run.sleeping:add(watch)
-        ctx.scheduler:wake(run.waiter, "done")
+        run.whole = whole
       end
       watch = watch.other
     end
@@ -114,38 +117,16 @@ function M.is_watched(ctx, taskId)
   return false
 end
 
----Counts the waits under way, which share the rate of looks.
----@param more integer
-function M.count(ctx, more)
-  ctx.watching = ctx.watching + more
-end
-
 ---Notes when a task was made: how soon a look makes sense, and how long the service may not know it yet.
 ---@param at number  on the clock of `now`
 function M.made(ctx, taskId, at)
   ctx.created[taskId] = at
 end
 
-local function enter(ctx, watch)
-  M.count(ctx, 1)
-  local all, taskId = ctx.watches, watch.taskId
-  watch.other = all[taskId] -- mostly none
-  all[taskId] = watch
-end
-
-local function leave(ctx, watch)
-  M.count(ctx, -1)
-  local all, taskId = ctx.watches, watch.taskId
-  local before = all[taskId]
-  if before == watch then all[taskId] = watch.other end
-  while before and before.other ~= watch do before = before.other end
-  if before then before.other = watch.other end
-end
-
 ---The job ends early.
 function Watch:drop(how)
-  if not self.left then leave(self.ctx, self) end -- not twice, should an error come right behind it
   self.left = true
+  watches.leave(self.ctx, self)
   return ended(self, how)
 end
 
@@ -154,8 +135,8 @@ local function follow(ctx, taskId, options, quiet)
   local watch = watches.begin({ ctx = ctx, taskId = taskId, options = options, deadline = nil, due = nil, status = nil,
     interval = nil, at = nil, job = nil, why = nil }, ctx.now())
   if quiet then watch.quiet = true end
-  enter(ctx, watch)
   ctx.scheduler:on_drop(watch)
+  watches.enter(ctx, watch)
   local status, err
   repeat
     local why = ctx.scheduler:follow(watch)
@@ -167,8 +148,8 @@ local function follow(ctx, taskId, options, quiet)
       status, err = watches.judge(ctx, watch, status, err)
     end
   until status or err
+  watches.leave(ctx, watch)
   ctx.scheduler:settled(watch)
-  leave(ctx, watch)
   return status, err
 end
 

@@ -6,7 +6,6 @@ local error, ipairs, max, pairs = error, ipairs, math.max, pairs
 local errors = require "veo.errors"
 local heaps = require "veo.util.heap"
 local query = require "veo.task.query"
-local waits = require "veo.task.wait"
 local watches = require "veo.task.watch"
 local wire = require "veo.wire"
 
@@ -31,13 +30,13 @@ local function close(run, watch)
   if before then before.other = watch.other end
 end
 
--- While a loop waits, its watches count among the client's waits, which share the rate of looks. What was counted of them
--- is noted, so that an error in between does not slow all others down for good.
+-- While a loop waits, its watches count among the client's waits, which share the rate of looks.
 local function recount(run)
-  local counted, live = run.counted, run.live
-  if not counted or counted == live then return end
-  run.counted = live
-  waits.count(run.ctx, live - counted)
+  if run.counted and run.counted ~= run.live then watches.recount(run.ctx, run, run.live) end
+end
+
+local function wake(run)
+  if run.waiter then run.ctx.scheduler:wake(run.waiter, "done") end
 end
 
 -- After an error that came in between: whoever has not ended and is neither looked at nor asleep is looked at now. A place
@@ -54,14 +53,16 @@ local function mend(run)
       run.ctx.scheduler:called(place)
     end
   end
-  run.places, run.free, run.looking, run.live = busy, nil, #busy, 0
+  run.places, run.free, run.looking, run.live, run.jobs = busy, nil, #busy, 0, 0
   for i = 1, run.last do -- told, and perhaps not closed yet
     if run.ended[i] then close(run, run.ended[i]) end
   end
   for _, watch in pairs(run.open) do
     while watch do
       run.live = run.live + 1
-      if not looked_at[watch] and not watch.by_job and not run.sleeping:has(watch) then
+      if watch.by_job then
+        run.jobs = run.jobs + 1
+      elseif not looked_at[watch] and not run.sleeping:has(watch) then
         watch.due = run.ctx.now()
         run.sleeping:add(watch)
       end
@@ -105,6 +106,7 @@ local function judge(place)
   if ctx.closed then return end -- the loop says so
   local reply, failure, again = query.answer(ctx, place)
   if again and watch then return begin(place, watch, ctx.now()) end
+  wake(run) -- first: should an error come, the loop mends
   local whole = run.whole and watch and (reply or failure)
   run.whole = false -- should an error come
   if watch then
@@ -127,18 +129,21 @@ local function judge(place)
     mend(run)
   end
   run.whole = true
-  local scheduler = ctx.scheduler
-  scheduler:called(place)
-  if run.waiter then scheduler:wake(run.waiter, "done") end
+  ctx.scheduler:called(place)
 end
 
 -- The same for a watch with an `on_progress`, which may wait: the look is a short job of its own.
 local function look_as_job(run, watch)
   local ctx = run.ctx
   local function over(status, err)
-    run.jobs, watch.by_job = run.jobs - 1, nil
-    put_back(run, watch, status, err)
-    if run.waiter then ctx.scheduler:wake(run.waiter, "done") end
+    wake(run)
+    local whole = run.whole and watch.by_job -- else an error interrupted this: the loop mends
+    run.whole = false
+    if watch.by_job then
+      run.jobs, watch.by_job = run.jobs - 1, nil
+      put_back(run, watch, status, err)
+    end
+    run.whole = whole
   end
   local cleanup = ctx.scheduler:on_drop { drop = function()
     over(nil, errors.new { code = "cancelled", operation = "wait_each", taskId = watch.taskId,
@@ -146,15 +151,15 @@ local function look_as_job(run, watch)
   end }
   local status, err = query.look(ctx, watch.taskId, max(watch.deadline, ctx.now() + 1))
   status, err = watches.judge(ctx, watch, status, err)
-  ctx.scheduler:settled(cleanup)
   over(status, err)
+  ctx.scheduler:settled(cleanup)
 end
 
 local function look(run, watch, now)
   local ctx = run.ctx
   if watch.options.on_progress then
-    run.jobs, watch.by_job = run.jobs + 1, true
     ctx.scheduler:spawn(look_as_job, run, watch) -- should on_progress raise, the log hears of it
+    run.jobs, watch.by_job = run.jobs + 1, true
     return
   end
   local place = run.free
@@ -177,7 +182,7 @@ local function start_looks(ctx, run)
     if run.booked == nil or run.changes ~= ctx.polls.changes then
       if watch.due > now then return watch.due end
       run.changes = ctx.polls.changes
-      run.booked = now + ctx.polls:reserve(ctx.watching, now)
+      run.booked = now + ctx.polls:reserve(watches.count(ctx), now)
     end
     local at, late = run.booked, nil
     if at > watch.deadline then -- they began together, so it is too late for none before
@@ -201,13 +206,12 @@ end
 -- meanwhile, since nobody learns of a loop that is left early.
 local function wait_for_end(ctx, run)
   local function leave()
-    local counted = run.counted or 0
-    run.counted, run.waiter, ctx.each[run] = nil, nil, nil
-    waits.count(ctx, -counted)
+    watches.recount(ctx, run, nil)
+    run.waiter, ctx.each[run] = nil, nil
   end
   local cleanup = ctx.scheduler:on_drop { drop = leave }
-  run.counted, run.waiter, ctx.each[run] = run.counted or 0, {}, true -- an error may have left some
-  recount(run)
+  run.waiter, ctx.each[run] = {}, true
+  watches.recount(ctx, run, run.live)
   run.whole = false -- should an error come
   local ok, due = ctx.scheduler:protect(start_looks, ctx, run)
   local why = due -- or what was raised
@@ -215,8 +219,8 @@ local function wait_for_end(ctx, run)
   if ok and not run.waiter.why then -- or one has ended without a look
     ok, why = ctx.scheduler:protect(ctx.scheduler.await, ctx.scheduler, nil, due, run.waiter)
   end
-  ctx.scheduler:settled(cleanup)
   leave()
+  ctx.scheduler:settled(cleanup)
   if not ok then error(why, 0) end
   return why
 end
@@ -253,8 +257,9 @@ function M.wait_each(ctx, ids, options, limit)
     return "", nil, err
   end
   return function()
-    if not run.whole then mend(run) end
-    while first > run.last do
+    while true do
+      if not run.whole then mend(run) end -- also what a step left while this one slept
+      if first <= run.last then break end
       if run.live == 0 then return nil end
       local obstacle = ctx.scheduler:obstacle()
       if obstacle then return give_up(obstacle) end

@@ -1,7 +1,7 @@
 --- A *watch*: one wait for a task as plain data, judged look by look: when to look again, when to give up. A single wait
 --- (task.wait) and thousands of them (task.wait_each) follow the same rules.
 
-local setmetatable, type = setmetatable, type
+local pairs, setmetatable, type = pairs, setmetatable, type
 local huge, max, min = math.huge, math.max, math.min
 local format = string.format
 
@@ -28,6 +28,61 @@ Watch.__index = Watch
 -- What each begins with.
 Watch.looks, Watch.errors, Watch.empty, Watch.grace = 0, 0, 0, -huge
 M.Watch = Watch
+
+---How many waits are under way. They share the rate of looks, so one too many slows all others down, and with one too few
+---there is no rate. An error may come in between while they change: then they are counted.
+---@param ctx table
+---@return integer
+function M.count(ctx)
+  local count = ctx.watching
+  if count then return count end
+  count = 0
+  for _, watch in pairs(ctx.watches) do
+    while watch do
+      count, watch = count + 1, watch.other
+    end
+  end
+  for run in pairs(ctx.each) do count = count + (run.counted or 0) end
+  ctx.watching = count
+  return count
+end
+
+---A wait begins.
+---@param ctx table
+---@param watch veo.Watch
+function M.enter(ctx, watch)
+  local all, taskId, count = ctx.watches, watch.taskId, ctx.watching
+  ctx.watching = nil
+  watch.other = all[taskId] -- mostly none
+  all[taskId] = watch
+  ctx.watching = count and count + 1
+end
+
+---It ends; nothing happens when it has ended before.
+---@param ctx table
+---@param watch veo.Watch
+function M.leave(ctx, watch)
+  local all, taskId, count = ctx.watches, watch.taskId, ctx.watching
+  local before = all[taskId]
+  if before ~= watch then
+    while before and before.other ~= watch do before = before.other end
+    if not before then return end
+  end
+  ctx.watching = nil
+  if before == watch then all[taskId] = watch.other else before.other = watch.other end
+  ctx.watching = count and count - 1
+end
+
+---So many waits of a loop count from here on.
+---@param ctx table
+---@param run { counted: integer|nil }
+---@param live integer|nil  nil: none, until it waits again
+function M.recount(ctx, run, live)
+  local count, before = ctx.watching, run.counted or 0
+  ctx.watching = nil
+  run.counted = live
+  ctx.watching = count and count + (live or 0) - before
+end
 
 -- Success without a URL happens; it is asked for this many times more before it is reported.
 local ASK_AGAIN_FOR_URL = 2
@@ -80,7 +135,7 @@ local function look_later(ctx, watch, least)
   local now = ctx.now()
   if now >= watch.deadline then return M.timed_out(watch) end
   local wanted = watch.interval or options.interval
-  local interval, stretched = ctx.polls:stretch(ctx.watching, wanted)
+  local interval, stretched = ctx.polls:stretch(M.count(ctx), wanted)
   local pause = interval * (1 + options.jitter * (2 * ctx.random() - 1))
   if least and least > pause then pause = least end
   watch.stretched = stretched or nil
