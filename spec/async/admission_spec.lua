@@ -403,4 +403,41 @@ describe("the queue before exchanges", function()
     end
     assert.is_true(posts() <= ordered, posts() .. " POSTs for " .. ordered .. " orders")
   end)
+
+  it("knows a look that was about to start, and is begun again, as one that is not queued yet", function()
+    client:close()
+    local ids, lines, raised = {}, {}, 0
+    for i = 1, 2 do ids[i] = sim:add({ render = 0 }).taskId end
+    local n = 0
+    for text in io.lines "lua/veo/async/admission.lua" do
+      n = n + 1
+      local name = text:match "^local function ([%w_]+)" or text:match "^function M%.([%w_]+)"
+      if name then lines[name] = n end
+    end
+    -- Steps until an error at that instruction of a function, or to the end.
+    local function interrupt(name, left)
+      debug.sethook(function()
+        local info = debug.getinfo(2, "S")
+        if info.linedefined ~= lines[name] or not info.source:find "admission" then return end
+        left = left - 1
+        if left == 0 then error("interrupted!", 0) end
+      end, "", 1)
+      repeat local ok, pending = pcall(client.step, client, 10) until not ok or pending == 0
+      debug.sethook()
+      return left <= 0
+    end
+    for first = 6, 30, 4 do
+      for second = 4, 40, 2 do
+        client = helper.client(sim, { max_in_flight = 1 })
+        looker()
+        local jobs = {}
+        for i = 1, 2 do jobs[i] = client:spawn(function() return client:wait(ids[i]) end) end
+        if interrupt("start_for", first) and interrupt("begin", second) then raised = raised + 1 end
+        assert(client:run())
+        for i = 1, 2 do assert(jobs[i]:result()) end
+        client:close()
+      end
+    end
+    assert.is_true(raised > 20 or rawget(_G, "jit") ~= nil, raised)
+  end)
 end)

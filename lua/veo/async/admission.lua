@@ -260,13 +260,13 @@ function M.begin(scheduler, waiter, limit, now, operation, taskId)
   local self = scheduler.admission
   if scheduler.closed then return end -- in between; whoever waits for the look is told so
   waiter.limit = limit
+  if waiter.operation then waiter.operation = nil end -- else an error in between has it taken for one that is queued
   if not self.empty or scheduler.core:room() <= 0 then
     scheduler:expect_call(waiter)
     enter(self, self.looks, waiter, limit)
     waiter.operation = operation
     return
   end
-  if waiter.operation then waiter.operation = nil end -- left by an error
   local transfer, failure = scheduler.core:start(operation, taskId, ending_in(self, limit - now), waiter)
   scheduler:expect_call(waiter, transfer)
   if transfer then
