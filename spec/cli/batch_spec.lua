@@ -110,7 +110,20 @@ describe("a batch's file", function()
       assert.same({ "one {taskId}.mp4", "two {taskId}.mp4" }, { list[1], list[2] })
       assert.matches("^row%-", list[3])
       assert.equal("the key one is that of line 2 too", list[4])
-      assert.equal("line 2 has the output x.mp4 too", checked("taskId,prompt,output\nt,a,x.mp4\nt,b,x.mp4\n")[2])
+    end)
+
+    it("has a file of its own, however its name is spelt", function()
+      local folder = helper.folder()
+      assert(os.execute(("mkdir %s/real && ln -s real %s/link"):format(folder, folder)))
+      local text = "taskId,prompt,output\nt,0,F/real/a.mp4\n"
+      for i, path in ipairs { "F/real/a.mp4", "F/real/./a.mp4", "F/real/new/../a.mp4", "F/link/a.mp4",
+        "F/real/b.mp4" } do
+        text = text .. ("t,%d,%s\n"):format(i, path)
+      end
+      local list = checked((text:gsub("F/", folder .. "/")))
+      for i = 2, 5 do assert.equal(("line 2 has the output %s/real/a.mp4 too"):format(folder), list[i]) end
+      assert.matches("^row%-%x+ .*/b.mp4$", list[6])
+      helper.sweep()
     end)
 
     it("is refused as its order would be, and says which column", function()

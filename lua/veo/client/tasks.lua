@@ -2,6 +2,7 @@
 
 local type = type
 
+local core = require "veo.core"
 local destinations = require "veo.task.download.destination"
 local downloads = require "veo.task.download"
 local errors = require "veo.errors"
@@ -85,7 +86,6 @@ return function(Client, tools)
     if not opts then return nil, busy end
     local err = destinations.busy(ctx, path)
       or destinations.try(ctx, path, opts.download.overwrite, opts.download.mkdir)
-    if err then return nil, err end
-    return true
+    return not err or nil, err, core.absolute(path)
   end
 end

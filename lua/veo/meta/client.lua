@@ -78,6 +78,7 @@ function Client:download(source, target, options) end
 ---@param options? veo.CheckPathOptions
 ---@return true|nil fine
 ---@return veo.Error err  exists, busy, io, missing
+---@return string|nil at  the name from the root, its folder without links: of two spellings of one file the same; nil where there is no such folder
 function Client:check_path(path, options) end
 
 ---Checks the parameters of an order as the order itself does. Nothing is sent, asked or written.

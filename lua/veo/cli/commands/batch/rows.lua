@@ -143,19 +143,25 @@ local function output_problem(output)
   return (filenames.problem(output) or ""):match("^path: (.*)")
 end
 
+-- A file has many spellings: ./a.mp4, x/../a.mp4, a folder by a link.
+local function file_of(client, path)
+  local _, _, at = client:check_path(path, { overwrite = true, mkdir = true })
+  return at or path
+end
+
 -- Says of two rows that cannot both be meant so.
-local function clash(row, keys, outputs)
+local function clash(client, row, keys, outputs)
   local twin = keys[row.key]
   if twin and row.own_key then return ("the key %s is that of line %d too"):format(row.key, twin.line) end
   if twin then
     -- Were the other given a key too, and ordered already, it would be another order, and paid again.
     return ("it asks for the same as line %d: give this one alone a key of its own to order both"):format(twin.line)
   end
-  local fixed = not row.output:find("{%w+}")
-  twin = fixed and outputs[row.output]
-  if twin then return ("line %d has the output %s too"):format(twin.line, row.output) end
+  local file = not row.output:find("{%w+}") and file_of(client, row.output)
+  twin = file and outputs[file]
+  if twin then return ("line %d has the output %s too"):format(twin.line, twin.output) end
   keys[row.key] = row
-  if fixed then outputs[row.output] = row end
+  if file then outputs[file] = row end
 end
 
 ---@param client veo.Client
@@ -178,7 +184,7 @@ local function check(client, record, output, keys, outputs)
   row.own_key = row.key
   row.key, row.output, row.price = row.key or "row-" .. order.name, row.output or common_pattern(output), order.price
   local wrong = output_problem(row.output)
-  row.problem = wrong and "output: " .. wrong or clash(row, keys, outputs)
+  row.problem = wrong and "output: " .. wrong or clash(client, row, keys, outputs)
   return row
 end
 
