@@ -280,6 +280,68 @@ describe("the scheduler", function()
     other:close()
   end)
 
+  describe("interrupted at some instruction of a step", function()
+    -- A job that has slept once; whether the interrupt came, and whether the job ends by the steps that follow.
+    local function goes_on(step, ...)
+      local job = client:spawn(function()
+        client:sleep(0)
+        client:sleep(0)
+      end)
+      client:step(0)
+      local hit = step(...)
+      debug.sethook()
+      for _ = 1, 20 do
+        if job:status() ~= "pending" then break end
+        client:step(1)
+      end
+      local ended = job:status() ~= "pending"
+      job:cancel()
+      return hit, ended
+    end
+
+    it("goes on, also when what makes that good is interrupted too", function()
+      local second, n, lost = 0, 0, {}
+      repeat
+        local m, first, more = 1
+        n = n + 1
+        repeat
+          m = m + 5 -- not the first, at which that has not begun
+          local hit, ended = goes_on(function()
+            local raised = helper.interrupt(n, "async/waiting.lua", false, { m, "async/recovery.lua" })
+            first = not pcall(client.step, client, 0)
+            return raised()
+          end)
+          more, second = hit, second + (hit and 1 or 0)
+          if not ended then lost[#lost + 1] = n .. "," .. m end
+        until not more
+      until not first
+      assert.is_true(second > 30, second)
+      assert.same({}, lost)
+    end)
+
+    -- Lua 5.1 has no pcall there that a job could yield across.
+    for _, how in ipairs { "ends by it", "catches it" } do
+      it("goes on, when the coroutine that made the step " .. how, function()
+        local n, hit, ended = 0
+        repeat
+          n = n + 1
+          hit, ended = goes_on(function()
+            local raised
+            coroutine.resume(coroutine.create(function()
+              raised = helper.interrupt(n, "async/waiting.lua")
+              if how == "ends by it" then client:step(0) else pcall(client.step, client, 0) end
+              debug.sethook()
+            end))
+            return raised()
+          end)
+          assert.is_true(ended, n)
+        until not hit
+        assert.is_true(n > 20, n)
+        assert.is_truthy(client:status(sim.source))
+      end)
+    end
+  end)
+
   describe("close, with exchanges in flight", function()
     it("frees everything at once", function()
       hang_status()

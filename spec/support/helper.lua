@@ -152,8 +152,8 @@ end
 
 ---Raises "interrupted!" at the `n`th instruction of a source file, in the coroutine that calls this and in no other:
 ---LuaJIT has one hook for all, and none in what it has compiled. Returns whether it did so by now. `debug.sethook()`
----ends it. `anywhere`: also in coroutines made meanwhile.
-function M.interrupt(n, file, anywhere)
+---ends it. `anywhere`: also in coroutines made meanwhile. `again`: from then on once more, `{ n, file }`.
+function M.interrupt(n, file, anywhere, again)
   local here, left, inside = coroutine.running(), n, {}
   local getinfo, current = debug.getinfo, coroutine.running
   if rawget(_G, "jit") then require("jit").flush() end
@@ -163,7 +163,9 @@ function M.interrupt(n, file, anywhere)
     if inside[fn] == nil then inside[fn] = getinfo(fn, "S").source:find(file, 1, true) ~= nil end
     if not inside[fn] then return end
     left = left - 1
-    if left == 0 then error("interrupted!", 0) end
+    if left ~= 0 then return end
+    if again then left, file, inside, again = again[1], again[2], {}, nil end
+    error("interrupted!", 0)
   end, "", 1)
   return function() return left <= 0 end
 end

@@ -18,19 +18,39 @@ local REPORT_AFTER = 1
 -- The longest sleep of a turn (milliseconds); anything of interest ends it earlier.
 local LONG = 60000
 
-local running = coroutine.running
+local running, status = coroutine.running, coroutine.status
 local CROSSES = yieldable.CROSSES_PCALL
 
 local function busy(message)
   return errors.new { code = "busy", message = message }
 end
 
+local function passed(self, before, ...)
+  self.unguarded = before
+  return true, ...
+end
+
 ---Calls `fn(...)` as pcall does, for a caller that holds something which an error must not keep. In a job, whose end
----calls what `on_drop` was given, it is a plain call, and so in a coroutine that pcall would keep from yielding.
+---calls what `on_drop` was given, it is a plain call, and so in a coroutine that pcall would keep from yielding: what an
+---error has left there is made good by the next call (`in_turn`).
 ---@return boolean ok, any ...
 function M:protect(fn, ...)
-  if self.current or not CROSSES and running() then return true, fn(...) end
-  return pcall(fn, ...)
+  if self.current then return true, fn(...) end
+  local here = not CROSSES and running()
+  if not here then return pcall(fn, ...) end
+  local before = self.unguarded
+  self.unguarded = here
+  return passed(self, before, fn(...))
+end
+
+---Whether the caller stands in a turn. What an error has left of one is made good.
+---@return boolean
+function M:in_turn()
+  local co = self.unguarded
+  local left = co and (status(co) == "dead" or not yieldable.stands(co, self.protect))
+  if left then self.unguarded = nil end
+  if left or self.torn then self:recover() end
+  return self.stepping or self.current ~= nil
 end
 
 -- A turn --------------------------------------------------------------------------------------------------------------
@@ -84,9 +104,14 @@ local function next_due(self)
   return due < huge and due or nil
 end
 
+-- What an error has left of an earlier turn, or of its repair.
+local function mend(self)
+  if self.torn then self:recover() elseif self.timers.changing then self:mend_timers() end
+end
+
 -- Lets exchanges go on for at most `ms`, then resumes who is ready: for a bounded time where the caller may not sleep.
 local function turn(self, ms)
-  if self.timers.changing then self:mend_timers() end
+  mend(self)
   local sleeps = ms > 0
   if sleeps and is_ready(self) then ms = 0 end
   if self.core:step(ms) > 0 then collect(self) end
@@ -117,7 +142,9 @@ end
 ---@return integer|nil pending  jobs not ended
 ---@return veo.Error|nil
 function M:step(ms)
-  if self.stepping or self.current then return nil, busy("step was called inside step") end
+  if (self.stepping or self.current or self.unguarded) and self:in_turn() then
+    return nil, busy("step was called inside step")
+  end
   local ok, err = self:protect(turn, self, ms or 0)
   if ok then return pending.count(self) end
   self:recover()
@@ -165,7 +192,7 @@ end
 local function turns(self, waiter)
   while not is_over(self, waiter) do
     if self.closed then return "closed" end
-    if is_stuck(self) then return "stuck" end
+    if not self.torn and is_stuck(self) then return "stuck" end
     turn(self, self.pause and 0 or LONG)
     if self.pause and not self:has_ready() and not is_over(self, waiter) then pause(self, waiter) end
   end

@@ -39,6 +39,7 @@ end
 ---After an error outside of the jobs: ends that were under way are made good, and jobs whose wait is over are still to
 ---have their turn.
 function M:recover()
+  self.torn = true -- should an error come in here too, the next turn begins with this
   self:leave_turn()
   self.timers:mend()
   sleep_on_all(self)
@@ -51,6 +52,7 @@ function M:recover()
   for waiter in pairs(self.drivers) do go_on(self, waiter) end
   for waiter in pairs(self.calls) do go_on(self, waiter) end
   self:set_alarm()
+  self.torn = false
 end
 
 return M

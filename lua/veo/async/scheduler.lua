@@ -43,6 +43,8 @@ local M = {}
 ---@field current veo.Job|nil     the job that runs; async.waiting
 ---@field stepping boolean        jobs are being resumed; async.waiting
 ---@field drivers table<veo.Waiter, true>  plain calls that wait; async.loop
+---@field unguarded thread|nil    the coroutine that makes a turn without pcall; async.loop
+---@field torn boolean            an error has come while one was made good; async.recovery
 ---@field alarm number|false|nil  what the core was told; false: unknown; async.loop
 local Scheduler = {}
 Scheduler.__index = Scheduler
@@ -81,6 +83,7 @@ function M.new(core, now, options)
     unseen = setmetatable({}, { __mode = "k" }),
     current = nil,
     stepping = false,
+    torn = false,
     drivers = setmetatable({}, { __mode = "k" }),
   }, Scheduler)
   -- Found at once there, and not by way of the metatable: a wait calls 25 of them.
@@ -108,10 +111,11 @@ function Scheduler:obstacle()
       if self.current.cancelling and not self.current.shielded then self:suspend() end -- it ends here
       return nil
     end
-    return busy("a call from a coroutine inside a job: make it from the job itself, or spawn another job")
   end
-  if self.stepping then
-    return busy("a call from inside step: make it from a job")
+  if self:in_turn() then
+    return busy(self.current
+      and "a call from a coroutine inside a job: make it from the job itself, or spawn another job"
+      or "a call from inside step: make it from a job")
   end
   local why = self.pause and yieldable.pause_obstacle() -- pause is there to yield, mostly
   return why and busy(why) or nil

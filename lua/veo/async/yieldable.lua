@@ -21,6 +21,21 @@ local CROSSED = M.CROSSES_PCALL and { pcall = true, xpcall = true, [pcall] = tru
 if M.CROSSES_PCALL and xpcall then CROSSED[xpcall] = true end -- a sandbox may have none
 if _VERSION == "Lua 5.2" then CROSSED.dofile = true end
 
+---Whether a function stands in a coroutine's stack; where that cannot be seen, it does.
+---@param co thread
+---@param fn function
+---@return boolean
+function M.stands(co, fn)
+  local level = 0
+  local info = getinfo and getinfo(co, level, "f")
+  while info do
+    if info.func == fn then return true end
+    level = level + 1
+    info = getinfo(co, level, "f")
+  end
+  return not getinfo
+end
+
 -- What in the coroutine's stack keeps it from yielding; nil when that cannot be seen.
 local function boundary()
   local level = 3
