@@ -5,6 +5,8 @@ local csv = require "veo.cli.commands.batch.csv"
 local helper = require "spec.support.helper"
 local json = require "veo.cli.commands.batch.json"
 local ledgers = require "spec.support.ledgers"
+local plans = require "veo.cli.commands.batch.plan"
+local row_orders = require "veo.cli.commands.batch.order"
 local rows = require "veo.cli.commands.batch.rows"
 local simulator = require "veo.simulator"
 local veo = require "veo"
@@ -136,6 +138,177 @@ describe("a batch's file", function()
       assert.matches("did you mean seeds", checked('{"taskId":"t","prompt":"a","seed":1}\n')[1])
       assert.matches("key: a text", checked('{"taskId":"t","prompt":"a","key":1}\n')[1])
     end)
+  end)
+end)
+
+describe("a batch's plan", function()
+  local folder, orders, client, real
+  before_each(function()
+    folder, orders = helper.folder(), {}
+    real = veo.new { api_key = "spec-key-0123456789", base_url = "http://127.0.0.1:1" }
+    -- The ledger's orders by their keys; one that is an error is why the ledger cannot be read.
+    client = { check_path = function(_, ...) return real:check_path(...) end, tasks = function(_, filter)
+      local found = orders[filter.key] or {}
+      if found.code then return nil, found end
+      return found
+    end }
+  end)
+  after_each(function()
+    real:close()
+    helper.sweep()
+  end)
+
+  local function row(key, fields)
+    local out = { line = 2, operation = "extend", params = { prompt = "row's" }, key = key, own_key = key, price = 60,
+      output = folder .. "/" .. key .. ".mp4" }
+    for name, value in pairs(fields or {}) do out[name] = value or nil end
+    if fields and fields.own_key == false then out.own_key = nil end
+    return out
+  end
+  local function order(state, fields)
+    local out = { state = state, api = "veo", params = { prompt = "ledger's" }, price = 60 }
+    for name, value in pairs(fields or {}) do out[name] = value end
+    return out
+  end
+  local function planned(list, args) return plans.plan(client, list, args or {}) end
+
+  it("orders again what was refused or lost, within --max-credits", function()
+    orders.a, orders.b = { order "refused" }, { order "lost" }
+    orders.c = { order("saved", { consumed = 55 }), order "refused" }
+    local list = { row "a", row "b", row "c" }
+    local plan = planned(list, { max_credits = 115 })
+    assert.same({ 1, 1, 60, 55 }, { plan.before, plan.new, plan.price, plan.spent })
+    assert.same({ false, true, false }, { list[1].over or false, list[2].over or false, list[3].over or false })
+    assert.equal("saved", list[3].record.state)
+  end)
+
+  it("goes on with the last repeat of a row that failed, and makes another one only when that is asked for", function()
+    orders.a, orders["a (repeat 1)"] = { order "failed" }, { order("failed", { consumed = 10 }) }
+    for _, again in ipairs { false, true } do
+      local one = row "a"
+      local plan = planned({ one }, { repeat_failed = again })
+      assert.equal(again and "a (repeat 2)" or "a (repeat 1)", one.key)
+      assert.same({ again and 1 or 0, 70 }, { plan.new, plan.spent })
+    end
+    orders["a (repeat 2)"] = { order "saved" }
+    local one = row "a"
+    local plan = planned({ one }, { repeat_failed = true })
+    assert.same({ 1, 130, "a (repeat 2)" }, { plan.before, plan.spent, one.key })
+  end)
+
+  it("orders nothing when the ledger cannot be read", function()
+    local function assert_ends()
+      for _, again in ipairs { false, true } do
+        local plan, why = planned({ row "a" }, { repeat_failed = again })
+        assert.same({ nil, "ledger" }, { plan, why and why.code })
+      end
+    end
+    local err = { code = "ledger" }
+    orders.a = err
+    assert_ends()
+    orders.a, orders["a (repeat 1)"] = { order "failed" }, err
+    assert_ends()
+  end)
+
+  it("takes an order's own parameters for what a row asks for otherwise, not for what has another key", function()
+    for i, case in ipairs { { "ledger's", "veo", false }, { "row's", "veo", "a" }, { "row's", "jobs", false },
+      { "row's", "veo", false, {} } } do
+      orders.a = { order("saved", { api = case[2], params = case[4] }) }
+      local one = row("a", { own_key = case[3] })
+      planned { one, row("b", { own_key = false }) }
+      assert.equal(case[1], one.params.prompt, i)
+    end
+  end)
+
+  it("counts neither what cannot be saved nor what --max-credits leaves no room for", function()
+    helper.write(folder .. "/mine.mp4", "mine")
+    local mine = { output = folder .. "/mine.mp4" }
+    local list = { row("a", mine), row "b", row("c", { price = false }), row("d", { problem = "bad" }) }
+    orders.d = { order "saved" }
+    local plan = planned(list)
+    assert.equal(0, plan.before)
+    assert.same({ 2, 60, 1 }, { plan.new, plan.price, plan.unpriced })
+    assert.matches("exists", list[1].problem)
+    list = { row("a", mine), row("b", { price = false }), row "c", row "e" }
+    plan = planned(list, { force = true, max_credits = 120 })
+    assert.same({ 2, 120, 0 }, { plan.new, plan.price, plan.unpriced })
+    assert.matches("not known", list[2].problem)
+    assert.is_nil(list[1].problem)
+    assert.is_true(list[4].over)
+  end)
+
+  it("makes no folder whose name follows from the task", function()
+    planned { row("a", { output = folder .. "/{taskId}/x.mp4" }), row("b", { output = folder .. "/b/{taskId}.mp4" }) }
+    assert.same({ "b" }, helper.list(folder))
+  end)
+end)
+
+describe("a batch's row that is not saved", function()
+  local failed = row_orders.failed
+
+  it("says whether money may have gone, and whether its task goes on", function()
+    for i, case in ipairs {
+      { "failed 4", { taskId = "t" }, { code = "failed" } },
+      { "running 3", { taskId = "t" }, { code = "timeout" } },
+      { "running 3", { taskId = "t" }, { code = "cancelled" } },
+      { "running 3", { taskId = "t" }, { code = "closed" } },
+      { "running 3", { taskId = "t" }, { code = "network" } },
+      { "running 3", { taskId = "t" }, { code = "server" } },
+      { "running 3", {}, { code = "uncertain", charged = "yes", taskId = "t" } },
+      { "running 3", { record = { taskId = "t" } }, { code = "timeout" } },
+      { "not saved 3", { taskId = "t", state = "saving" }, { code = "cancelled" } },
+      { "not saved 3", { taskId = "t", state = "succeeded" }, { code = "network" } },
+      { "not saved 3", { taskId = "t" }, { code = "io" } },
+      { "not saved 3", { taskId = "t" }, { code = "job_failed" } },
+      { "uncertain 3", { taskId = "t" }, { code = "uncertain" } },
+      { "uncertain 3", {}, { code = "uncertain" } },
+      { "uncertain 3", {}, { code = "closed", charged = "maybe" } },
+      { "uncertain 3", {}, { code = "job_failed" } },
+      { "not ordered 130", {}, { code = "cancelled" } },
+      { "not ordered 130", {}, { code = "closed" } },
+      { "refused 1", {}, { code = "invalid" } },
+      { "refused 1", {}, { code = "missing" } },
+      { "refused 2", {}, { code = "insufficient_credits", taskId = "another order's" } },
+    } do
+      case[3].message = "why"
+      local out = failed(case[2], case[3])
+      assert.equal(case[1], out.state .. " " .. out.exit, i)
+      assert.equal(not case[1]:find "^refused" and (case[2].taskId or case[2].record and "t" or case[3].taskId) or nil,
+        out.taskId, i)
+      assert.equal(case[3].code == "cancelled" and "interrupted" or "why", out.problem, i)
+    end
+  end)
+
+  it("names what is to be settled where that is not known", function()
+    for _, place in ipairs { { ref = "abc" }, {} } do
+      local out = failed(place, { code = "uncertain", message = "why", ref = not place.ref and "abc" or nil })
+      assert.matches("why; find out, then: veo settle abc TASK", out.problem)
+      assert.equal("abc", out.ref)
+    end
+    assert.equal("why", failed({ ref = "abc" }, { code = "invalid", message = "why" }).problem)
+  end)
+
+  it("stops the others where none of them can be ordered, and not where it was ordered itself", function()
+    for _, code in ipairs { "insufficient_credits", "unauthorized", "forbidden", "key_limit", "disabled", "ledger",
+      "network" } do
+      local err = { code = code, message = "why" }
+      assert.is_true(row_orders.halts(failed({}, err)), code)
+      assert.is_false(row_orders.halts(failed({ taskId = "t" }, err)), code)
+    end
+    assert.is_false(row_orders.halts(failed({}, { code = "invalid", message = "why" })))
+    assert.is_false(row_orders.halts(row_orders.left({}, "why", 130)))
+  end)
+
+  it("is what the ledger says, when it was not begun", function()
+    for state, told in pairs { saved = "saved before 0", failed = "failed 4", uncertain = "uncertain 3",
+      accepted = "running 3", done = "running 3" } do
+      local out = row_orders.left({ record = { state = state, taskId = "t", ref = "abc" } }, "why", 130)
+      assert.same({ told, "t", "abc", true, "why" }, { out.state .. " " .. out.exit, out.taskId, out.ref, out.unbegun,
+        out.problem })
+      assert.equal(state ~= "saved" and "why" or nil, out.error and out.error.message)
+    end
+    local out = row_orders.left({}, "why", 130)
+    assert.same({ "not ordered", 130, "why" }, { out.state, out.exit, out.error.message })
   end)
 end)
 

@@ -143,6 +143,28 @@ local function suite(kind, where)
     paid_once(2)
   end)
 
+  it("take commits of their own where one for all would hold others up", function()
+    new()
+    engines.all[kind].hold = -1
+    local jobs = orders(4)
+    helper.step_until(client, function() return client:step(5) == 0 end)
+    for _, job in ipairs(jobs) do assert(job:result()) end
+    assert.is_true(commits >= 8, commits .. " commits")
+    paid_once(4)
+  end)
+
+  it("are sent when they are in the commit, not when they were in its first try", function()
+    new()
+    local jobs = orders(4)
+    on_commit = function()
+      engines.all[kind].hold = -1
+      error({ message = "another call came in the middle of this transaction", cause = "within" }, 0)
+    end
+    helper.step_until(client, function() return client:step(5) == 0 end)
+    for _, job in ipairs(jobs) do assert(job:result()) end
+    paid_once(4)
+  end)
+
   it("are tried one by one when one of them cannot be written", function()
     new()
     for _, sql in ipairs(TRIGGERS[kind]) do ledgers.query(place, sql) end

@@ -40,10 +40,9 @@ end
 -- Why a video cannot be saved where it is to be; of a pattern, whether its folder takes a file.
 local function unwritable(client, row, force, known)
   local target = targets.new { output = row.output }
-  if target.open and row.output:find("{%w+}.*/") then return nil end -- which folder is not known yet
-  local path = target:probe() or row.output
-  if target.open and known[row.output] ~= nil then return known[row.output] end
-  local fine, err = client:check_path(path, { overwrite = force or target.open or nil, mkdir = true })
+  if row.output:find("{%w+}.*/") then return nil end -- which folder is not known yet
+  if known[row.output] ~= nil then return known[row.output] end
+  local fine, err = client:check_path(target:probe() or row.output, { overwrite = force, mkdir = true })
   local problem = not fine and "output: " .. phrases.message(err)
   known[row.output] = problem
   return problem
