@@ -26,13 +26,23 @@ describe("core.take_signals", function()
   it("has them told, and how many there were but for SIGHUP, of which a closed terminal sends several", function()
     local said = run("core.take_signals() assert(core.signal() == nil) " .. KILL:format "TERM"
       .. "print(core.signal()) print(core.signal()) " .. KILL:format "HUP" .. KILL:format "PIPE"
-      .. "print(core.signal())")
-    assert.equal("TERM\t1\n\nHUP\t1\nexit 0\n", said)
+      .. "print(core.signal()) " -- os.execute ignores SIGINT until its shell has ended
+      .. [[os.execute("(sleep 0.1; kill -INT " .. core.pid() .. ") &")
+        local name, count
+        repeat name, count = core.signal() until name
+        print(name, count)]])
+    assert.equal("TERM\t1\n\nHUP\t1\nINT\t2\nexit 0\n", said)
   end)
 
   it("lets the third one end a process that does not look", function()
-    assert.matches("exit 143", run("core.take_signals() " .. KILL:format "HUP" .. KILL:format "TERM"
-      .. KILL:format "TERM" .. KILL:format "TERM" .. 'print "still there"'))
+    assert.matches("^two\n.*exit 143", run("core.take_signals() " .. KILL:format "HUP" .. KILL:format "TERM"
+      .. KILL:format "TERM" .. 'print "two" io.stdout:flush() ' .. KILL:format "TERM" .. 'print "still there"'))
+  end)
+
+  it("cuts no read that is under way", function()
+    assert.equal("whole\tTERM\nexit 0\n", run [[core.take_signals()
+      local pipe = io.popen("sleep 0.2; kill -TERM " .. core.pid() .. "; sleep 0.1; echo whole")
+      print(pipe:read(), (core.signal()))]])
   end)
 
   it("leaves alone what is ignored, as nohup does", function()
@@ -48,6 +58,23 @@ describe("core.take_signals", function()
       ">&- 2>" .. folder .. "/e")
     assert.equal("kept", helper.read(file))
     assert.is_nil(helper.read(folder .. "/e"):find("true", 1, true))
+  end)
+
+  it("makes closed standard input and error fail as well", function()
+    local file = folder .. "/precious"
+    assert.matches("^nil\tBad file descriptor", run(([[core.take_signals() local f = io.open(%q, "w")
+      io.stderr:write("noise") f:write("kept") f:close() print(io.stdin:read(1))]]):format(file), "<&- 2>&-"))
+    assert.equal("kept", helper.read(file))
+  end)
+
+  it("tells how wide a terminal is, 80 where that does not say", function()
+    if helper.output "command -v script" == "" then return pending "needs script" end
+    for columns, told in pairs { [0] = "80", [1] = "1", [132] = "132" } do
+      helper.write(folder .. "/x.lua", 'print("<" .. table.concat({ require("veo.core").columns(1) }, " ") .. ">")\n')
+      local shown = helper.output(("script -qec 'stty cols %d; %s %s/x.lua' /dev/null </dev/null"):format(columns,
+        helper.lua(), folder))
+      assert.equal(told, shown:match("<(.-)>"), shown)
+    end
   end)
 
   it("tells no width where there is no terminal", function()
