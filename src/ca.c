@@ -256,7 +256,7 @@ static char *copy_folder(const char *folder)
 
 /* Order: the option, CURL_CA_BUNDLE, SSL_CERT_FILE, libcurl's own. No folder is added to what one of the first three
  * names, unless that is libcurl's own. */
-int veo_ca_find(veo_ca *ca)
+static int choose(veo_ca *ca)
 {
   const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
   const char *own = NULL;
@@ -283,6 +283,30 @@ int veo_ca_find(veo_ca *ca)
 #endif
   (void)info;
   return 1;
+}
+
+/* The TLS library would wait for a FIFO's writer, or read a device for ever, and the host with it. A name that cannot be is
+ * an error at once, which shows it. 0 when memory is short. */
+static int refuse_pipe(veo_ca *ca)
+{
+  static const char why[] = "/(not a regular file)";
+  struct stat about;
+  veo_buffer name = {NULL, 0, 0};
+  if(!ca->file || stat(ca->file, &about) != 0 || S_ISREG(about.st_mode) || S_ISDIR(about.st_mode))
+    return 1;
+  if(!veo_buffer_append(&name, ca->file, strlen(ca->file)) ||
+     !veo_buffer_append(&name, why, sizeof why - 1)) {
+    veo_buffer_free(&name);
+    return 0;
+  }
+  free(ca->file);
+  ca->file = name.data;
+  return 1;
+}
+
+int veo_ca_find(veo_ca *ca)
+{
+  return choose(ca) && refuse_pipe(ca);
 }
 
 /* What is not known to the TLS library is left out, as curl leaves it out. */

@@ -16,7 +16,8 @@ end
 
 ---@type veo
 local M = { _VERSION = core.version, curl_version = core.curl_version, now = core.now,
-  console = { take_signals = core.take_signals, signal = core.signal, columns = core.columns } }
+  console = { take_signals = core.take_signals, signal = core.signal, columns = core.columns,
+    kind = core.kind } }
 
 local lacks = stdlib.missing()
 if lacks then -- nothing can be ordered without a client

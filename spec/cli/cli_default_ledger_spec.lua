@@ -169,6 +169,15 @@ describe("the veo command's own ledger", function()
     other:stop()
   end)
 
+  it("is no pipe: what it knew is not to be had, and nobody waits for it", function()
+    if not command.has_ledger() then return pending("no LuaDBI here") end
+    helper.output(("mkdir -p %s/state/veo; mkfifo %s"):format(folder, place))
+    local code, _, err = veo(order "x")
+    assert.equal(1, code, err)
+    assert.is_truthy(err:find(place .. " is not a regular file", 1, true), err)
+    assert.equal(0, sim:count("POST", helper.EXTEND))
+  end)
+
   it("is made for no look: wait and download do without", function()
     local code, _, err = veo { "download", sim.source }
     assert.equal(0, code, err)

@@ -29,7 +29,8 @@ describe("the veo command", function()
       assert.equal(0, (veo(extend("@prompt.txt", "--no-wait"))))
       assert.equal(0, (veo(extend("@" .. text, "--no-wait", "--on-duplicate", "allow"))))
       assert.equal(0, (veo(extend("@@home", "--no-wait"))))
-      assert.same({ "from -", "from @-", "two\nlines\n", "two\nlines\n", "@home" }, prompts())
+      assert.equal(0, (shell("echo piped | " .. world.command(extend("@/dev/stdin", "--no-wait")))))
+      assert.same({ "from -", "from @-", "two\nlines\n", "two\nlines\n", "@home", "piped" }, prompts())
     end)
 
     it("for each hop of a chain, and standard input for one of them", function()
@@ -45,10 +46,11 @@ describe("the veo command", function()
 
     it("and orders nothing when it is not to be had", function()
       helper.write(folder .. "/here/empty", "\n")
+      helper.output("mkfifo " .. folder .. "/here/pipe")
       local before = #sim:requests()
       for given, said in pairs { ["@none"] = "none: No such file", ["@empty"] = "empty is empty",
         ["-"] = "input is empty", ["@."] = "cannot be read", ["@/dev/zero"] = "longer than 1 MiB",
-        ["@"] = "cannot be read" } do
+        ["@"] = "cannot be read", ["@pipe"] = "pipe is not a regular file" } do
         local code, out, err = veo(extend(given))
         assert.same({ 1, "" }, { code, out }, err)
         assert.is_truthy(err:find(said, 1, true), err)

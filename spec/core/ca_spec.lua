@@ -183,4 +183,14 @@ describe("trust", function()
       assert.equal(UNKNOWN_ISSUER, ask("SSL_CERT_FILE=" .. other .. named))
     end
   end)
+
+  -- The TLS library waited for the pipe's other end, and the host with it.
+  it("is in no pipe, which nobody waits for", function()
+    local pipe = folder .. "/pipe"
+    helper.output("mkfifo " .. pipe)
+    assert.equal(NO_BUNDLE, ask("timeout 60", pipe))
+    for _, name in ipairs { "CURL_CA_BUNDLE", "SSL_CERT_FILE" } do
+      assert.equal(NO_BUNDLE, ask(name .. "=" .. pipe .. " timeout 60"))
+    end
+  end)
 end)

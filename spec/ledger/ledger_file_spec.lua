@@ -218,6 +218,19 @@ describe("the ledger's file", function()
     end)
   end)
 
+  it("is no folder, pipe, socket or device, and none of them is waited for", function()
+    local socket = require("cqueues.socket").listen { path = folder .. "/socket" }
+    socket:listen()
+    helper.output(("cd %s; mkdir folder; mkfifo pipe; ln -s pipe link"):format(folder))
+    for _, name in ipairs { folder .. "/folder", folder .. "/pipe", folder .. "/link", folder .. "/socket",
+      "/dev/null" } do
+      place = name
+      local err = refused(new(), "open")
+      assert.truthy(err.message:find("and a ledger is a regular file", 1, true), err.message)
+    end
+    socket:close()
+  end)
+
   describe("check_ledger", function()
     it("says that it is whole", function()
       local client = new()

@@ -6,6 +6,7 @@
 
 local address = require "veo.util.address"
 local filenames = require "veo.util.filename"
+local inputs = require "veo.cli.input"
 local packages = require "veo.cli.packages"
 local phrases = require "veo.cli.phrases"
 
@@ -43,14 +44,14 @@ local function make(where, path)
   if pipe then pipe:close() end
   local link = said:match("^link (.*)")
   if link then return nil, nil, link .. " is a link to nothing that is there now" end
-  local file = io.open(path, "rb")
+  local file = inputs.open(path)
   if file then file:close() end
   if file then return true end
   return nil, said:match("([^:\n%s][^:\n]*)\n*$") or "it cannot be made"
 end
 
 local function look(path)
-  local file, why, number = io.open(path, "rb")
+  local file, why, number = inputs.open(path)
   if file then file:close() end
   if file then return "there" end
   if number == NO_SUCH_FILE or number == NOT_A_FOLDER then return "absent" end

@@ -1,5 +1,7 @@
 --- Prompts that stand elsewhere: `-` is standard input, `@file` a file, `@@…` a prompt that begins with an at sign.
 
+local inputs = require "veo.cli.input"
+
 local M = {}
 
 local MOST = 1024 * 1024 -- bytes: more is no prompt
@@ -20,9 +22,10 @@ function M.text(given)
   local path = given:match("^@(.*)$")
   if not path then return given end
   if path:sub(1, 1) == "@" then return path end
-  local file, why = io.open(path, "rb")
+  local file, why = inputs.open(path)
   if not file then
-    return nil, ("the prompt's file cannot be read: %s (a prompt that begins with @ is written @@)"):format(why)
+    return nil, ("the prompt's file cannot be read: %s (a prompt that begins with @ is written @@; what comes from a "
+      .. "pipe is read by -)"):format(why)
   end
   local text, problem = read(file, path)
   file:close()

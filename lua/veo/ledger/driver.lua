@@ -21,9 +21,14 @@ function M.load(engine)
     engine.driver, engine.package, engine.package)
 end
 
+-- SQLite says no more than "disk I/O error" of them, and may wait for a pipe's other end.
+local NO_FILE = { directory = "it is a directory", other = "it is a pipe, a socket or a device" }
+
 -- Nothing is made where nothing is to be made. What is made is its owner's alone, as SQLite's log and index then are.
 local function make(db)
-  if db.kind ~= "sqlite" or core.kind(db.where) == "file" then return end
+  local kind = db.kind == "sqlite" and core.kind(db.where) or nil
+  if db.kind ~= "sqlite" or kind == "file" then return end
+  if NO_FILE[kind] then error(problem(NO_FILE[kind] .. ", and a ledger is a regular file", "open"), 0) end
   if not db.create then error(problem("there is none, and create = false", "absent"), 0) end
   core.create(db.where) -- or SQLite says why not
 end

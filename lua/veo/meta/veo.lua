@@ -7,6 +7,7 @@
 ---@field take_signals fun()  from here on SIGINT, SIGTERM and SIGHUP are noted
 ---@field signal fun(): ("INT"|"TERM"|"HUP")?, integer?  the one that came since the last call, and how many came in all
 ---@field columns fun(fd: integer): integer?  how wide its terminal is; nil when it is none
+---@field kind fun(path: string): ("file"|"directory"|"other"|"link")?  what stands there; "link": to nothing
 
 ---@class veo
 ---@field _VERSION string

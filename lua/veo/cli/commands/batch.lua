@@ -10,6 +10,7 @@ local arguments = require "veo.cli.arguments"
 local boards = lazy "veo.cli.commands.batch.board"
 local errors = require "veo.errors"
 local filenames = require "veo.util.filename"
+local inputs = require "veo.cli.input"
 local json = require "veo.cli.json"
 local orders = require "veo.cli.commands.batch.order"
 local phrases = require "veo.cli.phrases"
@@ -150,7 +151,7 @@ end
 
 local function read(name)
   local file, why
-  if name == "-" then file = io.stdin else file, why = io.open(name, "rb") end
+  if name == "-" then file = io.stdin else file, why = inputs.open(name) end
   local text
   if file then text, why = file:read("*a") end
   if file and name ~= "-" then file:close() end

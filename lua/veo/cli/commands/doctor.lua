@@ -2,6 +2,7 @@
 --- ordered. What is wrong with one thing keeps no other from being looked at.
 
 local arguments = require "veo.cli.arguments"
+local inputs = require "veo.cli.input"
 local interrupt = require "veo.cli.interrupt"
 local json = require "veo.cli.json"
 local packages = require "veo.cli.packages"
@@ -80,7 +81,7 @@ end
 function Doctor:certificates()
   for _, name in ipairs { "CURL_CA_BUNDLE", "SSL_CERT_FILE" } do
     local path = environment(name)
-    local file = path and io.open(path, "rb")
+    local file = path and inputs.open(path)
     if file then file:close() end
     if path and not file then
       self:add("certificates", "problem", ("%s names %s, which cannot be read"):format(name, path),
@@ -209,7 +210,7 @@ end
 -- Everything that can be looked at.
 function Doctor:look(args, term)
   self:key()
-  self:certificates()
+  if self.loaded then self:certificates() end
   local client, place
   if self.has_key and self.loaded then client, place = self:open(args, term) end
   if client then self:service(client) end
