@@ -1,25 +1,14 @@
 -- Many workers at one ledger: what needs the orders' lock and what does not, who is known to live, and who takes over.
 
+local both = require "spec.support.both"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local modules = require "veo.ledger"
 local needs = require "spec.support.needs"
-local postgres = require "spec.support.postgres"
 local processes = require "veo.ledger.process"
-local simulator = require "veo.simulator"
 
-local sim, server
-setup(function()
-  sim = simulator.start { speed = 10000, rate = false }
-  server = postgres.start()
-end)
-teardown(function()
-  sim:stop()
-  server:stop()
-  helper.sweep()
-end)
-
-local function fresh() return ledgers.fresh(server) end
+local world = both { setup = setup, teardown = teardown, describe = describe }
+local sim
 
 local function dead(name) return (processes.name(name):gsub(":%d+:%d+:", ":4194999:1:")) end
 
@@ -41,6 +30,7 @@ end
 local function suite(where)
   local place, opened
   before_each(function()
+    sim = world.sim
     sim:reset()
     place, opened = where(), {}
   end)
@@ -157,16 +147,12 @@ local function suite(where)
   end)
 end
 
-describe("a fleet on SQLite", function()
-  suite(function() return helper.folder() .. "/renders.db" end)
-end)
+world.describe("a fleet", suite)
 
 needs.block("postgresql", describe)("a fleet on PostgreSQL", function()
-  suite(fresh)
-
   -- Another process's order that takes its time.
   it("claims, keeps, steps and ends tasks while an order holds the lock", function()
-    local place = fresh()
+    local place = world.fresh()
     fill(place, 3)
     local ledger = modules.new(place, { now = helper.now, timeout = 10, rate = { count = 20, window = 10 } })
     ledger:find()
@@ -189,7 +175,7 @@ needs.block("postgresql", describe)("a fleet on PostgreSQL", function()
   end)
 
   it("claims what another one is not just claiming", function()
-    local place = fresh()
+    local place = world.fresh()
     fill(place, 3)
     local ledger = modules.new(place, { now = helper.now, timeout = 10, rate = { count = 20, window = 10 } })
     local other = ledgers.connect(place)

@@ -1,23 +1,13 @@
 -- Reading a ledger holds nobody up, finds its rows by an index, and holds a page at a time; on both databases.
 
+local both = require "spec.support.both"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local modules = require "veo.ledger"
-local needs = require "spec.support.needs"
-local postgres = require "spec.support.postgres"
-local simulator = require "veo.simulator"
 local unpack = table.unpack or unpack -- luacheck: ignore
 
-local sim, server
-setup(function()
-  sim = simulator.start { speed = 10000, rate = false }
-  server = postgres.start()
-end)
-teardown(function()
-  sim:stop()
-  server:stop()
-  helper.sweep()
-end)
+local world = both { setup = setup, teardown = teardown, describe = describe }
+local sim
 
 -- Rows as a client leaves them; several share a time.
 local function fill(place, count, state)
@@ -42,6 +32,7 @@ local function suite(where)
   local place, client
 
   before_each(function()
+    sim = world.sim
     sim:reset()
     place = where()
     client = helper.client(sim, { ledger = place })
@@ -209,10 +200,4 @@ local function suite(where)
   end)
 end
 
-describe("reading a ledger on SQLite", function()
-  suite(function() return helper.folder() .. "/renders.db" end)
-end)
-
-needs.block("postgresql", describe)("reading a ledger on PostgreSQL", function()
-  suite(function() return ledgers.fresh(server) end)
-end)
+world.describe("reading a ledger", suite)

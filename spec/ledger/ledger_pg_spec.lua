@@ -1,31 +1,20 @@
 -- The ledger on PostgreSQL: a real server, run for this file alone.
 
+local both = require "spec.support.both"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
 local needs = require "spec.support.needs"
-local postgres = require "spec.support.postgres"
 local schema = require "veo.ledger.schema"
-local simulator = require "veo.simulator"
 
 needs.block("postgresql", describe)("a ledger on PostgreSQL", function()
-  local sim, server
-  setup(function()
-    sim = simulator.start { speed = 10000, rate = false }
-    server = postgres.start()
-  end)
-  teardown(function()
-    sim:stop()
-    server:stop()
-    helper.sweep()
-  end)
+  local world = both { setup = setup, teardown = teardown }
+  local fresh, sim, server = world.fresh, nil, nil
+  before_each(function() sim, server = world.sim, world.server end)
 
-  -- A database of its own for every test.
-  local function fresh() return ledgers.fresh(server) end
-
-  require "spec.support.ledger_suite"(function() return sim end, fresh,
+  require "spec.support.ledger_suite"(function() return world.sim end, fresh,
     { describe = describe, it = it, before_each = before_each, after_each = after_each })
   describe("knows", function()
-    require "spec.support.identity_suite"(function() return sim end, fresh,
+    require "spec.support.identity_suite"(function() return world.sim end, fresh,
       { describe = describe, it = it, before_each = before_each, after_each = after_each }, { "half", "renamed" })
   end)
 
@@ -39,7 +28,7 @@ needs.block("postgresql", describe)("a ledger on PostgreSQL", function()
       end
       return place
     end
-    require "spec.support.living_suite"(function() return sim end, emptied,
+    require "spec.support.living_suite"(function() return world.sim end, emptied,
       { describe = describe, it = it, before_each = before_each, after_each = after_each, pending = pending })
   end)
 

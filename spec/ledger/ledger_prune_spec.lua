@@ -1,23 +1,13 @@
 -- Pruning forgets texts and never money: the simulator counts what was charged. On both databases.
 
+local both = require "spec.support.both"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
-local needs = require "spec.support.needs"
-local postgres = require "spec.support.postgres"
-local simulator = require "veo.simulator"
 
 local LATER = 4e9
 
-local sim, server
-setup(function()
-  sim = simulator.start { speed = 10000, rate = false }
-  server = postgres.start()
-end)
-teardown(function()
-  sim:stop()
-  server:stop()
-  helper.sweep()
-end)
+local world = both { setup = setup, teardown = teardown, describe = describe }
+local sim
 
 local function suite(where)
   local place, folder, client
@@ -29,6 +19,7 @@ local function suite(where)
   end
 
   before_each(function()
+    sim = world.sim
     sim:reset()
     place, folder = where(), helper.folder()
     client = new()
@@ -165,10 +156,4 @@ local function suite(where)
   end)
 end
 
-describe("pruning a ledger on SQLite", function()
-  suite(function() return helper.folder() .. "/renders.db" end)
-end)
-
-needs.block("postgresql", describe)("pruning a ledger on PostgreSQL", function()
-  suite(function() return ledgers.fresh(server) end)
-end)
+world.describe("pruning a ledger", suite)

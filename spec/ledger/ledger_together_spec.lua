@@ -1,25 +1,16 @@
 -- Orders that are ready together share a commit. Commits are counted where they are made, orders where they are paid.
 
+local both = require "spec.support.both"
 local helper = require "spec.support.helper"
 local ledgers = require "spec.support.ledgers"
-local postgres = require "spec.support.postgres"
 local databases = require "veo.ledger.database"
 local engines = require "veo.ledger.engines"
-local simulator = require "veo.simulator"
 
 local Database = getmetatable(databases.new("nothing.db")).__index
 local run = Database.run
 
-local sim, server
-setup(function()
-  sim = simulator.start { speed = 10000, rate = false }
-  server = postgres.start()
-end)
-teardown(function()
-  sim:stop()
-  server:stop()
-  helper.sweep()
-end)
+local world = both { setup = setup, teardown = teardown, describe = describe }
+local sim
 
 -- Has the ledger refuse the order with the key "bad" by an error, as a driver does that cannot take a value.
 local TRIGGERS = {
@@ -30,9 +21,10 @@ local TRIGGERS = {
     "CREATE TRIGGER bad BEFORE INSERT ON veo_tasks FOR EACH ROW WHEN (NEW.intent_key = 'bad') EXECUTE FUNCTION bad()" },
 }
 
-local function suite(kind, where)
+local function suite(where, kind)
   local place, client, commits, on_commit, hold
   before_each(function()
+    sim = world.sim
     sim:reset()
     place, commits, on_commit = where(), 0, nil
     -- However slow the machine is: a commit takes all that are there.
@@ -368,10 +360,4 @@ local function suite(kind, where)
   end
 end
 
-describe("orders that are ready together, on SQLite,", function()
-  suite("sqlite", function() return helper.folder() .. "/renders.db" end)
-end)
-
-describe("orders that are ready together, on PostgreSQL,", function()
-  suite("postgresql", function() return ledgers.fresh(server) end)
-end)
+world.describe("orders that are ready together", suite)
