@@ -3,6 +3,9 @@
 -- them, and a claim, a beat and the steps of a worker; and how soon the ends of tasks are told when a worker is killed.
 --
 --   spec/bench/fleet.lua [--trees lua,/older/lua] [--only crowd,told] [--open 100000] [--workers 50] [--seconds 30]
+--                        [--settings "-c name=value"]
+--
+-- PostgreSQL is reached over TLS, and its commits wait for the disk.
 --
 --   crowd  each worker is a process that calls the ledger as `resume` does: a claim every 5 s, steps every second, a
 --          heartbeat every 30 s; an order every 50 ms beside them
@@ -58,7 +61,8 @@ function modes.worker(place, number, share, base, seconds, flag)
     base + number * share))
   local held = ledgers.query(place, ("SELECT ref, claim, task_id FROM veo_tasks WHERE claim = 'fleet%d'")
     :format(number))
-  ledger:hold()
+  ledger.beat_at = 0
+  assert(ledger:beat()) -- as a claim does, by which it would hold them
   io.open(flag .. number, "w"):close()
   while not core.kind(flag) do sleep(0.1) end
   local till, at = core.now() + seconds, { claim = 5 * math.random(), steps = math.random(), beat = 30 * math.random() }
@@ -167,7 +171,8 @@ end
 
 -- Parent ---------------------------------------------------------------------------------------------------------------
 
-local options = { trees = root .. "/lua", only = "crowd,told", open = "100000", workers = "50", seconds = "30" }
+local options = { trees = root .. "/lua", only = "crowd,told", open = "100000", workers = "50", seconds = "30",
+  settings = "" }
 for i = 1, #arg, 2 do
   local name = arg[i]:match("^%-%-(%a+)$")
   if not options[name] or not arg[i + 1] then error("unknown option " .. arg[i], 0) end
@@ -177,7 +182,8 @@ package.path = ("%s/?.lua;%s/lua/?.lua;%s/lua/?/init.lua;"):format(root, root, r
 package.cpath = root .. "/build/5.4/?.so;" .. package.cpath
 local ledgers = require "spec.support.ledgers"
 local monotonic = require "veo.core".now
-local cluster = require("spec.support.postgres").start()
+local cluster = require("spec.support.postgres").start { durable = true, tls = true,
+  settings = "-c shared_preload_libraries=pg_stat_statements,auto_explain " .. options.settings }
 local pipe = io.popen "mktemp -d"
 local folder = pipe:read "l"
 pipe:close()
@@ -203,6 +209,17 @@ local function server_cpu()
   return (user + system) / 100
 end
 
+-- What the statements took inside the server, those of the longest sum first.
+local function statements(place)
+  for _, row in ipairs(ledgers.query(place, [[SELECT CAST(calls AS DOUBLE PRECISION) AS calls, mean_exec_time AS mean,
+    max_exec_time AS longest, CAST(shared_blks_hit + shared_blks_read AS DOUBLE PRECISION) / calls AS pages,
+    CAST(rows AS DOUBLE PRECISION) / calls AS rows, regexp_replace(query, '\s+', ' ', 'g') AS query
+    FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 16]])) do
+    print(("  %6.0f calls, %7.2f ms, longest %7.1f, %6.1f pages, %5.1f rows: %s"):format(row.calls, row.mean,
+      row.longest, row.pages, row.rows, row.query:sub(1, 90)))
+  end
+end
+
 function stories.crowd(run, place)
   os.execute("rm -f " .. folder .. "/go*")
   local workers, seconds = tonumber(options.workers), tonumber(options.seconds)
@@ -215,12 +232,19 @@ function stories.crowd(run, place)
     while not require("veo.core").kind(folder .. "/go" .. i) do sleep(0.1) end
   end
   ledgers.query(place, "VACUUM ANALYZE veo_tasks") -- as its autovacuum does
+  ledgers.query(place, "CREATE EXTENSION pg_stat_statements")
+  local function order(title, for_seconds)
+    local orders = io.popen(run("order", place, for_seconds))
+    print("  " .. title)
+    io.write(orders:read "a")
+    orders:close()
+  end
+  order("alone", 10)
+  ledgers.query(place, "SELECT 1 AS done FROM (SELECT pg_stat_statements_reset()) AS reset")
   local cpu = server_cpu()
   io.open(folder .. "/go", "w"):close()
   sleep(2)
-  local orders = io.popen(run("order", place, seconds))
-  io.write(orders:read "a")
-  orders:close()
+  order("beside them", seconds)
   sleep(seconds / 10 + 12) -- until all have ended, and told what they took
   local took, failed = {}, {}
   for i = 1, workers do
@@ -239,6 +263,7 @@ function stories.crowd(run, place)
   local own = 0
   for _, ms in ipairs(took.cpu or {}) do own = own + ms / 1000 end
   print(("  CPU     %.1f s of the workers, %.1f s of the server, in %d s"):format(own, server_cpu() - cpu, seconds + 8))
+  statements(place)
 end
 
 -- `tasks` open ones, and `count` workers, of which one is killed.

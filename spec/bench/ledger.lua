@@ -237,7 +237,7 @@ for kind in options.on:gmatch("[^,]+") do
     assert(os.execute(child(tree, core, "fill", place, options.rows, options.open)))
     for mode in options.only:gmatch("[^,]+") do
       if mode == "together" then
-        local durable = kind == "postgresql" and require("spec.support.postgres").start(true)
+        local durable = kind == "postgresql" and require("spec.support.postgres").start { durable = true, tls = true }
         assert(os.execute(child(tree, core, mode, durable and durable.uri or place, sim.url)))
         if durable then durable:stop() end
       else
