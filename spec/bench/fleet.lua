@@ -198,15 +198,21 @@ local function kill(pid) os.execute("kill -9 " .. pid .. " 2>/dev/null") end
 
 local stories = {}
 
--- CPU seconds of the server's processes that have ended.
+-- CPU seconds of a process; `ended`: of those that it has started and that have ended.
+local function cpu_of(pid, ended)
+  local file = io.open("/proc/" .. pid .. "/stat")
+  if not file then return 0 end
+  local fields = file:read("a"):match "^%d+ .*%) %S+(.*)$"
+  file:close()
+  local user, system = fields:match((" %S+"):rep(ended and 12 or 10) .. " (%d+) (%d+)")
+  return (user + system) / 100
+end
+
 local function server_cpu()
   local file = assert(io.open(cluster.folder .. "/data/postmaster.pid"))
   local pid = file:read "l"
   file:close()
-  file = assert(io.open("/proc/" .. pid .. "/stat"))
-  local user, system = file:read("a"):match("^%d+ .*%) %S" .. (" %S+"):rep(12) .. " (%d+) (%d+)")
-  file:close()
-  return (user + system) / 100
+  return cpu_of(pid, true)
 end
 
 -- What the statements took inside the server, those of the longest sum first.
@@ -232,7 +238,6 @@ function stories.crowd(run, place)
     while not require("veo.core").kind(folder .. "/go" .. i) do sleep(0.1) end
   end
   ledgers.query(place, "VACUUM ANALYZE veo_tasks") -- as its autovacuum does
-  ledgers.query(place, "CREATE EXTENSION pg_stat_statements")
   local function order(title, for_seconds)
     local orders = io.popen(run("order", place, for_seconds))
     print("  " .. title)
@@ -269,6 +274,7 @@ end
 -- `tasks` open ones, and `count` workers, of which one is killed.
 local function fleet(run, place, tasks, count, limit, interval, span)
   ledgers.query(place, "DELETE FROM veo_tasks WHERE state <> 'accepted'")
+  ledgers.query(place, "SELECT 1 AS done FROM (SELECT pg_stat_statements_reset()) AS reset")
   local port = 20000 + monotonic() // 1 % 20000
   local pids = { service = in_background(run("service", port, tasks, span), folder .. "/service") }
   os.execute "sleep 0.5"
@@ -280,34 +286,41 @@ local function fleet(run, place, tasks, count, limit, interval, span)
   return pids, began
 end
 
-local function told_by(count)
-  local at, n, twice, last = {}, 0, 0, 0
+-- What was told, and how late (the service began to count at `began`).
+local function told_by(count, tasks, span, began)
+  local at, n, twice, last, late = {}, 0, 0, 0, {}
   for i = 1, count do
     for line in io.lines(folder .. "/told" .. i) do
-      local taskId, when = line:match "^(task%d+) (%S+)$"
-      if taskId and at[taskId] then twice = twice + 1 end
-      if taskId and not at[taskId] then
-        at[taskId], n = true, n + 1
+      local number, when = line:match "^task(%d+) (%S+)$"
+      if number and at[number] then twice = twice + 1 end
+      if number and not at[number] then
+        at[number], n = true, n + 1
         last = math.max(last, tonumber(when))
+        late[n] = (tonumber(when) - began - (number * 7919 % tasks + 1) / tasks * span) * 1000
       end
     end
   end
-  return n, last, twice
+  return n, last, twice, late
 end
 
 function stories.told(run, place)
   local pids, began = fleet(run, place, 10000, 3, 5000, 5, 60)
+  local cpu = server_cpu()
   os.execute "sleep 20"
   kill(pids[1])
-  local n, last, twice
+  local n, last, twice, late
   repeat
     os.execute "sleep 2"
-    n, last, twice = told_by(3)
+    n, last, twice, late = told_by(3, 10000, 60, began - 0.5)
   until n >= 10000 or monotonic() - began > 150
+  local spent = ("service %.1f s, the two workers left %.1f and %.1f"):format(cpu_of(pids.service), cpu_of(pids[2]),
+    cpu_of(pids[3]))
   for _, pid in pairs(pids) do kill(pid) end
-  os.execute("cat " .. folder .. "/service " .. folder .. "/resume*")
+  os.execute("sleep 1; cat " .. folder .. "/service " .. folder .. "/resume*")
   print(("  told    %d of 10,000 ends over 60 s, %d twice; the last %.1f s after the start"):format(n, twice,
     last - began))
+  print(("  late    %s\n  CPU     %s, server %.1f"):format(report(late, 0), spent, server_cpu() - cpu))
+  statements(place)
 end
 
 local SIZE = { crowd = options.open, told = 10000 }
@@ -319,6 +332,7 @@ for tree in options.trees:gmatch("[^,]+") do
     pcall(ledgers.query, cluster.uri, "DROP DATABASE bench WITH (FORCE)")
     ledgers.query(cluster.uri, "CREATE DATABASE bench")
     local place = cluster.uri:gsub("/postgres$", "/bench")
+    ledgers.query(place, "CREATE EXTENSION pg_stat_statements")
     assert(os.execute(run("fill", place, SIZE[story])))
     stories[story](run, place)
   end

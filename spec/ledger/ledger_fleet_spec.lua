@@ -145,6 +145,41 @@ local function suite(where)
     helper.step_until(client, function() return told == 59 end) -- one claim each 5 s would take 30
     job:cancel()
   end)
+
+  it("claims while tasks end all the time, not only when all that it held have ended", function()
+    fill(place, 240)
+    for i = 1, 240 do sim:add { taskId = "task" .. i } end
+    local client, before, between = new { rate = { polls = false } }, 120, false
+    assert(client:resume { limit = 120, wait = { first = 0, interval = 0.01, timeout = 60 }, on_result = function()
+      local claimed = count "claim IS NOT NULL"
+      between = between or claimed > before and count "state = 'saved'" < before
+      before = math.max(before, claimed)
+    end })
+    assert.is_true(between)
+    assert.equal(240, count "state = 'saved'")
+  end)
+
+  it("makes the steps of many tasks, but for those whose claim is lost", function()
+    fill(place, 30)
+    local a, entries = ledger(), {}
+    for i, row in ipairs((claim(a, 30))) do
+      local fields = { state = "done", status = { taskId = row.task_id, state = "succeeded", creditsConsumed = i } }
+      entries[i] = { row = row, fields = i ~= 7 and fields or { state = "failed", err = { code = "failed" } } }
+    end
+    ledgers.query(place, "UPDATE veo_tasks SET claim = 'x' WHERE ref IN ('ref005', 'ref030')")
+    ledgers.query(place, "UPDATE veo_tasks SET ended = 7, result = 'r', consumed = 3 WHERE ref IN ('ref006', 'ref007')")
+    local made = {}
+    while #made < 30 do -- in as many commits as it takes
+      local rest = {}
+      for i = #made + 1, 30 do rest[#rest + 1] = entries[i] end
+      for _, held in ipairs(assert(a:steps(rest, #rest))) do made[#made + 1] = held end
+    end
+    for i = 1, 30 do assert.equal(i ~= 5 and i ~= 30, made[i], i) end
+    assert.equal(2, count "state = 'accepted' AND result IS NULL AND ended IS NULL")
+    assert.equal(1, count "ref = 'ref006' AND state = 'done' AND ended = 7 AND result LIKE '%task6%' AND consumed = 6")
+    assert.equal(1, count "ref = 'ref007' AND state = 'failed' AND ended = 7 AND result = 'r' AND error LIKE '%fail%'")
+    assert.equal(27, count "state = 'done' AND ended > 0 AND lease > 0 AND error IS NULL AND result LIKE '%succeeded%'")
+  end)
 end
 
 world.describe("a fleet", suite)
@@ -171,6 +206,24 @@ needs.block("postgresql", describe)("a fleet on PostgreSQL", function()
     assert.equal("ledger", err.code) -- the names of files are the orders' too
     ledgers.query(holder, "COMMIT")
     holder:close()
+    ledger:close()
+  end)
+
+  -- A statement is a round trip, which takes longer than what it does.
+  it("makes the steps of twenty tasks in one statement, and leaves its host as much time as a commit took", function()
+    local place, now = world.fresh(), 10
+    fill(place, 20)
+    local ledger = modules.new(place, { now = function() return now end, timeout = 10, rate = {} })
+    local entries = {}
+    for i, row in ipairs(assert(ledger:claim { limit = 20, round = "r" })) do
+      entries[i] = { row = row, fields = { state = "done" } }
+    end
+    assert.equal(20, #assert(ledger:steps(entries, 20)))
+    local seen = ledgers.query(place, [[SELECT CAST(COUNT(DISTINCT CAST(cmin AS TEXT)) AS INTEGER) AS n FROM veo_tasks
+      WHERE state = 'done']])
+    assert.equal(1, seen[1].n)
+    now = 12
+    assert.same({ 14, 12 }, { ledger:turn(10, true), ledger:turn(10) })
     ledger:close()
   end)
 

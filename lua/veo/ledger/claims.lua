@@ -21,10 +21,12 @@ local BATCH = 100
 return function(Ledger, nonce)
   ---When the next one of many commits may be made, so that other processes can order in between.
   ---@param began number  when the last one did
+  ---@param gather boolean|nil  also where nobody waits for it: what comes meanwhile shares the next one. With one commit
+  ---  behind the other, where a disk takes 40 ms for each, three workers told 10,000 ends up to 84 s late, 3 a commit
   ---@return number
-  function Ledger:turn(began)
+  function Ledger:turn(began, gather)
     local now, room = self.now(), self.db.engine.room
-    return room > 0 and now + max(room, now - began) or now
+    return (gather or room > 0) and now + max(room, now - began) or now
   end
 
   function Ledger:hold()
@@ -174,6 +176,25 @@ return function(Ledger, nonce)
     fields.lease = self.lease
   end
 
+  -- The next of them, as many as one statement makes. With a file it is one: its name may be another task's.
+  local function make_steps(db, entries, mine, limit, clock)
+    local from, count = #mine + 1, 0
+    while count < db.engine.steps and from + count <= limit and not entries[from + count].fields.file do
+      count = count + 1
+    end
+    if count > 1 then
+      local changed = leases.steps(db, entries, from, count, clock)
+      for i = from, from + count - 1 do mine[i] = changed[entries[i].row.ref] or false end
+      return
+    end
+    local entry = entries[from]
+    local row, fields = entry.row, entry.fields
+    local held = leases.step(db, row.ref, row.claim, fields, clock) == 1
+    entry.held = held and fields.file
+      and files.note(db, row.task_id, fields.file, "ref = ?", row.ref, clock).held
+    mine[from] = held
+  end
+
   ---Steps of claimed tasks, as many of the first ones as a short commit takes: for each whether the claim still held. Nil
   ---when the ledger is out of reach; all of them may then be made again.
   ---@param entries { row: table, fields: { state: string, status: veo.Status|nil, err: veo.Error|nil, file: table|nil } }[]
@@ -187,14 +208,7 @@ return function(Ledger, nonce)
     end
     return self:commit("resume", function(db)
       local clock, began, mine = clocks.read(db), self.now(), {}
-      repeat
-        local entry = entries[#mine + 1]
-        local row, fields = entry.row, entry.fields
-        local held = leases.step(db, row.ref, row.claim, fields, clock) == 1
-        entry.held = held and fields.file
-          and files.note(db, row.task_id, fields.file, "ref = ?", row.ref, clock).held
-        mine[#mine + 1] = held
-      until #mine == limit or self.now() - began > db.engine.hold
+      repeat make_steps(db, entries, mine, limit, clock) until #mine == limit or self.now() - began > db.engine.hold
       return mine
     end, kind)
   end

@@ -28,7 +28,8 @@ local ROW_BY_ROW = { "BEGIN ISOLATION LEVEL READ COMMITTED" }
 
 -- The two engines, as data. `begin`: an order; `bulk`: one of many commits; `row` and `bulk_rows`: the same where the rows
 -- that are written need no other lock. `hold`: the longest of many commits in a row (seconds). `room`: after it the lock is left
--- free for at least this long, and for as long as the commit took; 0: not at all.
+-- free for at least this long, and for as long as the commit took; 0: not at all. `steps`: of
+-- claimed tasks, in one statement.
 M.all = {
   sqlite = {
     driver = "SQLite3", module = "dbd.sqlite3", package = "dbi-sqlite3",
@@ -39,7 +40,7 @@ M.all = {
     begin = { "PRAGMA busy_timeout=2", "BEGIN IMMEDIATE" },
     bulk = { format("PRAGMA busy_timeout=%d", M.BUSY_TIMEOUT * 1000), "BEGIN IMMEDIATE" },
     lock = "", skip = "", these = { "IN (", ")" }, -- one writes at a time
-    hold = 0.005, room = 0.01,
+    hold = 0.005, room = 0.01, steps = 1,
     reading = { "BEGIN" }, -- in WAL, a snapshot: whoever reads and whoever writes do not wait for one another
     probe = "SELECT ? AS a, ? AS b, ? AS c, ? AS d",
     -- FULL: a commit is on the disk when it returns; in WAL, NORMAL would lose the last ones with the power.
@@ -55,6 +56,7 @@ M.all = {
     -- For the rest of a transaction, whatever the statistics say: they are old when thousands of tasks were just claimed.
     by_index = "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)",
     hold = 0.02, room = 0, -- who asked first is next
+    steps = 20,
     reading = { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" },
     probe = "SELECT CAST(? AS TEXT) AS a, CAST(? AS TEXT) AS b, CAST(? AS DOUBLE PRECISION) AS c, "
       .. "CAST(? AS DOUBLE PRECISION) AS d",

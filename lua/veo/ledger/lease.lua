@@ -6,7 +6,7 @@
 --- names its rows by their token or locks them, and passes over those that another one is writing.
 
 local ipairs, pairs = ipairs, pairs
-local format = string.format
+local format, gsub, rep, sub = string.format, string.gsub, string.rep, string.sub
 local concat = table.concat
 local unpack = table.unpack or unpack -- luacheck: ignore
 
@@ -136,6 +136,37 @@ function M.step(db, ref, token, fields, clock)
     consumed = COALESCE(?, consumed), updated = ?, ended = COALESCE(ended, ?), %s WHERE ref = ? AND claim = ?]],
     clocks.SET), fields.state, fields.result, fields.error, fields.consumed, clock.now, clock.now,
     clock.now + fields.lease, clock.boot, clock.up + fields.lease, ref, token)
+end
+
+-- One step's row among several; the types are PostgreSQL's.
+local STEP = "(" .. gsub("TTTTTD", ".", { T = "CAST(? AS TEXT),", D = "CAST(? AS DOUBLE PRECISION)" }) .. ")"
+
+---Steps of claimed tasks in one statement, for PostgreSQL, where each is a round trip: with one for each of 10,000 tasks
+---that ended within a minute, three workers took 104 s.
+---@param entries { row: table, fields: table }[]
+---@param from integer
+---@param count integer
+---@return table<string, true> changed  by ref
+function M.steps(db, entries, from, count, clock)
+  local most, first = db.engine.steps, entries[from].fields
+  local values, n = { clock.now, clock.now, clock.now + first.lease, clock.boot, clock.up + first.lease }, 5
+  for i = 0, most - 1 do -- the same statement for any number of them
+    local entry = entries[i < count and from + i or from]
+    local fields = entry.fields
+    values[n + 1], values[n + 2], values[n + 3] = entry.row.ref, entry.row.claim, fields.state
+    values[n + 4], values[n + 5], values[n + 6] = fields.result, fields.error, fields.consumed
+    n = n + 6
+  end
+  local changed = {}
+  for _, row in ipairs(db:select(format([[UPDATE veo_tasks AS task SET state = step.state,
+    result = COALESCE(step.result, task.result), error = step.error, consumed = COALESCE(step.consumed, task.consumed),
+    updated = ?, ended = COALESCE(task.ended, ?), %s
+    FROM (VALUES %s) AS step (ref, claim, state, result, error, consumed)
+    WHERE task.ref = step.ref AND task.claim = step.claim RETURNING task.ref AS ref]], clocks.SET,
+    sub(rep("," .. STEP, most), 2)), unpack(values, 1, n))) do
+    changed[row.ref] = true
+  end
+  return changed
 end
 
 ---Lets a claimed task go: somebody else may take it at once. The round stays, so that this one does not.

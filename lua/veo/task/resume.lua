@@ -225,7 +225,9 @@ end
 local function claim(run)
   local now = run.ctx.now
   if has_room(run) then run.claim_at = 0 end
+  if now() < run.claim_at then run.claim_next = false end
   if now() < max(run.claim_at, run.commit_at) then return true end
+  run.claim_next = false
   local begun, new = take_more(run)
   local more = run.claim.more
   if run.running == 0 and (not begun or begun + new == 0 and not more) then return false end
@@ -235,12 +237,13 @@ end
 
 local function work(run)
   while true do
-    steps.flush(run)
+    -- By turns, or where tasks end all the time none would be claimed.
+    if not run.claim_next then run.claim_next = steps.flush(run) end
     collect(run)
     if run.running == 0 and run.options.limit > 0 then run.claim_at = 0 end
     if run.fatal or run.failure or is_cut_off(run) then return stop(run) end
     if not claim(run) then return end
-    local due = run.queue[1] and run.commit_at or max(run.claim_at, run.commit_at)
+    local due = run.queue:first() and run.commit_at or max(run.claim_at, run.commit_at)
     if not pause(run, min(LOOK, max(0, due - run.ctx.now()))) then return stop(run) end
   end
 end
@@ -262,8 +265,8 @@ function M.resume(ctx, options)
     wrong.operation = "resume"
     return nil, wrong
   end
-  local run = { ctx = ctx, options = options, jobs = {}, ended = {}, running = 0, scan_at = 0, queue = {},
-    commit_at = 0, claim_at = 0,
+  local run = { ctx = ctx, options = options, jobs = {}, ended = {}, running = 0, scan_at = 0, queue = steps.queue(),
+    commit_at = 0, claim_at = 0, claim_next = false,
     claim = { round = ledgers.nonce(4) }, now = time(),
     met = {}, -- taskId → true: counted in the summary
     summary = { saved = 0, done = 0, failed = 0, open = 0, lost = 0, busy = 0, elsewhere = 0, adopted = 0 } }
