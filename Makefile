@@ -327,7 +327,7 @@ test-portable: full-deps
 # about the bytes of HTTP/1.1 has servers of its own (spec/support/fault.lua) and needs no tag. What is about a database
 # meets no other transport than ledger_spec does.
 H2_SPECS ?= $(filter-out $(call specs,simulator% model% migration% bare_libcurl% outage%) \
-	$(call specs,meta cli_default_ledger $(addprefix ledger_,backup file pages pg prune together turns)),$(shell grep -rlE --include='*_spec.lua' '(simulators?|h2)\.start\b' spec | sort))
+	$(call specs,meta cli_default_ledger $(addprefix ledger_,backup file pages pg prune together turns)),$(shell grep -rlE --include='*_spec.lua' '(simulators?|h2)\.start\b|support\.both' spec | sort))
 .PHONY: test-h2 test-gnutls
 test-h2: full-deps
 	@$(MAKE) --no-print-directory build $(BUILD)/native.so $(BUILD)/wall_clock.so $(BUILD)/weak_files.so $(BUILD)/names.so
