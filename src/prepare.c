@@ -313,12 +313,14 @@ static int set_decoding(veo_exchange *exchange, const veo_fetch *fetch)
   return set_header(exchange, "Accept-Encoding:") && SET(exchange, CURLOPT_ACCEPT_ENCODING, "gzip");
 }
 
-/* No key and no content encoding. */
+/* No key and no content encoding. Files at once share one HTTP/2 connection, as looks do: with some alone on theirs and
+ * the others on one, the slowest of 50 took 3.5 times as long as the fastest at a fair server, instead of 1.3. */
 static int set_download(veo_exchange *exchange, const veo_fetch *fetch, int stream)
 {
   return SET(exchange, CURLOPT_WRITEFUNCTION, stream ? veo_on_piece : veo_on_file) &&
          SET(exchange, CURLOPT_WRITEDATA, exchange) &&
          SET(exchange, CURLOPT_BUFFERSIZE, stream ? VEO_STREAM_PIECE : fetch->read_size) &&
+         SET(exchange, CURLOPT_PIPEWAIT, (long)is_https(fetch->url)) &&
          SET(exchange, CURLOPT_FOLLOWLOCATION, 1L) &&
          SET(exchange, CURLOPT_MAXREDIRS, VEO_MAX_REDIRECTS);
 }
