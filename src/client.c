@@ -123,6 +123,8 @@ int veo_client_new(lua_State *L)
   veo_engine_limit(&client->engine, client->settings.max_in_flight);
   client->engine.frame_budget = veo_number_field(L, 1, "frame_budget", VEO_FRAME_BUDGET, 0);
   lua_createtable(L, 6, 0);
+  veo_status_record_names(L);
+  lua_rawseti(L, -2, VEO_ENV_NAMES);
   veo_json_open(L);
   veo_status_record_kind(L, -1);
   lua_rawseti(L, -3, VEO_ENV_KIND);

@@ -370,12 +370,14 @@ static const char *find_object(const veo_buffer *reply, size_t *length)
 static int push_status(lua_State *L, int env, const veo_exchange *exchange, const char *object,
                        size_t length)
 {
+  int top = lua_gettop(L);
   if(!exchange->call.look || exchange->http_status != 200 || exchange->result != CURLE_OK)
     return 0;
   lua_rawgeti(L, env, VEO_ENV_KIND);
-  if(veo_status_record_push(L, lua_gettop(L), object, length))
+  lua_rawgeti(L, env, VEO_ENV_NAMES);
+  if(veo_status_record_push(L, top + 1, top + 2, object, length))
     return 1;
-  lua_pop(L, 1);
+  lua_settop(L, top);
   return 0;
 }
 

@@ -10,7 +10,7 @@ static const veo_type transfer_type = {"veo.core.transfer " VEO_VERSION};
 
 static veo_transfer *check_transfer(lua_State *L)
 {
-  return veo_checktype(L, 1, &transfer_type);
+  return veo_checkself(L, &transfer_type);
 }
 
 veo_transfer *veo_transfer_new(lua_State *L, int index, veo_client *client)

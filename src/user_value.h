@@ -8,7 +8,8 @@ enum {
   VEO_ENV_LIVE = 2, /* transfers under way, by their exchange's slot */
   VEO_ENV_TAGS = 3, /* what scripts tied to them, likewise */
   VEO_ENV_CLIENT = 4,
-  VEO_ENV_KIND = 5 /* the metatable of statuses; see status_record.h */
+  VEO_ENV_KIND = 5, /* the metatable of statuses; see status_record.h */
+  VEO_ENV_NAMES = 6 /* of their fields */
 };
 
 #endif
