@@ -12,6 +12,8 @@ local errors = require "veo.errors"
 local options = require "veo.client.options"
 local texts = require "veo.util.text"
 
+local pid = core.pid
+
 local M = {}
 
 ---@type veo.Client
@@ -32,9 +34,9 @@ end
 
 -- `level`: where the caller's line is, as for `error`. `closed_too`: a closed client will do.
 local function context(client, call, level, closed_too)
-  level = level or 3
   local ctx = getmetatable(client) == Client and client[CONTEXT]
   if not ctx then
+    level = level or 3
     local class = getmetatable(client)
     local name = type(class) == "table" and class.__name
     if type(name) == "string" and find(name, "^veo%.client ") then
@@ -42,11 +44,11 @@ local function context(client, call, level, closed_too)
     end
     error(call .. ": call it with a colon, as client:" .. call .. "(…)", level)
   end
-  if ctx.closed and not closed_too then error(call .. ": the client is closed", level) end
-  if ctx.pid ~= core.pid() then
-    error(call .. ": this client was made before a fork: make a new one in this process", level)
+  if ctx.closed and not closed_too then error(call .. ": the client is closed", level or 3) end
+  if ctx.pid ~= pid() then
+    error(call .. ": this client was made before a fork: make a new one in this process", level or 3)
   end
-  ctx.before = nil
+  ctx.before = false
   if next(ctx.failed) then
     local co = running() or MAIN
     ctx.before, ctx.failed[co] = ctx.failed[co], nil
@@ -175,7 +177,7 @@ function Client:close()
   local ctx = self[CONTEXT]
   if not ctx or ctx.closed then return end
   ctx.closed = true
-  if ctx.pid ~= core.pid() then ctx.core:close() else ctx.scheduler:close() end
+  if ctx.pid ~= pid() then ctx.core:close() else ctx.scheduler:close() end
   if ctx.ledger then ctx.ledger:close() end
 end
 

@@ -141,7 +141,7 @@ local function admit(self, scheduler, line, at, now)
     line[at] = false
     return false
   end
-  self.row = line == self.urgent and self.row + 1 or 0
+  if line == self.urgent then self.row = self.row + 1 elseif self.row > 0 then self.row = 0 end
   if waiter.operation then
     start_for(self, scheduler, line, at, now)
   else
@@ -158,8 +158,8 @@ function Admission:serve(scheduler, stop)
   local now = scheduler.now()
   local room, urgent, look = scheduler.core:room(), self.urgent.head, self.looks.head
   while room > 0 and (urgent <= self.urgent.tail or look <= self.looks.tail) do
-    local line, at
-    line, at, urgent, look = next_in_turn(self, urgent, look)
+    local line, at = self.looks, look
+    if urgent > self.urgent.tail then look = at + 1 else line, at, urgent, look = next_in_turn(self, urgent, look) end
     if admit(self, scheduler, line, at, now) then
       if scheduler.closed then return end
       room = room - 1

@@ -17,7 +17,7 @@ local M = {}
 ---@field co thread|nil            while it is pending
 ---@field fn function|nil          until it starts
 ---@field first any                its argument, until it starts
----@field values table|nil         what its function returned, with `n`; nil and the error of one that ended otherwise
+---@field values table|false       what its function returned, with `n`; nil and the error of one that ended otherwise
 ---@field waiters veo.Waiter[]|nil who waits for its end
 ---@field listeners function[]|nil what `on_end` was given
 ---@field heard integer|nil        how many of them were called
@@ -37,8 +37,9 @@ Job.__index = Job
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 local status, create = coroutine.status, coroutine.create
+local DONE = {}
 ---What a job's coroutine returns when its function has.
-M.DONE = {}
+M.DONE = DONE
 local NOTHING = { n = 0 }
 
 local function pack(...)
@@ -50,7 +51,7 @@ local function body(job)
   local fn, first = job.fn, job.first
   job.fn, job.first = nil, nil
   job.values = pack(fn(first))
-  return M.DONE
+  return DONE
 end
 
 ---A job that runs `fn(...)` from the next step on.
@@ -64,15 +65,15 @@ function M.new(scheduler, fn, ...)
     fn = function() return called(unpack(arguments, 1, count)) end
   end
   -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one
-  -- argument.
+  -- argument. From nine fields on there is room for sixteen, which is enough for most; a nil that is written costs more
+  -- than a false.
   local job = setmetatable({
     scheduler = scheduler,
     state = "pending",
     co = create(body),
     fn = fn, first = first,
-    waiter = nil,
-    cleanups = nil,
-    job = nil, transfer = nil, due = nil, at = nil, why = nil, -- as a waiter
+    values = false,
+    waiter = false, job = false, why = false, transfer = false, -- as a waiter
   }, Job)
   -- In this order: one that is not among the jobs does not run, should an error come in between.
   scheduler:await_first_turn(job)
@@ -108,7 +109,8 @@ local function finish(job, state, values)
   local scheduler = job.scheduler
   job.state, job.values = state, values
   scheduler:forget(job)
-  job.co, job.fn, job.first = nil, nil, nil
+  job.co = nil
+  if state ~= "done" then job.fn, job.first = nil, nil end -- it may not have begun
   announce(job)
   if state == "failed" and not job.asked then scheduler:note_failure(job) end
   pending.remove(scheduler, job)
@@ -141,16 +143,19 @@ end
 ---@param job veo.Job
 ---@param ok boolean
 ---@param said any  what it yielded, returned or raised
+---@return boolean|nil waits
 function M.gave_back(job, ok, said)
   if job.state ~= "pending" then return end
   if not ok then
     fail(job, said)
-  elseif said == M.DONE then
+  elseif said == DONE then
     if job.cleanups then job.scheduler:clean_up(job, "failed") end -- it caught an error that came while it let go
     finish(job, "done", job.values)
   elseif job.cancelling and not job.shielded then
     job.scheduler:interrupt(job)
     drop(job)
+  else
+    return true
   end
 end
 

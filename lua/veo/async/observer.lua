@@ -11,7 +11,7 @@ local time = os and os.time
 local create, resume, status = coroutine.create, coroutine.resume, coroutine.status
 
 function M.new()
-  return setmetatable({ co = nil }, M)
+  return setmetatable({ co = false }, M)
 end
 
 ---Whether one of them is being called. An interrupt may come before or after any line of `wrap`, so the coroutine is

@@ -29,26 +29,26 @@ local function shrink(scheduler, count)
   scheduler.most = count
 end
 
--- `here` is true or nil.
-local function set(scheduler, job, here)
-  if scheduler.jobs[job] == here then return end
-  local count, most = (scheduler.count or M.count(scheduler)) + (here and 1 or -1), scheduler.most
-  scheduler.count = nil
-  scheduler.jobs[job] = here
-  scheduler.count = count
-  if count > most then scheduler.most = count elseif most > MANY and count < most / 8 then shrink(scheduler, count) end
-end
-
 ---@param scheduler veo.Scheduler
----@param job veo.Job
+---@param job veo.Job  a new one
 function M.add(scheduler, job)
-  set(scheduler, job, true)
+  local count = (scheduler.count or M.count(scheduler)) + 1
+  scheduler.count = false
+  scheduler.jobs[job] = true
+  scheduler.count = count
+  if count > scheduler.most then scheduler.most = count end
 end
 
 ---@param scheduler veo.Scheduler
 ---@param job veo.Job
 function M.remove(scheduler, job)
-  set(scheduler, job, nil)
+  local jobs = scheduler.jobs
+  if not jobs[job] then return end
+  local count, most = (scheduler.count or M.count(scheduler)) - 1, scheduler.most
+  scheduler.count = false
+  jobs[job] = nil
+  scheduler.count = count
+  if most > MANY and count < most / 8 then shrink(scheduler, count) end
 end
 
 return M

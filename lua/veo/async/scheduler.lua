@@ -33,7 +33,7 @@ local M = {}
 ---@field timers table            a heap of the waiters that have a time
 ---@field closed boolean          written here
 ---@field jobs table<veo.Job, true>  those that have not ended; async.pending writes it, and the next two
----@field count integer|nil       how many; nil: to be counted
+---@field count integer|false     how many; false: to be counted
 ---@field most integer            how many there were at most, since the table was made anew
 ---@field failed table            a queue of those nobody has asked about
 ---@field woken table             waiters of jobs whose wait is over, a queue; async.waiting writes it
@@ -42,6 +42,7 @@ local M = {}
 ---@field unseen table<veo.Waiter, true>  drivers that sleep in `pause` although their answer is there; async.waiting
 ---@field current veo.Job|nil     the job that runs; async.waiting
 ---@field stepping boolean        jobs are being resumed; async.waiting
+---@field strayed boolean         a job has yielded to a coroutine of the host's; async.waiting
 ---@field drivers table<veo.Waiter, true>  plain calls that wait; async.loop
 ---@field unguarded thread|nil    the coroutine that makes a turn without pcall; async.loop
 ---@field torn boolean            an error has come while one was made good; async.recovery
@@ -55,6 +56,7 @@ end
 Scheduler.exchange, Scheduler.begin = admission.exchange, admission.begin
 
 local running = coroutine.running
+local isyieldable = coroutine.isyieldable -- luacheck: ignore 143
 local cannot_yield = yieldable.obstacle
 
 ---@param core userdata
@@ -84,6 +86,7 @@ function M.new(core, now, options)
     current = nil,
     stepping = false,
     torn = false,
+    strayed = false,
     drivers = setmetatable({}, { __mode = "k" }),
   }, Scheduler)
   -- Found at once there, and not by way of the metatable: a wait calls 25 of them.
@@ -106,8 +109,10 @@ function Scheduler:obstacle()
   end
   if self.current then
     if running() == self.current.co then
-      local why = cannot_yield()
-      if why then return busy(why) end
+      if not (isyieldable and isyieldable()) then
+        local why = cannot_yield()
+        if why then return busy(why) end
+      end
       if self.current.cancelling and not self.current.shielded then self:suspend() end -- it ends here
       return nil
     end

@@ -15,14 +15,14 @@ local SAVE = { wait = options.wait, download = options.download }
 local Task = {}
 
 local clients = setmetatable({}, { __mode = "k" }) -- handle → its client; nil is no key, and finds nothing
-local decoders = setmetatable({}, { __mode = "k" }) -- handle of a status → what decodes its `raw` when that is read
+local decoders = setmetatable({}, { __mode = "k" }) -- client → what decodes the `raw` of its statuses when that is read
 
 local Handle = { __name = "veo.task" }
 
 function Handle.__index(task, name)
   local method = Task[name]
   if method ~= nil then return method end
-  local decode = decoders[task]
+  local decode = decoders[clients[task]]
   return decode and decode(task, name)
 end
 
@@ -37,16 +37,20 @@ end
 return function(Client, tools)
   local context, misuse, split, begin = tools.context, tools.misuse, tools.split, tools.begin
 
-  -- Makes what a call returned a handle: a task or a status, or nil and whatever follows.
-  function tools.handle(client, task, ...)
-    if task == nil then return nil, ... end
+  local function make_handle(client, task)
     local meta = getmetatable(task)
     if meta ~= Handle then
-      decoders[task] = meta and meta.__index
+      if meta and not decoders[client] then decoders[client] = meta.__index end
       setmetatable(task, Handle)
     end
     clients[task] = client
-    return task, ...
+    return task
+  end
+
+  -- Makes what a call returned a handle: a task or a status, or nil and whatever follows.
+  function tools.handle(client, task, ...)
+    if task == nil then return nil, ... end
+    return make_handle(client, task), ...
   end
   local handle = tools.handle
   tools.Task, tools.unconfirmed = Task, saves.refusal
@@ -60,9 +64,9 @@ return function(Client, tools)
   tools.owner = owner
 
   -- What a wait for a handle returns: with what the handle came from, so that an upgrade of it is known as one.
-  function tools.waited(client, task, status, err)
-    if status and clients[task] then status.source = task.source end
-    return handle(client, status, err)
+  function tools.waited(client, task, status)
+    if clients[task] then status.source = task.source end
+    return make_handle(client, status)
   end
 
   -- A 1080P version in the family veo has no task of its own: waiting for it would find the plain video.

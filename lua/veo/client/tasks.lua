@@ -62,8 +62,10 @@ return function(Client, tools)
     local id = task_id_of(ctx, "wait", task, given)
     local opts, busy = begin(ctx, "wait", split(ctx, WAIT, given))
     if not opts then return nil, busy end
-    if tools.is_version(task) then return task end
-    return noted(ctx, tools.waited(self, task, waits.wait(ctx, id, opts.wait)))
+    if task ~= id and tools.is_version(task) then return task end
+    local status, err = waits.wait(ctx, id, opts.wait)
+    if status == nil then return noted(ctx, nil, err) end
+    return tools.waited(self, task, status)
   end
 
   function Client:download(source, target, given)

@@ -98,7 +98,8 @@ end
 function M.read(ctx, taskId, reply, failure)
   local status, err
   if reply and reply.state then
-    status = reply -- the usual record, which the core reads by itself
+    if not ctx.log then return reply end -- the usual record, which the core reads by itself
+    status = reply
   else
     status, err = wire.status(ctx.api, reply, failure, taskId)
   end

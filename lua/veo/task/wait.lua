@@ -1,7 +1,7 @@
 --- Waiting for a task. In a job the coroutine waits once: until then its watch sleeps, looks and judges by itself, in its
 --- turn, so that ten thousand waits are slim. Only an `on_progress`, which may wait and raise, is called in the job.
 
-local max, pairs = math.max, pairs
+local pairs = pairs
 
 local as_job = require "veo.async.as_job"
 local ends = require "veo.async.ended"
@@ -22,29 +22,26 @@ end
 -- Begins a look. One begun at the deadline still gets a little time.
 local function look(ctx, watch, now)
   if watch.changes then watch.changes = nil end
-  ctx.scheduler:begin(watch, max(watch.deadline, now + 1), now, ctx.api.look, watch.taskId)
+  local limit = watch.deadline
+  if limit < now + 1 then limit = now + 1 end
+  return ctx.scheduler:begin(watch, limit, now, ctx.api.look, watch.taskId)
 end
 
 -- Sleeps until the look is due and booked, or begins it. True when there is to be none any more.
 local function sleep_or_look(ctx, watch)
-  local polls, now = ctx.polls, ctx.now()
-  if watch.due <= now and watch.changes ~= polls.changes then -- anew where a look was refused meanwhile
+  local polls, now, due = ctx.polls, ctx.now(), watch.due
+  if due <= now and watch.changes ~= polls.changes then -- anew where a look was refused meanwhile
     local booked = polls:reserve(watches.count(ctx), now)
-    if booked > 0 then
-      local at = now + booked
-      watch.changes, watch.late = polls.changes, watches.too_late(watch, at)
-      watch.due = watch.late and watch.deadline or at
-    end
+    if booked <= 0 then return look(ctx, watch, now) end
+    due = now + booked
+    watch.changes, watch.late = polls.changes, watches.too_late(watch, due)
+    if watch.late then due = watch.deadline end
+    watch.due = due
   end
-  if watch.due > now then
-    ctx.scheduler:sleep(watch, watch.due)
-  elseif watch.late then
-    watch.fault = watches.timed_out(watch)
-    return true
-  else
-    look(ctx, watch, now)
-  end
-  return false
+  if due > now then return ctx.scheduler:sleep(watch, due) end
+  if not watch.late then return look(ctx, watch, now) end
+  watch.fault = watches.timed_out(watch)
+  return true
 end
 
 -- Reads and judges what came of a look. True when the job is to know it.
@@ -53,16 +50,15 @@ local function judge(ctx, watch, reply, failure)
   if not watch.options.on_progress and not (err and ends.is(err.code)) then
     status, err = watches.judge(ctx, watch, status, err)
   end
-  if status then watch.seen = status elseif err then watch.fault = err end
-  return status or err
+  if status then watch.seen = status elseif err then watch.fault = err else return false end
+  return true
 end
 
 ---Goes on with the wait once its sleep or its look is over; again, should an error interrupt it.
 ---@return boolean|table|nil over  the job is to go on
 function Watch:call()
-  local ctx = self.ctx
-  local why = self.why
-  if self.seen or self.fault or why ~= "done" and ends.is(why) then return true end
+  local ctx, why = self.ctx, self.why
+  if self.seen or self.fault or why and why ~= "done" and ends.is(why) then return true end
   if not self.due then
     local reply, failure, again = query.answer(ctx, self)
     if again then return look(ctx, self, ctx.now()) end
@@ -131,9 +127,10 @@ function Watch:drop(how)
 end
 
 local function follow(ctx, taskId, options, quiet)
-  -- Sixteen fields are room enough for what a wait comes by.
-  local watch = watches.begin({ ctx = ctx, taskId = taskId, options = options, deadline = nil, due = nil, status = nil,
-    interval = nil, at = nil, job = nil, why = nil }, ctx.now())
+  local now = ctx.now()
+  -- Nine fields make a table of sixteen, which is room enough for what a wait comes by.
+  local watch = watches.begin({ ctx = ctx, taskId = taskId, options = options, deadline = now, due = now, limit = now,
+    job = false, why = false, transfer = false }, now)
   if quiet then watch.quiet = true end
   ctx.scheduler:on_drop(watch)
   watches.enter(ctx, watch)

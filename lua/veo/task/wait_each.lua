@@ -88,9 +88,10 @@ end
 
 -- A look that is begun at the deadline still gets a little time.
 local function begin(place, watch, now)
-  local ctx, taskId = place.run.ctx, watch.taskId
+  local ctx, taskId, limit = place.run.ctx, watch.taskId, watch.deadline
+  if limit < now + 1 then limit = now + 1 end
   place.taskId = taskId
-  ctx.scheduler:begin(place, max(watch.deadline, now + 1), now, ctx.api.look, taskId)
+  return ctx.scheduler:begin(place, limit, now, ctx.api.look, taskId)
 end
 
 local function new_place(run, call, n)
@@ -239,9 +240,8 @@ function M.wait_each(ctx, ids, options, limit)
   for _, taskId in ipairs(ids) do
     local ok, err = wire.task_id(taskId, "wait_each")
     if ok then
-      -- Eight fields while it sleeps: with one more it would take twice the memory.
-      local watch = watches.begin({ ctx = ctx, taskId = taskId, options = options, deadline = nil, due = nil, at = nil,
-        status = nil, interval = nil }, now)
+      -- Five fields make a table of eight; at, status and interval come. With one more it would take twice the memory.
+      local watch = watches.begin({ ctx = ctx, taskId = taskId, options = options, deadline = now, due = now }, now)
       local other = open[taskId]
       if other then watch.other = other end
       open[taskId] = watch

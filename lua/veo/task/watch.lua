@@ -53,7 +53,8 @@ end
 function M.enter(ctx, watch)
   local all, taskId, count = ctx.watches, watch.taskId, ctx.watching
   ctx.watching = nil
-  watch.other = all[taskId] -- mostly none
+  local other = all[taskId]
+  if other then watch.other = other end -- mostly none
   all[taskId] = watch
   ctx.watching = count and count + 1
 end
@@ -88,7 +89,7 @@ end
 local ASK_AGAIN_FOR_URL = 2
 
 ---Begins a wait.
----@param watch { ctx: table, taskId: string, options: table }  a table with as many fields as it will need
+---@param watch { ctx: table, taskId: string, options: table }  with as many fields as make room for those it will need
 ---@param now number
 ---@return veo.Watch
 function M.begin(watch, now)
@@ -153,10 +154,11 @@ local function failed(watch, status)
 end
 
 local function judge_status(ctx, watch, status)
+  local state = status.state
   watch.status = status
   if watch.err then watch.errors, watch.err, watch.since = 0, nil, nil end
-  if status.state == "failed" then return nil, failed(watch, status) end
-  if status.state == "succeeded" then
+  if state == "failed" then return nil, failed(watch, status) end
+  if state == "succeeded" then
     if status.video_url then return status end
     watch.empty = watch.empty + 1
     if watch.empty > ASK_AGAIN_FOR_URL then
@@ -195,6 +197,11 @@ local function tell(ctx, watch, status, err, over)
     offline = offline, err = offline and err, message = offline and outages.words(err, offline) or nil })
 end
 
+local function note(ledger, watch, done, why)
+  if watch.quiet then return end
+  if done or why then ledger:ended(watch.taskId, done, why) else ledger:beat() end
+end
+
 ---Judges a look. Both nil: look again at `watch.due`.
 ---@param ctx table
 ---@param watch veo.Watch
@@ -202,17 +209,16 @@ end
 ---@param err veo.Error|nil
 ---@return veo.Status|nil status, veo.Error|nil err
 function M.judge(ctx, watch, status, err)
-  local on_progress = watch.options.on_progress
+  local on_progress, log = watch.options.on_progress, ctx.log
+  if status and not (on_progress or log or ctx.ledger) then return judge_status(ctx, watch, status) end
   if on_progress then watch.looks = watch.looks + 1 end
-  local before = watch.status and watch.status.state
+  local before = log and watch.status and watch.status.state
   local done, why
   if status then done, why = judge_status(ctx, watch, status) else done, why = judge_error(ctx, watch, err) end
-  if ctx.log and status and status.state ~= before then
-    ctx.log { event = "state", taskId = watch.taskId, state = status.state }
+  if log and status and status.state ~= before then
+    log { event = "state", taskId = watch.taskId, state = status.state }
   end
-  if ctx.ledger and not watch.quiet then
-    if done or why then ctx.ledger:ended(watch.taskId, done, why) else ctx.ledger:beat() end
-  end
+  if ctx.ledger then note(ctx.ledger, watch, done, why) end
   if on_progress then tell(ctx, watch, status, err, done or why) end
   return done, why
 end
