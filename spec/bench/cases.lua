@@ -63,6 +63,17 @@ local function waits(env, place, has, in_flight, count)
   })
 end
 
+-- As waits are: nine looks of ten find the task at work.
+local function long_waits(env, place, has, in_flight, count)
+  local url = place.ten
+  return programs({}, {
+    { name = "C, libcurl multi + epoll", base = true, command = { env.bin .. "/multi", url, count, in_flight, 10 } },
+    { name = "lua-veo", ours = true, when = has.veo, command = lua(env, "waits.lua", url, count, in_flight) },
+    { name = "lua-veo, wait_each", ours = true, when = has.veo,
+      command = lua(env, "waits.lua", url, count, in_flight, "each") },
+  })
+end
+
 local function download(env, place, has)
   local url, file = place.url .. "/files/big.mp4", env.dir .. "/saved.mp4"
   local title = ("%d MiB download"):format(env.mebibytes)
@@ -110,15 +121,22 @@ function M.list(env, place, has)
 end
 
 ---What callgrind counts: `case(n)` does it n times; the short run takes what starting and ending cost off the long one.
+---Figures are for a look, or a call.
 function M.counted(env, place, has)
   local list = {}
-  local function add(id, title, target, short, long, case)
-    list[#list + 1] = { id = id, title = title, target = target, short = short, long = long, case = case }
+  local function add(id, title, target, short, long, case, looks)
+    list[#list + 1] = { id = id, title = title, target = target, short = short, long = long, case = case,
+      calls = (long - short) * (looks or 1) }
   end
   for _, in_flight in ipairs { 100, 1000 } do
     add("waits", ("wait, %d in flight"):format(in_flight), 1.45, in_flight, in_flight + 1000, function(n)
       return waits(env, place, has, in_flight, n)
     end)
+  end
+  for _, in_flight in ipairs { 100, 1000 } do
+    add("waits", ("wait of ten looks, %d in flight"):format(in_flight), 1.45, in_flight, in_flight + 100, function(n)
+      return long_waits(env, place, has, in_flight, n)
+    end, 10)
   end
   for _, form in ipairs(place.tls and { "usual", "bare", "text", "failed" } or { "usual" }) do
     add("status", "status call, " .. form, form == "usual" and 1.5 or 1.75, 50, 450, function(n)

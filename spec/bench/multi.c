@@ -1,5 +1,5 @@
-/* Waits in plain C: multi URL COUNT IN_FLIGHT: one multi handle over epoll, a pool of IN_FLIGHT easy handles, COUNT
- * exchanges in all (over TLS on one HTTP/2 connection), bodies in buffers, no JSON. */
+/* Waits in plain C: multi URL COUNT IN_FLIGHT [LOOKS]: one multi handle over epoll, a pool of IN_FLIGHT easy handles,
+ * COUNT tasks with LOOKS exchanges each (over TLS on one HTTP/2 connection), bodies in buffers, no JSON. */
 #include "bench.h"
 #include <sys/epoll.h>
 
@@ -15,6 +15,7 @@ struct loop {
   const char *base;
   long next;
   long count;
+  long looks;
 };
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *known)
@@ -47,7 +48,7 @@ static int on_timer(CURLM *multi, long timeout, void *user)
 static void begin(struct loop *loop, struct slot *slot)
 {
   slot->body.length = 0;
-  ask(slot->easy, loop->base, loop->next++);
+  ask(slot->easy, loop->base, loop->next++ / loop->looks);
   curl_multi_add_handle(loop->multi, slot->easy);
 }
 
@@ -95,7 +96,8 @@ int main(int argc, char **argv)
   long in_flight = argc > 3 ? atol(argv[3]) : 1;
   curl_global_init(CURL_GLOBAL_DEFAULT);
   loop.base = argv[1];
-  loop.count = argc > 2 ? atol(argv[2]) : 0;
+  loop.looks = argc > 4 ? atol(argv[4]) : 1;
+  loop.count = argc > 2 ? atol(argv[2]) * loop.looks : 0;
   loop.epoll = epoll_create1(EPOLL_CLOEXEC);
   loop.multi = curl_multi_init();
   loop.timeout = -1;

@@ -25,6 +25,8 @@ M.records = {
   text = changed([=[["https://tempfile.example/v/0b7d.mp4"]]=], [=["[\"https://tempfile.example/v/0b7d.mp4\"]"]=]),
   failed = usual:gsub('"response":{.-}', '"response":null'):gsub('"successFlag":1,"errorCode":null,"errorMessage":""',
     '"successFlag":3,"errorCode":500,"errorMessage":"Your prompt was flagged by the content policy."'),
+  generating = usual:gsub('"completeTime":%d+', '"completeTime":null'):gsub('"response":{.-}', '"response":null')
+    :gsub('"successFlag":1', '"successFlag":0'),
 }
 
 -- As many streams on one connection as exchanges may be in flight: nginx's default is 128.
@@ -53,7 +55,7 @@ http {
     listen 127.0.0.1:PLAIN_PORT;
     listen 127.0.0.1:TLS_PORT ssl http2;
     default_type application/json;
-    location /slow/ {
+    location ~ ^/(slow|ten)/ {
       proxy_pass http://slow;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -84,24 +86,28 @@ local function locations()
   return table.concat(list, "\n")
 end
 
----Starts both → { tls, plain: { url, slow, tls, port }, ca_file, stop }; `url .. "/usual"` is a base URL of quick replies.
+---Starts both → { tls, plain: { url, slow, ten, tls, port }, ca_file, stop }; `url .. "/usual"` is a base URL of quick
+---replies, and at `ten` a task has ended when it is asked for ten times.
 ---@param env table { here = this folder, dir = scratch folder, bin = folder of the C programs }
 ---@param files table  name → MiB
 function M.start(env, files)
   local plain, tls, slow = h2.free_port(), h2.free_port(), h2.free_port()
   assert(os.execute(("sh %s/../support/certificates.sh %s"):format(harness.quote(env.here), harness.quote(env.dir))))
   harness.write(env.dir .. "/record.json", usual)
+  harness.write(env.dir .. "/generating.json", M.records.generating)
   for name, mebibytes in pairs(files) do
     big_file(env.dir .. "/" .. name, mebibytes)
   end
-  local pipe = assert(io.popen(("exec 2>%s; %s %d %s </dev/null & pid=$!; cat >/dev/null; kill $pid; wait $pid"):format(
-    harness.quote(env.dir .. "/slow.log"), harness.quote(env.bin .. "/slow"), slow,
-    harness.quote(env.dir .. "/record.json")), "w"))
+  local pipe = assert(io.popen(("exec 2>%s; %s %d %s %s </dev/null & pid=$!; cat >/dev/null; kill $pid; wait $pid")
+    :format(harness.quote(env.dir .. "/slow.log"), harness.quote(env.bin .. "/slow"), slow,
+      harness.quote(env.dir .. "/record.json"), harness.quote(env.dir .. "/generating.json")), "w"))
   local values = { PLAIN_PORT = plain, TLS_PORT = tls, SLOW_PORT = slow, FOLDER = env.dir, RECORDS = locations() }
   local nginx = h2.start_nginx(env.dir, (CONF:gsub("%u+_?%u+", values)))
   return {
-    tls = { url = "https://127.0.0.1:" .. tls, slow = "https://127.0.0.1:" .. tls .. "/slow", tls = true },
-    plain = { url = "http://127.0.0.1:" .. plain, slow = "http://127.0.0.1:" .. slow, tls = false, port = plain },
+    tls = { url = "https://127.0.0.1:" .. tls, slow = "https://127.0.0.1:" .. tls .. "/slow",
+      ten = "https://127.0.0.1:" .. tls .. "/ten", tls = true },
+    plain = { url = "http://127.0.0.1:" .. plain, slow = "http://127.0.0.1:" .. slow,
+      ten = ("http://127.0.0.1:%d/ten"):format(slow), tls = false, port = plain },
     ca_file = env.dir .. "/ca.pem",
     stop = function()
       nginx:close()

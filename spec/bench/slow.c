@@ -1,5 +1,6 @@
-/* A server whose replies are slow: slow PORT FILE answers every request with the JSON in FILE after 50 to 100 ms, on
- * as many connections as there are descriptors, until its parent is gone. */
+/* A server whose replies are slow: slow PORT FILE FILE answers every request with the JSON in the first FILE after 50 to
+ * 100 ms, on as many connections as there are descriptors, until its parent is gone. Under /ten/ it answers at once, and
+ * the first nine times that it is asked for a task with the JSON in the second one. */
 #define _GNU_SOURCE /* accept4 */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,6 +18,13 @@
 #include <unistd.h>
 
 #define SLOTS 128 /* a wheel of milliseconds, longer than any delay */
+#define TASKS 100000
+#define LOOKS 10 /* the last of so many finds a task that has ended */
+
+struct reply {
+  size_t length;
+  char text[8192];
+};
 
 struct connection {
   int fd;
@@ -24,12 +32,14 @@ struct connection {
   int gone;    /* the other side left while it was; the wheel frees it */
   size_t have;
   char head[4096];
+  const struct reply *reply; /* to come */
   struct connection *next; /* in a slot of the wheel */
 };
 
 static struct connection *wheel[SLOTS];
-static char reply[8192];
-static size_t reply_length;
+static struct reply ended;
+static struct reply generating;
+static unsigned char asked[TASKS]; /* how often, by the number in a task's name */
 
 static void fail(const char *what)
 {
@@ -44,7 +54,7 @@ static long milliseconds(void)
   return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void load_reply(const char *path)
+static void load_reply(struct reply *reply, const char *path)
 {
   static char body[4096];
   FILE *file = fopen(path, "r");
@@ -52,10 +62,20 @@ static void load_reply(const char *path)
   if(length == 0)
     fail(path);
   fclose(file);
-  reply_length = (size_t)snprintf(reply, sizeof(reply),
-                                  "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                                  "Content-Length: %zu\r\n\r\n%s",
-                                  length, body);
+  reply->length = (size_t)snprintf(reply->text, sizeof(reply->text),
+                                   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                                   "Content-Length: %zu\r\n\r\n%s",
+                                   length, body);
+}
+
+static const struct reply *reply_to(const char *head)
+{
+  const char *id = strncmp(head, "GET /ten/", 9) == 0 ? strstr(head, "taskId=bench") : NULL;
+  unsigned char *times = id ? &asked[strtoul(id + 12, NULL, 10) % TASKS] : NULL;
+  if(!times)
+    return &ended;
+  *times = (unsigned char)(*times % LOOKS + 1);
+  return *times < LOOKS ? &generating : &ended;
 }
 
 static int listen_on(int port)
@@ -102,7 +122,10 @@ static void receive(struct connection *c, long now)
   }
   c->have += (size_t)got;
   if(c->have >= 4 && memcmp(c->head + c->have - 4, "\r\n\r\n", 4) == 0) {
-    long due = now + 50 + rand() % 51;
+    int at_once = strncmp(c->head, "GET /ten/", 9) == 0;
+    long due = now + (at_once ? 1 : 50 + rand() % 51);
+    c->reply = reply_to(c->head);
+    memset(c->head, 0, c->have);
     c->have = 0;
     c->waiting = 1;
     c->next = wheel[due % SLOTS];
@@ -120,7 +143,7 @@ static void answer(long from, long to)
       c->waiting = 0;
       if(c->gone)
         free(c);
-      else if(send(c->fd, reply, reply_length, MSG_NOSIGNAL) < 0)
+      else if(send(c->fd, c->reply->text, c->reply->length, MSG_NOSIGNAL) < 0)
         shutdown(c->fd, SHUT_RDWR); /* freed when its end is read */
       c = next;
     }
@@ -135,13 +158,14 @@ int main(int argc, char **argv)
   int epoll = epoll_create1(0);
   int listener;
   long last = milliseconds();
-  if(argc < 3)
-    fail("slow PORT FILE");
+  if(argc < 4)
+    fail("slow PORT FILE FILE");
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
-  load_reply(argv[2]);
+  load_reply(&ended, argv[2]);
+  load_reply(&generating, argv[3]);
   listener = listen_on(atoi(argv[1]));
   event.events = EPOLLIN;
   epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);

@@ -1,5 +1,5 @@
 -- waits.lua URL COUNT IN_FLIGHT [each]: so many waits with IN_FLIGHT exchanges under way, each a job of its own, or all
--- through one `wait_each`.
+-- through one `wait_each`. A look that finds a task at work is followed by the next one soon.
 local veo = require "veo"
 local url, count, in_flight, each = arg[1], tonumber(arg[2]), tonumber(arg[3]), arg[4] == "each"
 
@@ -8,7 +8,7 @@ local client = veo.new {
   api_key = "bench-key",
   max_in_flight = in_flight,
   rate = { polls = false },
-  wait = { first = 0 },
+  wait = { first = 0, interval = 0.001, growth = 1 },
 }
 local done = 0
 local function wait(id)
