@@ -198,6 +198,26 @@ describe("wait", function()
       assert.matches(sim.source, err.message, 1, true)
     end)
 
+    it("names the last status, with all that it had", function()
+      script { state = "generating" }
+      local function plain(status)
+        local copy = {}
+        for name, value in pairs(status) do copy[name] = value end
+        copy.json, copy.raw = nil, status.raw
+        return copy
+      end
+      local wanted = plain(assert(client:status(sim.source)))
+      local options = { timeout = 0.3 }
+      local _, err = client:wait(sim.source, options)
+      local _, of_job = client:spawn(function() return client:wait(sim.source, options) end):wait()
+      local _, _, of_each = client:wait_each({ sim.source }, options)()
+      for _, each in ipairs { err, of_job, of_each } do
+        assert.equal("timeout", each.code)
+        assert.same(wanted, plain(each.status))
+        assert.is_table(each.status.raw.data)
+      end
+    end)
+
     it("cuts the sleep, and is looked at a last time", function()
       script { state = "generating", times = 1 }
       local began = helper.now()

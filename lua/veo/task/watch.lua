@@ -7,6 +7,7 @@ local format = string.format
 
 local duration = require "veo.util.duration"
 local errors = require "veo.errors"
+local last = require "veo.task.last_status"
 local outages = require "veo.policy.outage"
 local wire = require "veo.wire"
 
@@ -18,7 +19,7 @@ local M = {}
 ---@field options table   the `wait` options
 ---@field due number|nil  when to look next
 ---@field deadline number
----@field status veo.Status|nil  the last one
+---@field status veo.Status|string|nil  the last one, as task.last_status keeps it
 ---@field seen veo.Status|nil    of a job's wait, as the next three: what its end is, or what `on_progress` is to be told
 ---@field fault veo.Error|nil    likewise; of wait_each too
 ---@field changes integer|nil    `due` is when the next look is booked, and this says whether that holds
@@ -110,7 +111,7 @@ end
 ---@param watch veo.Watch
 ---@return veo.Error
 function M.timed_out(watch)
-  local status, state = watch.status, "its state is unknown"
+  local status, state = last.read(watch.ctx.api, watch.status, watch.taskId), "its state is unknown"
   if status then state = "it was " .. status.state end
   if watch.since then state = state .. "; no answer for " .. duration(watch.ctx.now() - watch.since) end
   return errors.new { code = "timeout", operation = "wait", taskId = watch.taskId, status = status, cause = watch.err,
@@ -155,7 +156,7 @@ end
 
 local function judge_status(ctx, watch, status)
   local state = status.state
-  watch.status = status
+  watch.status = watch.options.on_progress and status or last.keep(status)
   if watch.err then watch.errors, watch.err, watch.since = 0, nil, nil end
   if state == "failed" then return nil, failed(watch, status) end
   if state == "succeeded" then
@@ -170,7 +171,7 @@ local function judge_status(ctx, watch, status)
 end
 
 local function judge_error(ctx, watch, err)
-  err.taskId, err.status = err.taskId or watch.taskId, watch.status
+  err.taskId, err.status = err.taskId or watch.taskId, last.read(ctx.api, watch.status, watch.taskId)
   if err.code == "not_found" and ctx.now() < watch.grace then
     watch.err, watch.since = "not visible yet", nil
     return nil, look_later(ctx, watch)
@@ -212,7 +213,7 @@ function M.judge(ctx, watch, status, err)
   local on_progress, log = watch.options.on_progress, ctx.log
   if status and not (on_progress or log or ctx.ledger) then return judge_status(ctx, watch, status) end
   if on_progress then watch.looks = watch.looks + 1 end
-  local before = log and watch.status and watch.status.state
+  local before = log and last.state(watch.status)
   local done, why
   if status then done, why = judge_status(ctx, watch, status) else done, why = judge_error(ctx, watch, err) end
   if log and status and status.state ~= before then
