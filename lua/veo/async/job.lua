@@ -17,7 +17,7 @@ local M = {}
 ---@field co thread|nil            while it is pending
 ---@field fn function|nil          until it starts
 ---@field first any                its argument, until it starts
----@field values table|false       what its function returned, with `n`; nil and the error of one that ended otherwise
+---@field values table|nil         what its function returned, with `n`; nil and the error of one that ended otherwise
 ---@field waiters veo.Waiter[]|nil who waits for its end
 ---@field listeners function[]|nil what `on_end` was given
 ---@field heard integer|nil        how many of them were called
@@ -34,6 +34,7 @@ local M = {}
 ---@field driven boolean|nil       its caller does nothing but wait; async.loop writes it
 local Job = { __name = "veo.job " .. core.version }
 Job.__index = Job
+Job.state = "pending"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 local status, create = coroutine.status, coroutine.create
@@ -65,15 +66,14 @@ function M.new(scheduler, fn, ...)
     fn = function() return called(unpack(arguments, 1, count)) end
   end
   -- Ten thousand jobs are slim when they have no closures and tables of their own; few calls have more than one
-  -- argument. From nine fields on there is room for sixteen, which is enough for most; a nil that is written costs more
-  -- than a false.
+  -- argument. Eight fields are what a job has whose waiter is another table: with one more it would take 200 bytes more.
   local job = setmetatable({
     scheduler = scheduler,
-    state = "pending",
     co = create(body),
     fn = fn, first = first,
-    values = false,
-    waiter = false, job = false, why = false, transfer = false, -- as a waiter
+    waiter = false,
+    cleanups = nil,
+    job = false, why = false, -- as a waiter
   }, Job)
   -- In this order: one that is not among the jobs does not run, should an error come in between.
   scheduler:await_first_turn(job)
