@@ -1,6 +1,7 @@
--- frames.lua [TASKS [cold] [coarse]]: how long step(0) takes in a host that calls it once a frame, while so many tasks are
--- submitted and waited for and downloads of 64 MiB end, all over TLS and HTTP/2 on loopback (orders take HTTP/1.1) with the
--- system's CA bundle and a test CA.
+-- frames.lua [TASKS [cold] [waits] [incremental|generational]]: how long step(0) takes in a host that calls it once a
+-- frame, while so many tasks are submitted and waited for and downloads of 64 MiB end, or while there are only waits; over
+-- TLS and HTTP/2 on loopback (orders take HTTP/1.1) with the system's CA bundle and a test CA. The collector goes in fine
+-- steps, or as Lua has it in a program that embeds it, or as the command lua5.4 has it.
 local core = require "veo.core"
 local native = require "native"
 local simulator = require "spec.support.h2"
@@ -12,7 +13,10 @@ for _, word in ipairs(arg) do given[word] = true end
 local warm = not given.cold
 
 -- A collector's step of Lua 5.4 may free 50,000 objects at once, 10 ms; a host that draws frames asks for finer ones.
-if not given.coarse and _VERSION >= "Lua 5.4" then collectgarbage("incremental", 200, 100, 10) end
+local collector = given.incremental and "incremental" or given.generational and "generational" or "fine"
+if _VERSION >= "Lua 5.4" then
+  if collector == "fine" then collectgarbage("incremental", 200, 20, 10) else collectgarbage(collector) end
+end
 
 local function read(path)
   local file = assert(io.open(path, "rb"))
@@ -44,15 +48,15 @@ local function frame()
   return pending
 end
 
-local done, saved = 0, {}
+local done, saved, downloads = 0, {}, given.waits and 0 or 4
 for i = 1, count do
+  local task = given.waits and sim:add { render = 100 }.taskId -- a second
   client:spawn(function()
-    local task = assert(client:extend { taskId = sim.source, prompt = "shot " .. i })
-    assert(client:wait(task))
+    assert(client:wait(task or assert(client:extend { taskId = sim.source, prompt = "shot " .. i })))
     done = done + 1
   end)
 end
-for i = 1, 4 do
+for i = 1, downloads do
   client:spawn(function()
     client:sleep(1 + i)
     local path = os.tmpname()
@@ -66,7 +70,7 @@ client:close()
 sim:stop()
 os.remove(bundle)
 for _, path in ipairs(saved) do os.remove(path) end
-assert(done == count and #saved == 4, "done " .. done .. ", saved " .. #saved)
+assert(done == count and #saved == downloads, "done " .. done .. ", saved " .. #saved)
 
 local function distribution(steps)
   table.sort(steps)
@@ -74,7 +78,8 @@ local function distribution(steps)
   return ("median %.3f, 99 %% %.3f, 99.9 %% %.3f, worst %.3f"):format(at(0.5), at(0.99), at(0.999), at(1))
 end
 
-print(("%d tasks and 4 downloads of 64 MiB over TLS, %s%s: %d steps in %.1f s; milliseconds of a step(0)"):format(count,
-  warm and "warm" or "cold", given.coarse and ", default collector" or "", #wall, core.now() - began))
+print(("%d %s and %d downloads of 64 MiB over TLS, %s, %s collector: %d steps in %.1f s; milliseconds of a step(0)")
+  :format(count, given.waits and "waits" or "tasks", downloads, warm and "warm" or "cold", collector, #wall,
+    core.now() - began))
 print("  wall  " .. distribution(wall))
 print("  CPU   " .. distribution(cpu))

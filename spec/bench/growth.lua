@@ -1,14 +1,19 @@
--- growth.lua [CASE…]: what one of many costs: microseconds of this thread's CPU, and bytes, for each of 100, 1,000, 10,000 …
--- Prints a line "case count microseconds bytes" for each size, parted by tabs, and after each case how many times the
--- first size's CPU the last one's is. Each figure comes from a process of its own, the median of three. Started from the
--- top folder, with LUA_PATH and LUA_CPATH for the checkout that is to be measured; needs nginx, on port 18310.
+-- growth.lua [CASE…]: what one of many costs: microseconds of this thread's CPU, and bytes, for each of 100, 1,000, …
+-- Prints a line "case count microseconds bytes step worst" for each size, parted by tabs, and after each case how many
+-- times the first size's CPU the last one's is. Each figure comes from a process of its own, the median of three, or one
+-- of more than 50,000. Started from the top folder, with LUA_PATH and LUA_CPATH for the checkout that is to be measured;
+-- needs nginx, on port 18310, or in GROWTH_URL a server of its kind.
+-- Where tasks sleep, the client is stepped as frames do; `step` and `worst` are the milliseconds of CPU of a step(0), at
+-- the 99.9th percentile and at worst. They are those of the incremental collector, which a program has that embeds Lua;
+-- GROWTH_COLLECTOR=generational is what the command lua5.4 has.
 local SIZES = {
   { "wait", 100, 1000, 10000, 50000 }, { "wait_each", 100, 1000, 10000, 50000 }, { "map", 100, 1000, 10000, 50000 },
-  { "download", 500, 2000, 10000, 20000 }, { "close", 100, 1000, 10000, 50000 }, { "sleep", 100, 1000, 10000, 50000 },
+  { "download", 500, 2000, 10000, 20000 }, { "close", 100, 1000, 10000, 50000 }, { "sleep", 100, 1000, 10000, 100000 },
   { "sleep_each", 100, 1000, 10000, 100000 }, { "end", 1000, 10000, 50000 },
 }
 
-local PORT, URL = 18310, "http://127.0.0.1:18310"
+local PORT, GIVEN = 18310, os.getenv "GROWTH_URL"
+local URL = GIVEN or "http://127.0.0.1:18310"
 
 local CONF = [[
 daemon off; master_process off; pid nginx.pid; error_log error.log; worker_rlimit_nofile 16384;
@@ -62,9 +67,21 @@ function cases.download(client, n)
   return function() assert(client:run()) end
 end
 
+-- Steps as frames do until all sleep; returns the CPU of the steps, and that of each.
 local function asleep(client)
+  local core, native = require "veo.core", require "native"
+  local idle = core.new { base_url = URL, api_key = "bench-key" } -- sleeps for what is left of a frame
   return function()
-    repeat client:step(100) until (client.loop:timeout() or 0) > 1000
+    local all, steps = 0, {}
+    repeat
+      local began = native.cpu()
+      client:step(0)
+      local took = native.cpu() - began
+      steps[#steps + 1], all = took, all + took
+      idle:step(1)
+    until (client.loop:timeout() or 0) > 1000
+    idle:close()
+    return all, steps
   end
 end
 
@@ -98,37 +115,48 @@ local function memory()
 end
 
 local function measure(case, n)
+  if _VERSION >= "Lua 5.4" then collectgarbage(os.getenv "GROWTH_COLLECTOR" or "incremental") end
   local native = require "native"
   local client = require "veo".new { base_url = URL .. (GENERATING[case] and "/generating" or ""),
     api_key = "bench-key", rate = { polls = false }, wait = { interval = 3600, max_interval = 3600, timeout = 7200 } }
+  assert(client.loop:warm())
   local before = memory()
   local work = cases[case](client, n)
   local began = native.cpu()
-  work()
-  local used = native.cpu() - began
-  print(used / n * 1e6, (memory() - before) / n)
+  local used, steps = work()
+  used = used or native.cpu() - began
+  local count, worst = steps and #steps or 0, 0
+  if steps then
+    table.sort(steps)
+    steps, worst = steps[math.ceil(count * 0.999)], steps[count]
+  end
+  print(used / n * 1e6, (memory() - before) / n, (steps or 0) * 1e3, worst * 1e3)
 end
 
 local function run(case, n)
   local lines = {}
-  for i = 1, 3 do
+  for i = 1, n > 50000 and 1 or 3 do
     local pipe = assert(io.popen(("%s %s --one %s %d"):format(arg[-1], arg[0], case, n)))
-    local micros, bytes = pipe:read("*a"):match "(%S+)%s+(%S+)"
+    local micros, bytes, step, worst = pipe:read("*a"):match "(%S+)%s+(%S+)%s+(%S+)%s+(%S+)"
     pipe:close()
-    lines[i] = { assert(tonumber(micros), case .. " failed"), tonumber(bytes) }
+    lines[i] = { assert(tonumber(micros), case .. " failed"), tonumber(bytes), tonumber(step), tonumber(worst) }
   end
-  table.sort(lines, function(a, b) return a[1] < b[1] end)
-  return lines[2][1], lines[2][2]
+  local median = {}
+  for field = 1, 4 do
+    table.sort(lines, function(a, b) return a[field] < b[field] end)
+    median[field] = lines[math.ceil(#lines / 2)][field]
+  end
+  return median
 end
 
 local function measure_all(wanted)
-  print "case\tcount\tmicroseconds\tbytes"
+  print "case\tcount\tmicroseconds\tbytes\tstep\tworst"
   for _, sizes in ipairs(SIZES) do
     local case, first, last = sizes[1], nil, nil
     for i = 2, (wanted[case] or not next(wanted)) and #sizes or 1 do
-      local micros, bytes = run(case, sizes[i])
-      print(("%s\t%d\t%.2f\t%.0f"):format(case, sizes[i], micros, bytes))
-      first, last = first or micros, micros
+      local median = run(case, sizes[i])
+      print(("%s\t%d\t%.2f\t%.0f\t%.3f\t%.3f"):format(case, sizes[i], median[1], median[2], median[3], median[4]))
+      first, last = first or median[1], median[1]
     end
     if last then print(("%s\tgrows\t%.2f\t"):format(case, last / first)) end
   end
@@ -153,8 +181,8 @@ if arg[1] == "--one" then
 else
   local wanted = {}
   for _, case in ipairs(arg) do wanted[case] = true end
-  local server = start()
+  local server = not GIVEN and start()
   local ok, why = pcall(measure_all, wanted)
-  server:close()
+  if server then server:close() end
   if not ok then error(why, 0) end
 end
