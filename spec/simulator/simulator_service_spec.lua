@@ -106,8 +106,8 @@ describe("simulator, the whole service", function()
       assert.same({ count = 1, credits = 120 }, sim:charges()[first.data.taskId])
     end)
 
-    it("re-makes a link, and only its own", function()
-      local short = simulator.start { link_life = 0, speed = 1 }
+    it("re-makes a link for twenty minutes, however fast its tasks are, and only its own", function()
+      local short = simulator.start { link_life = 0, speed = 1e7 }
       local all = headers { ["Content-Type"] = "application/json" }
       local function ask(method, target, body)
         return cjson.decode(raw.once(short.url, method, target, all, body and cjson.encode(body)).body)
