@@ -305,7 +305,7 @@ describe("simulator, the whole service", function()
     it("never leaves loopback", function()
       sim:add { taskId = "away" }
       sim:call_back("away", nil, "http://192.0.2.1/x")
-      assert.matches("loopback", sent(1)[1].failed)
+      for _, try in ipairs(sent(3)) do assert.matches("loopback", try.failed) end
     end)
   end)
 
