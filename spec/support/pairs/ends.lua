@@ -161,7 +161,7 @@ M.list = {
   { name = "in the body, cancelled", kinds = not_billable(with_body), lane = { all = "hang_body" }, expect = cut,
     act = cancel_when "body" },
   { name = "in a file, cancelled", kinds = file, expect = cut, act = cancel_in_file,
-    o = function(row) return { url = row.origin .. "/slow/first-600k.bin" } end },
+    o = function(row) return { url = row.origin .. "/slowest/first-600k.bin" } end },
   { name = "paused, cancelled", kinds = streamed, expect = cut, act = cancel_paused,
     o = function() return { stream = 1024 } end },
   { name = "paused, out of time", kinds = streamed, expect = fails "network", act = outstay,

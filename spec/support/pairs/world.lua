@@ -3,7 +3,8 @@
 ---   /k/<word>/…       the API's calls, whose replies name what was asked for; <word> is the row's. A task's video is
 ---                     the file named as the task is
 ---   /k/<word>/upload  the body is kept in a file, which the reply names (nginx)
----   /files/<name>     files of faults/content.lua; nginx also /slow/<name>, /gone/<name> (404), /to/<number> (302)
+---   /files/<name>     files of faults/content.lua; nginx also /slow/<name>, /slowest/<name> (600 KiB take 37 s),
+---                     /gone/<name> (404), /to/<number> (302)
 local cjson = require "cjson"
 local content = require "spec.support.faults.content"
 local fault = require "spec.support.fault"
@@ -60,6 +61,7 @@ http {
     location /k/ { return 200 ""; }
     location /files/ { alias @DIR@/files/; }
     location /slow/ { alias @DIR@/files/; limit_rate 2m; }
+    location /slowest/ { alias @DIR@/files/; limit_rate 16k; }
     location /gone/ { return 404 "no such file"; }
     @REDIRECTS@
   }
