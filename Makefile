@@ -450,17 +450,17 @@ check-guards:
 	  echo "$(CORE): no stack clash protection"; exit 1; }
 
 # Pure Lua has no memory of ours to check; what asserts seconds (tag #timing) would fail at a thirtieth of the speed.
-# Nor has what only starts other processes: the simulator's own specs, the example's. Stories about money and names go
-# through the same C as many others.
+# Nor has what only starts other processes, which are not checked: the simulator's own specs, the example's, those of a
+# host's end. Stories about money and names go through the same C as many others.
 PURE_SPECS := $(call specs,wire% ledger% simulator% errors retry limiter heap options layout floors examples cli preview \
 	readme budget chain crash duplicate reload resume sandbox settle pairs_libcurl model migration systems file_systems \
 	outage bare_libcurl identity ids keys named jobs_api jobs_orders upgrade_families upgrades generate contract links \
-	looks printed nginx folders part_names http1 meta package)
+	looks printed nginx folders part_names http1 meta package ca close console host_stopped preload)
 MEMORY_SPECS ?= $(filter-out $(PURE_SPECS) spec/cli/%,$(ALL_SPECS))
 MEMORY_ARGS ?= --exclude-tags=timing
 # Valgrind takes three times as long, and sees what was never written to; so it runs what goes through most of the C.
-VALGRIND_SPECS ?= $(call specs,core% client close coding dead_connections download download_encoding download_resume \
-	download_stream h2 held_back memory misuse pairs pairs_client status_record secrets ca upload)
+VALGRIND_SPECS ?= $(call specs,core% client coding dead_connections download download_encoding download_resume \
+	download_stream h2 held_back memory misuse pairs pairs_client status_record secrets upload)
 # Every so manieth pair of spec/core/pairs_spec.lua: 10,000 of them would take hours.
 MEMORY_PAIRS ?= 97
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow \
