@@ -7,6 +7,8 @@
 #   make test-full       all of them, one after the other, with PostgreSQL, nginx and ffmpeg (VEO_PAIRS=thin for a part
 #                        of the pairs of exchanges, which take half of the time)
 #   make test-all        all of them under every Lua (VERSIONS=… for some)
+#   make test-long       the three longest of them, which take half of the time; test-rest: the others
+#   make test-jit        under LuaJIT those that are more than Lua 5.1 to it
 #   make test-some       the specs of what may differ from one Lua to the next
 #   make test-busy       the specs, or SPECS=…, while their processes stand still for up to 2 s again and again
 #   make test-portable   those of what may differ on the poller of systems without epoll
@@ -301,6 +303,24 @@ endif
 
 test-full: full-deps
 	@VEO_FULL=1 $(MAKE) --no-print-directory test NODEPS=1 SPECS='$(or $(SPECS),spec)'
+
+# CI runs the longest ones beside all others.
+LONG_SPECS := $(call specs,pairs pairs_libcurl model)
+.PHONY: test-long test-rest test-jit
+test-long:
+	@$(MAKE) --no-print-directory test-full SPECS='$(LONG_SPECS)'
+
+test-rest:
+	@$(MAKE) --no-print-directory test-full SPECS='$(filter-out $(LONG_SPECS),$(ALL_SPECS))'
+
+# LuaJIT is a Lua 5.1 with hooks, finalizers and a collector of its own, and it compiles. So what is about rows of SQL (but
+# for the drivers' finalizers), screens, files of whole processes, texts, the simulator itself or libcurl alone is left to
+# 5.1. Signals are not: LuaJIT raises what they bring wherever it is.
+JIT_SPECS := $(filter-out $(call specs,ledger_backup ledger_file ledger_fleet ledger_pages ledger_prune ledger_turns \
+	migration crash file_systems floors layout meta model pairs_libcurl readme simulator simulator_service \
+	upgrade_families) $(filter-out %/cli_spec.lua %/cli_signals_spec.lua,$(filter spec/cli/%,$(ALL_SPECS))),$(ALL_SPECS))
+test-jit:
+	@$(MAKE) --no-print-directory test-full LUA_VERSION=jit SPECS='$(JIT_SPECS)'
 
 # No load of the machine may fail a spec (spec/layout_spec.lua refuses the plainest kind of those that it would).
 .PHONY: test-busy
