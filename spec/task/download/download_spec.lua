@@ -410,7 +410,8 @@ describe("download", function()
     local asked = {}
     local function listened(options)
       local one = helper.client(sim, options)
-      local _, ctx = next(one) -- the only field there is
+      local ctx
+      for _, field in pairs(one) do ctx = field.scheduler and field or ctx end
       local start = ctx.scheduler.start
       function ctx.scheduler.start(scheduler, operation, request, ...)
         asked[#asked + 1] = request.read_size or 0
