@@ -178,7 +178,7 @@ $(BUILD)/newer/veo/core.so: $(SOURCES) $(HEADERS) $(BUILD)/flags
 	@rm -rf $(BUILD)/newer && mkdir -p $(BUILD)/newer/src && cp $(SOURCES) $(HEADERS) $(BUILD)/newer/src
 	@cd $(BUILD)/newer/src && sed -i 's/^typedef struct [a-z_ ]*{$$/&\n  long newer[4];/' client_state.h transfer.h && \
 	  sed -i 's/^  veo_sink \*sink;/  long newer[4];\n&/' sink.c
-	@$(MAKE) --no-print-directory -C $(BUILD)/newer -f $(CURDIR)/Makefile build BUILD=. \
+	@$(MAKE) --no-print-directory -C $(BUILD)/newer -f $(CURDIR)/Makefile build BUILD=. CFLAGS=-O0 \
 	  CPPFLAGS="$(CPPFLAGS) -DVEO_VERSION='\"9.9.9\"'"
 
 # Changes only when the compiler's command does, so that WERROR=1 or another LUA_INCDIR rebuilds and nothing else. What
@@ -291,7 +291,7 @@ QUICK_SPECS = $(filter-out $(SLOW_SPECS),$(ALL_SPECS))
 PROCESSES ?= $(shell expr 3 '*' $(JOBS))
 SPEC_LIBRARIES := $(addprefix $(BUILD)/,native.so curl_faults.so wall_clock.so weak_files.so names.so newer/veo/core.so)
 test: deps
-	@$(MAKE) --no-print-directory $(if $(V),,-s) build $(SPEC_LIBRARIES)
+	@$(MAKE) --no-print-directory $(if $(V),,-s) -j $(JOBS) build $(SPEC_LIBRARIES)
 ifdef SPECS
 	@echo "busted under $(LUA): $(SPECS)"
 	@$(RUN) $(UNDER) $(LUA) $(BUSTED) $(BUSTED_ARGS) $(SPECS)
