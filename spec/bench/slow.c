@@ -33,7 +33,7 @@ struct connection {
   size_t have;
   char head[4096];
   const struct reply *reply; /* to come */
-  struct connection *next; /* in a slot of the wheel */
+  struct connection *next;   /* in a slot of the wheel */
 };
 
 static struct connection *wheel[SLOTS];

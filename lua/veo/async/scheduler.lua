@@ -100,23 +100,22 @@ end
 
 -- Whether a call may wait ---------------------------------------------------------------------------------------------
 
+-- Of a job's own coroutine. One that is to end does so here.
+local function obstacle_in_job(self, job)
+  local why = not (isyieldable and isyieldable()) and cannot_yield()
+  if why then return busy(why) end
+  if job.cancelling and not job.shielded then self:suspend() end
+  return nil
+end
+
 ---Nil when the caller may wait here, else the error that says why not.
 ---@return veo.Error|nil
 function Scheduler:obstacle()
-  local observer = self.observer
+  local observer, job = self.observer, self.current
   if observer.co and observer:is_observing() then
     return busy("a call from a log function, on_job_error or on_end: make it from a job")
   end
-  if self.current then
-    if running() == self.current.co then
-      if not (isyieldable and isyieldable()) then
-        local why = cannot_yield()
-        if why then return busy(why) end
-      end
-      if self.current.cancelling and not self.current.shielded then self:suspend() end -- it ends here
-      return nil
-    end
-  end
+  if job and running() == job.co then return obstacle_in_job(self, job) end
   if self:in_turn() then
     return busy(self.current
       and "a call from a coroutine inside a job: make it from the job itself, or spawn another job"
