@@ -285,7 +285,7 @@ demo: demo-deps
 SLOW_SPECS := $(call specs,pairs% status_record admission growth memory ca systems package sandbox preview descriptors \
 	close identity model host_stopped held_back frame_budget ledger_fleet ledger_pg ledger_pages ledger_prune ledger_turns \
 	readme upgrade_families core_connections core_ends dead_connections printed host_away migration \
-	named review ids attempts ledger_together crash cli_ledger cli_signals)
+	named review ids attempts ledger_together ledger_commits many_downloads crash cli_ledger cli_signals)
 QUICK_SPECS = $(filter-out $(SLOW_SPECS),$(ALL_SPECS))
 # Specs mostly wait, so more of them than there are cores.
 PROCESSES ?= $(shell expr 3 '*' $(JOBS))

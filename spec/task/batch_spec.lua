@@ -295,7 +295,7 @@ describe("many at once:", function()
       it("goes on in jobs whose steps are interrupted again and again in " .. file, function()
         local ids, raised = {}, 0
         for i = 1, 3 do ids[i] = sim:add({ render = 0 }).taskId end
-        for n = 1, 120, 3 do
+        for n = 1, 120, 7 do
           client:close()
           client = veo.new { base_url = sim.url, api_key = sim.api_key, rate = { polls = false }, wait = FAST,
             max_in_flight = 1 }
