@@ -159,9 +159,9 @@ function M.steps(db, entries, from, count, clock)
   end
   local changed = {}
   for _, row in ipairs(db:select(format([[UPDATE veo_tasks AS task SET state = step.state,
-    result = COALESCE(step.result, task.result), error = step.error, consumed = COALESCE(step.consumed, task.consumed),
+    result = COALESCE(step.result, task.result), error = step.why, consumed = COALESCE(step.consumed, task.consumed),
     updated = ?, ended = COALESCE(task.ended, ?), %s
-    FROM (VALUES %s) AS step (ref, claim, state, result, error, consumed)
+    FROM (VALUES %s) AS step (ref, claim, state, result, why, consumed)
     WHERE task.ref = step.ref AND task.claim = step.claim RETURNING task.ref AS ref]], clocks.SET,
     sub(rep("," .. STEP, most), 2)), unpack(values, 1, n))) do
     changed[row.ref] = true

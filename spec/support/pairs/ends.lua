@@ -65,16 +65,18 @@ local function cancel_when(event)
   end
 end
 
--- On a fast machine a plain request may have left by then: if it may not be cut, it is to end well.
+-- By then a billable request may have left, and is not cut; and where the machine stood still in the step, or a connection
+-- was up, the whole exchange may be over. Both are to end well.
 local function cancel_after_step(row, job)
   row:step()
   local _, failure = cancel(job)
-  if failure.reason ~= "cancelled" and row.first.billable then return row:finish(job) end
+  local over = job.transfer and not job.transfer:running()
+  if failure.reason ~= "cancelled" and (over or row.first.billable) then return row:finish(job) end
   return nil, failure
 end
 
 local function cut_or_good(row, got, failure)
-  if not (got and row.first.billable) then return cut(row, got, failure) end
+  if not got then return cut(row, got, failure) end
 end
 
 local function cancel_in_file(row, job)
