@@ -304,14 +304,18 @@ endif
 test-full: full-deps
 	@VEO_FULL=1 $(MAKE) --no-print-directory test NODEPS=1 SPECS='$(or $(SPECS),spec)'
 
-# CI runs the longest ones beside all others.
+# CI runs the longest ones beside all others, and those in two halves (HALF=1, HALF=2).
 LONG_SPECS := $(call specs,pairs pairs_libcurl model)
-.PHONY: test-long test-rest test-jit
+half = $(if $(HALF),$(shell printf '%s\n' $(1) | awk 'NR % 2 == $(HALF) % 2'),$(1))
+.PHONY: test-long test-rest test-jit libraries
 test-long:
 	@$(MAKE) --no-print-directory test-full SPECS='$(LONG_SPECS)'
 
 test-rest:
-	@$(MAKE) --no-print-directory test-full SPECS='$(filter-out $(LONG_SPECS),$(ALL_SPECS))'
+	@$(MAKE) --no-print-directory test-full SPECS='$(call half,$(filter-out $(LONG_SPECS),$(ALL_SPECS)))'
+
+# What the specs of one Lua need, so that two rows do not build it at the same time.
+libraries: build $(SPEC_LIBRARIES)
 
 # LuaJIT is a Lua 5.1 with hooks, finalizers and a collector of its own, and it compiles. So what is about rows of SQL (but
 # for the drivers' finalizers), screens, files of whole processes, texts, the simulator itself or libcurl alone is left to

@@ -30,7 +30,7 @@ local COLLECTORS = {
 }
 
 -- Only a callback ends a wait in time.
-local LATE = { first = 60, interval = 60, max_interval = 60, timeout = 120 }
+local LATE = { first = 300, interval = 300, max_interval = 300, timeout = 600 }
 
 describe("under attack", function()
   local sim, client, dir, attack
@@ -79,7 +79,7 @@ describe("under attack", function()
       end
     end)
     attack = hostile.start(helper.lua(), receiver.port, "/veo/callback", count, kind)
-    local job, deadline = order(receiver.url), helper.now() + 50
+    local job, deadline = order(receiver.url), helper.now() + 120
     collectgarbage()
     COLLECTORS[collector]()
     repeat
@@ -90,7 +90,7 @@ describe("under attack", function()
     receiver:close()
     assert.equal("done", job:status())
     assert(job:result())
-    assert.is_true(called >= 1) -- a look a minute would not have seen the end
+    assert.is_true(called >= 1) -- no look would have seen the end by then
     assert.is_true(beats > 10, beats)
     return loop
   end
