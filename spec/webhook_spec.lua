@@ -303,6 +303,15 @@ describe("client:callback", function()
     assert.is_true(helper.now() - began < 20) -- of 60
   end)
 
+  it("before the wait for the task begins, has it look at once", function()
+    local task = assert(client:extend { taskId = sim.source, prompt = "x" })
+    local headers, body = signed(task.taskId), body_of(task.taskId)
+    repeat local status = assert(client:callback(headers, body)) until status.done
+    local began = helper.now()
+    assert.equal("succeeded", assert(client:wait(task, { first = 60, interval = 60 })).state)
+    assert.is_true(helper.now() - began < 20) -- of 60
+  end)
+
   describe("without a key, because the account has none,", function()
     local open, told, polled
 

@@ -1,7 +1,7 @@
 --- Waiting for a task. In a job the coroutine waits once: until then its watch sleeps, looks and judges by itself, in its
 --- turn, so that ten thousand waits are slim. Only an `on_progress`, which may wait and raise, is called in the job.
 
-local pairs = pairs
+local huge, pairs = math.huge, pairs
 
 local as_job = require "veo.async.as_job"
 local ends = require "veo.async.ended"
@@ -72,10 +72,11 @@ function Watch:call()
   return sleep_or_look(ctx, self)
 end
 
----Something happened to a task (a callback came): all waits for it look now.
+---A task has ended (a callback said so): all waits for it look now, and so does one that begins later.
 ---@param ctx table
 ---@param taskId string
 function M.poke(ctx, taskId)
+  if ctx.created[taskId] then ctx.created[taskId] = -huge end
   local watch = ctx.watches[taskId]
   while watch do
     if watch.due and not watch.changes then -- it neither looks nor has a look booked
