@@ -134,7 +134,7 @@ function M.counted(env, place, has)
     end)
   end
   for _, in_flight in ipairs { 100, 1000 } do
-    add("waits", ("wait of ten looks, %d in flight"):format(in_flight), 1.45, in_flight, in_flight + 100, function(n)
+    add("waits", ("wait of ten looks, %d in flight"):format(in_flight), 1.45, in_flight, 2 * in_flight, function(n)
       return long_waits(env, place, has, in_flight, n)
     end, 10)
   end

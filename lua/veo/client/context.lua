@@ -47,7 +47,7 @@ local M = {}
 ---@field plain table<table, table> groups of options → those of a call that was given none; client
 ---@field created table<string, number>   taskId → when it was made, on the clock of `now`; task.wait
 ---@field watches table<string, veo.Watch>  taskId → the waits for it; task.watch, and the next one
----@field watching integer|nil      waits under way; nil: to be counted
+---@field watching integer|false    waits under way; false: to be counted
 ---@field each table<table, true>   loops over ends that wait now; task.wait_each
 ---@field upgraded table<string, string>  taskId → the upgrade it got, after which it cannot be extended; task.upgrade
 ---@field charges table<string, table>    what was ordered once and may be asked for again for nothing; task.upgrade

@@ -53,7 +53,7 @@ end
 ---@param watch veo.Watch
 function M.enter(ctx, watch)
   local all, taskId, count = ctx.watches, watch.taskId, ctx.watching
-  ctx.watching = nil
+  ctx.watching = false
   local other = all[taskId]
   if other then watch.other = other end -- mostly none
   all[taskId] = watch
@@ -70,7 +70,7 @@ function M.leave(ctx, watch)
     while before and before.other ~= watch do before = before.other end
     if not before then return end
   end
-  ctx.watching = nil
+  ctx.watching = false
   if before == watch then all[taskId] = watch.other else before.other = watch.other end
   ctx.watching = count and count - 1
 end
@@ -81,7 +81,7 @@ end
 ---@param live integer|nil  nil: none, until it waits again
 function M.recount(ctx, run, live)
   local count, before = ctx.watching, run.counted or 0
-  ctx.watching = nil
+  ctx.watching = false
   run.counted = live
   ctx.watching = count and count + (live or 0) - before
 end
